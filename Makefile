@@ -1,0 +1,34 @@
+# Every target builds .venv first if it is missing. PYTHON names the interpreter to build it with.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench clean
+
+demo: $(STAMP)
+	$(BIN)/metastyle demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest tests
+
+# Everything CI runs.
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest tests
+
+bench: $(STAMP)
+	$(BIN)/metastyle bench
+
+# The build tools come first: the project itself is installed without build isolation.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=68" wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		-c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) output

@@ -1,0 +1,1 @@
+"""Benchmarks: other families of style transfer, measured beside ours in one run."""

@@ -1,0 +1,137 @@
+"""The families of style transfer behind one interface: prepare for a style, then stylize.
+
+`prepare` is what a new style costs once, `Prepared.stylize` what each picture costs.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.adain import AdainDecoder, stylize_adain
+from benchmarks.gatys import optimise_picture
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.base import Base
+from metastyle_core.encoder import PerceptualEncoder
+from metastyle_core.network import StylizationNetwork
+from metastyle_core.style import AdaptedStyle, save_style
+from metastyle_core.stylization import stylize
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A method ready for one style.
+
+    Attributes:
+        stylize: (1, 3, H, W) to the same shape, [0, 1].
+        style_bytes: size of what must be kept to use the style again; None where the
+            picture of the style itself is kept.
+    """
+
+    stylize: Callable[[Tensor], Tensor]
+    style_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: as in the table.
+        prepare: a style picture (1, 3, H, W) to a ready method.
+        real_time: whether a picture takes one pass, so that video makes sense.
+    """
+
+    name: str
+    prepare: Callable[[Tensor], Prepared]
+    real_time: bool = True
+
+
+def untouched() -> Method:
+    """The content itself: the floor of style, the ceiling of content."""
+    return Method("content itself", lambda _: Prepared(lambda image: image, None))
+
+
+def gatys(encoder: PerceptualEncoder, iterations: int, *, start: Method | None = None) -> Method:
+    """Optimisation of each picture, from the content or from another method's output."""
+
+    def prepare(style_image: Tensor) -> Prepared:
+        ready = start.prepare(style_image) if start else None
+
+        def run(image: Tensor) -> Tensor:
+            begin = ready.stylize(image) if ready else None
+            return optimise_picture(encoder, image, style_image, iterations=iterations, start=begin)
+
+        return Prepared(run, None)
+
+    name = f"Gatys, {iterations} iterations" + (f" from {start.name}" if start else "")
+    return Method(name, prepare, real_time=False)
+
+
+def adapted(
+    name: str,
+    base: Base,
+    encoder: PerceptualEncoder | None,
+    settings: AdaptationSettings,
+    contents: Tensor | None,
+) -> Method:
+    """A base adapted to the style: ours, the control, or a network from scratch."""
+
+    def prepare(style_image: Tensor) -> Prepared:
+        style = adapt_to_style(base, encoder, [style_image], contents, settings)
+        return Prepared(lambda image: stylize(base, style, image), _saved_bytes(style))
+
+    return Method(name, prepare)
+
+
+def johnson(
+    encoder: PerceptualEncoder, settings: AdaptationSettings, contents: Tensor | None, steps: int
+) -> Method:
+    """Johnson et al. 2016: the same network, trained from scratch for one style."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = StylizationNetwork().requires_grad_(False)
+    scratch = replace(
+        settings, mode="full", initialisation="fixed", steps=steps, learning_rate=1e-3
+    )
+    base = Base(network, None, sha256="random", training={})
+    return adapted(f"Johnson, {steps} steps", base, encoder, scratch, contents)
+
+
+def adain(encoder: PerceptualEncoder, decoder: AdainDecoder) -> Method:
+    """AdaIN with our decoder."""
+
+    def prepare(style_image: Tensor) -> Prepared:
+        return Prepared(lambda image: stylize_adain(encoder, decoder, image, style_image), None)
+
+    return Method("AdaIN", prepare)
+
+
+def metastyle(
+    base: Base,
+    encoder: PerceptualEncoder,
+    settings: AdaptationSettings,
+    contents: Tensor | None,
+    modes: Sequence[str],
+    steps: Sequence[int],
+) -> list[Method]:
+    """Ours: instant, and every mode at every number of steps above 0."""
+    instant = replace(settings, mode="norm", steps=0)
+    methods = [adapted("MetaStyle, instant", base, None, instant, None)]
+    for mode in modes:
+        for count in steps:
+            chosen = replace(settings, mode=mode, steps=count)
+            methods.append(
+                adapted(f"MetaStyle, {mode}, {count} steps", base, encoder, chosen, contents)
+            )
+    return methods
+
+
+def _saved_bytes(style: AdaptedStyle) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "style.safetensors"
+        save_style(style, path, half=True)
+        return path.stat().st_size

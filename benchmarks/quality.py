@@ -1,0 +1,215 @@
+"""Quality, speed and flexibility of every family, on the same images in one run.
+
+    python -m benchmarks.quality --styles DIR --contents DIR --encoder-weights FILE -o OUT
+
+Writes OUT/results.json after every style (a run that was stopped goes on where it was),
+OUT/table.md, and one contact sheet per style.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.adain import load_decoder
+from benchmarks.methods import Method, adain, adapted, gatys, johnson, metastyle, untouched
+from benchmarks.metrics import structure_distance, warping_error
+from metastyle_core.adaptation import AdaptationSettings
+from metastyle_core.base import SHIPPED_BASE, Base, load_base
+from metastyle_core.checkpoint import write_text
+from metastyle_core.cli.evaluate import spread_paths, square_picture
+from metastyle_core.cli.inputs import load_batch, load_contents
+from metastyle_core.cli.options import positive_int
+from metastyle_core.encoder import PerceptualEncoder, load_encoder
+from metastyle_core.evaluation import geometric_mean, score
+from metastyle_core.images import (
+    contact_sheet,
+    list_images,
+    resize_short_side,
+    save_image,
+)
+
+Row = dict[str, float | str | None]
+_GEOMETRIC = ("style", "content", "total")
+
+
+def main() -> None:
+    """Run the benchmark, or what is left of it, and write the table."""
+    arguments = _parser().parse_args()
+    judge = load_encoder("vgg19_caffe", weights=arguments.encoder_weights)
+    methods = _methods(arguments, judge)
+    styles = spread_paths(list_images(arguments.styles), arguments.max_styles)
+    contents = spread_paths(list_images(arguments.contents), arguments.max_contents)
+    results_path = arguments.output / "results.json"
+    rows: list[Row] = json.loads(results_path.read_text()) if results_path.is_file() else []
+    done = {(row["method"], row["style_name"]) for row in rows}
+    for style_path in styles:
+        style = square_picture(style_path, arguments.size)
+        for method in methods:
+            if (method.name, style_path.stem) in done:
+                continue
+            row, pictures = _measure(method, style, contents, judge, arguments.size)
+            rows.append({"method": method.name, "style_name": style_path.stem, **row})
+            for path, picture in zip(contents, pictures, strict=True):
+                save_image(picture, _picture_path(arguments.output, style_path, method, path))
+            write_text(results_path, json.dumps(rows, indent=1))
+            sys.stdout.write(f"{style_path.stem} {method.name}: total {row['total']:.3f}\n")
+            sys.stdout.flush()
+        _write_sheet(arguments.output, style_path, style, methods, contents, arguments.size)
+    table = make_table(rows, [method.name for method in methods])
+    heading = (
+        f"{len(styles)} styles x {len(contents)} contents at {arguments.size} px, "
+        f"judged by vgg19_caffe, {torch.get_num_threads()} CPU threads.\n\n"
+    )
+    write_text(arguments.output / "table.md", heading + table)
+    sys.stdout.write(heading + table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Measure every family of style transfer.")
+    parser.add_argument("--styles", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--contents", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--encoder-weights", type=Path, required=True, help="vgg19_caffe")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--adapt-contents", type=Path, nargs="+", help="photographs to adapt on")
+    parser.add_argument("--adapt-encoder", choices=("compact", "vgg19_caffe"), default="compact")
+    parser.add_argument("--base", type=Path, default=SHIPPED_BASE)
+    parser.add_argument("--control", type=Path, help="a base trained without an inner loop")
+    parser.add_argument("--adain", type=Path, help="decoder of benchmarks.adain")
+    parser.add_argument("--size", type=positive_int, default=192)
+    parser.add_argument("--max-styles", type=positive_int, default=8)
+    parser.add_argument("--max-contents", type=positive_int, default=2)
+    parser.add_argument("--gatys-iterations", type=positive_int, default=500)
+    parser.add_argument("--johnson-steps", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--steps", type=positive_int, nargs="+", default=[10, 30, 100, 200])
+    parser.add_argument("--modes", nargs="+", default=["norm", "full"])
+    return parser
+
+
+def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Method]:
+    base = load_base(arguments.base)
+    settings = AdaptationSettings(style_size_px=arguments.size)
+    contents = load_contents(arguments.adapt_contents, settings)
+    encoder = load_encoder("compact") if arguments.adapt_encoder == "compact" else judge
+    ours = metastyle(base, encoder, settings, contents, arguments.modes, arguments.steps)
+    longest = next(m for m in reversed(ours) if arguments.modes[0] in m.name)
+    methods = [untouched(), *ours]
+    if arguments.control:
+        methods.append(_control(load_base(arguments.control), encoder, settings, contents))
+    methods += [johnson(encoder, settings, contents, n) for n in arguments.johnson_steps]
+    if arguments.adain:
+        methods.append(adain(judge, load_decoder(arguments.adain)))
+    if arguments.gatys_iterations:
+        methods.append(gatys(judge, arguments.gatys_iterations))
+        methods.append(gatys(judge, max(1, arguments.gatys_iterations // 5), start=longest))
+    return methods
+
+
+def _control(
+    base: Base, encoder: PerceptualEncoder, settings: AdaptationSettings, contents: Tensor | None
+) -> Method:
+    return adapted("no-meta control, norm, 100 steps", base, encoder, settings, contents)
+
+
+def _measure(
+    method: Method,
+    style: Tensor,
+    contents: Sequence[Path],
+    judge: PerceptualEncoder,
+    size_px: int,
+) -> tuple[Row, list[Tensor]]:
+    began_s = time.perf_counter()
+    prepared = method.prepare(style)
+    prepare_s = time.perf_counter() - began_s
+    pictures: list[Tensor] = []
+    seconds: list[float] = []
+    scores: list[dict[str, float]] = []
+    for path in contents:
+        content = square_picture(path, size_px)
+        began_s = time.perf_counter()
+        picture = prepared.stylize(content)
+        seconds.append(time.perf_counter() - began_s)
+        pictures.append(picture)
+        found = score(judge, picture, content, style)
+        scores.append(
+            {
+                "style": found.style,
+                "content": found.content,
+                "total": found.total,
+                "ssim": found.ssim,
+                "structure": structure_distance(judge, picture, content),
+                **{f"style_{layer}": value for layer, value in found.style_layers.items()},
+            }
+        )
+    row: Row = {
+        name: geometric_mean([s[name] for s in scores])
+        if name in _GEOMETRIC
+        else sum(s[name] for s in scores) / len(scores)
+        for name in scores[0]
+    }
+    row |= {
+        "first_picture_s": prepare_s + seconds[0],
+        "picture_s": sorted(seconds)[len(seconds) // 2],
+        "style_bytes": prepared.style_bytes,
+        "warping": None,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    if method.real_time:
+        photograph = resize_short_side(load_batch(contents[0]), size_px + 32)
+        row["warping"] = warping_error(prepared.stylize, photograph, size_px)
+    return row, pictures
+
+
+def make_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """Markdown table: geometric means of errors, means of the rest, over styles."""
+    columns = (
+        ("style", "style"), ("content", "content"), ("total", "total"), ("ssim", "SSIM"),
+        ("structure", "structure"), ("warping", "warping"),
+        ("first_picture_s", "first picture, s"), ("picture_s", "next, s"),
+        ("style_bytes", "style, KB"),
+    )  # fmt: skip
+    lines = [
+        "| method | " + " | ".join(title for _, title in columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for method in methods:
+        group = [row for row in rows if row["method"] == method]
+        cells: list[str] = []
+        for name, _ in columns:
+            values = [float(row[name]) for row in group if row[name] is not None]
+            mean = geometric_mean if name in _GEOMETRIC else lambda v: sum(v) / len(v)
+            scale = 1024 if name == "style_bytes" else 1
+            cells.append(f"{mean(values) / scale:.3g}" if values else "-")
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _picture_path(folder: Path, style: Path, method: Method, content: Path) -> Path:
+    name = method.name.replace(", ", "_").replace(" ", "-")
+    return folder / "pictures" / style.stem / f"{name}__{content.stem}.png"
+
+
+def _write_sheet(
+    folder: Path,
+    style_path: Path,
+    style: Tensor,
+    methods: Sequence[Method],
+    contents: Sequence[Path],
+    size_px: int,
+) -> None:
+    rows: list[list[Tensor]] = []
+    for path in contents:
+        files = [_picture_path(folder, style_path, method, path) for method in methods]
+        pictures = [load_batch(file)[0] for file in files if file.is_file()]
+        rows.append([style[0], square_picture(path, size_px)[0], *pictures])
+    save_image(contact_sheet(rows), folder / f"sheet_{style_path.stem}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,393 @@
+"""Adaptation: a few gradient steps that turn the base into one style.
+
+This is the inner loop at test time. It works on copies: the base, the encoder and the
+given pictures are the same afterwards, whatever happens. Progress, previews and
+stopping go through one callback.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Generator, Tensor
+
+from .base import Base
+from .content import procedural_contents
+from .encoder import PerceptualEncoder
+from .errors import AdaptationDiverged, SettingsError, ShapeError
+from .images import fit_within, resize, resize_short_side
+from .initialisation import InitialisationForm, initial_norms
+from .losses import LossSettings, StyleTarget, perceptual_loss, style_target
+from .network import (
+    ADAPTATION_MODES,
+    AdaptationMode,
+    adapted_parameter_names,
+    norm_parameter_names,
+    stylize_with,
+)
+from .precision import Precision, autocast
+from .style import AdaptedStyle, check_style
+
+MIN_STYLE_SIDE_PX = 64
+_MAX_STYLE_PIXELS = 1024 * 1024
+_LEARNING_RATES: Mapping[AdaptationMode, float] = {"norm": 2e-2, "decoder": 2e-3, "full": 1e-3}
+_SMOOTHING = 0.9
+_WARM_UP = 0.1
+_EXPLODED = 10.0
+_RETRY_FACTOR = 0.1
+
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """How to adapt.
+
+    Attributes:
+        mode: which parameters adapt.
+        steps: gradient steps; 0 gives the initialisation itself.
+        learning_rate: of Adam at its highest, after a tenth of the steps; it then
+            falls to zero along a cosine. None takes the rate that suits the mode.
+        batch: contents per step.
+        content_count: how many built-in contents to make where none are given.
+        content_size_px: their side.
+        style_size_px: short side the style pictures are scaled to. Smaller means
+            finer brush strokes on the content, larger means broader ones.
+        initialisation: where to start; `predicted` needs a base with a predictor.
+        loss: weights of the perceptual loss.
+        seed: of the order in which contents are used.
+        precision: of the convolutions.
+    """
+
+    mode: AdaptationMode = "norm"
+    steps: int = 100
+    learning_rate: float | None = None
+    batch: int = 4
+    content_count: int = 24
+    content_size_px: int = 192
+    style_size_px: int = 256
+    initialisation: InitialisationForm = "predicted"
+    loss: LossSettings = field(default_factory=LossSettings)
+    seed: int = 0
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ADAPTATION_MODES:
+            raise SettingsError(f"mode is '{self.mode}'; choose {', '.join(ADAPTATION_MODES)}.")
+        if self.steps < 0:
+            raise SettingsError(f"steps is {self.steps}; a whole number from 0 up is needed.")
+        if self.batch < 1:
+            raise SettingsError(f"batch is {self.batch}; a whole number from 1 up is needed.")
+        if self.content_count < 1 or self.content_size_px < MIN_STYLE_SIDE_PX:
+            raise SettingsError(
+                f"content_count is {self.content_count} and content_size_px {self.content_size_px};"
+                f" at least 1 and {MIN_STYLE_SIDE_PX} are needed."
+            )
+        if self.style_size_px < MIN_STYLE_SIDE_PX:
+            raise SettingsError(
+                f"style_size_px is {self.style_size_px}; at least {MIN_STYLE_SIDE_PX} is needed."
+            )
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate < float("inf"):
+            raise SettingsError(f"learning_rate is {rate}; a finite number above 0 is needed.")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What `on_step` is told after each step.
+
+    Attributes:
+        step: steps done, from 1.
+        steps: steps in all.
+        content: content loss of this step's batch.
+        style: style loss of this step's batch.
+        total: weighted loss of this step's batch.
+        elapsed_s: seconds since adaptation began.
+        preview: call it to stylize the first contents with the style so far:
+            (B, 3, H, W), [0, 1], on the device.
+    """
+
+    step: int
+    steps: int
+    content: float
+    style: float
+    total: float
+    elapsed_s: float
+    preview: Callable[[], Tensor]
+
+
+OnStep = Callable[[StepReport], None]
+
+
+def adapt_to_style(
+    base: Base,
+    encoder: PerceptualEncoder | None,
+    style_images: list[Tensor],
+    contents: Tensor | None = None,
+    settings: AdaptationSettings | None = None,
+    *,
+    name: str = "style",
+    resume: AdaptedStyle | None = None,
+    on_step: OnStep | None = None,
+) -> AdaptedStyle:
+    """Turn one or several pictures of one style into an adapted style.
+
+    Args:
+        base: where to start; not changed.
+        encoder: of the perceptual loss, on the device of the base; not changed.
+            Not needed for 0 steps.
+        style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1]. Their
+            Gram matrices are averaged.
+        contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting. None takes
+            built-in ones, `content_count` of `content_size_px` (see `content`).
+        settings: how; the defaults when left out.
+        name: what the style is called.
+        resume: go on from this style instead of the initialisation.
+        on_step: called after each step; an exception raised in it stops the
+            adaptation and passes through.
+
+    Returns:
+        The best state met, on the device of the base.
+
+    Raises:
+        ShapeError: a picture has the wrong shape or is too small.
+        SettingsError: NaN in a picture, a predicted start without a predictor, or
+            steps without an encoder.
+        BaseMismatchError: `resume` belongs to another base.
+        AdaptationDiverged: the loss exploded, and again at a tenth of the rate.
+    """
+    settings = settings or AdaptationSettings()
+    scaled = _prepare_styles(style_images, settings.style_size_px, base.device)
+    if contents is not None:
+        contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
+    start = _starting_weights(base, scaled, settings, resume)
+    losses: dict[str, float] = {}
+    fast_weights = start
+    if settings.steps:
+        if encoder is None:
+            raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
+        drawn = _built_in_contents(scaled, settings) if contents is None else contents
+        loop = _InnerLoop(base, encoder, scaled, drawn, settings)
+        fast_weights, losses = _run_with_one_retry(loop, start, on_step)
+    return AdaptedStyle(
+        fast_weights=fast_weights,
+        base_sha256=base.sha256,
+        mode=settings.mode,
+        name=name,
+        settings={
+            **asdict(settings),
+            "encoder": encoder.spec.name if encoder else None,
+            "contents": "built-in" if contents is None else len(contents),
+            "style_images": len(style_images),
+            "resumed_from": resume.name if resume else None,
+        },
+        losses=losses,
+    )
+
+
+def _built_in_contents(styles: list[Tensor], settings: AdaptationSettings) -> Tensor:
+    generator = Generator().manual_seed(settings.seed)
+    made = procedural_contents(settings.content_count, settings.content_size_px, styles, generator)
+    return made.to(styles[0].device)
+
+
+def _run_with_one_retry(
+    loop: "_InnerLoop", start: dict[str, Tensor], on_step: OnStep | None
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    rate = loop.settings.learning_rate or _LEARNING_RATES[loop.settings.mode]
+    try:
+        return loop.run(start, rate, on_step)
+    except AdaptationDiverged:
+        return loop.run(start, rate * _RETRY_FACTOR, on_step)
+
+
+class _InnerLoop:
+    """One adaptation: its targets, found once, and its steps."""
+
+    def __init__(
+        self,
+        base: Base,
+        encoder: PerceptualEncoder,
+        style_images: list[Tensor],
+        contents: Tensor,
+        settings: AdaptationSettings,
+    ) -> None:
+        self.settings = settings
+        self._base, self._encoder, self._contents = base, encoder, contents
+        with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
+            layers = encoder.spec.style_layers
+            targets = [style_target(encoder(image, layers)) for image in style_images]
+            # Contents repeat, so their features are found once.
+            self._content_features = {
+                layer: torch.cat(
+                    [encoder(c[None], encoder.spec.content_layers)[layer] for c in contents]
+                )
+                for layer in encoder.spec.content_layers
+            }
+        self._target = StyleTarget(
+            {k: torch.stack([t.grams[k] for t in targets]).mean(0) for k in targets[0].grams}
+        )
+
+    @torch.enable_grad()
+    def run(
+        self, start: dict[str, Tensor], rate: float, on_step: OnStep | None
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """All steps from `start`; returns the best weights and their smoothed losses."""
+        steps, began_s = self.settings.steps, time.monotonic()
+        weights = {k: v.detach().clone().requires_grad_() for k, v in start.items()}
+        optimizer = torch.optim.Adam(weights.values(), lr=rate)
+        batches = self._batches()
+        best, tracker = _detached(weights), _LossTracker()
+        for step in range(1, steps + 1):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * _schedule(step, steps)
+            losses = self._step(weights, optimizer, next(batches))
+            if tracker.add(losses, step):
+                best = _detached(weights)
+            if on_step is not None:
+                preview = _preview(self._base, weights, self._contents[: self.settings.batch])
+                elapsed_s = time.monotonic() - began_s
+                on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview))
+        return best, tracker.best
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Positions of contents, reshuffled whenever all were used."""
+        generator = Generator().manual_seed(self.settings.seed)
+        count = min(self.settings.batch, len(self._contents))
+        while True:
+            order = torch.randperm(len(self._contents), generator=generator)
+            for first in range(0, len(order) - count + 1, count):
+                yield order[first : first + count].to(self._contents.device)
+
+    def _step(
+        self, weights: dict[str, Tensor], optimizer: torch.optim.Adam, rows: Tensor
+    ) -> dict[str, float]:
+        with autocast(self.settings.precision, self._base.device, gradients=True):
+            stylized = stylize_with(self._base.network, weights, self._contents[rows])
+            features = self._encoder(stylized)
+        content = {layer: f[rows] for layer, f in self._content_features.items()}
+        terms = perceptual_loss(stylized, features, content, self._target, self.settings.loss)
+        # Not backward(): that would also fill .grad of a base that is being trained.
+        gradients = torch.autograd.grad(terms.total.mean(), list(weights.values()))
+        for weight, gradient in zip(weights.values(), gradients, strict=True):
+            weight.grad = gradient
+        optimizer.step()
+        return terms.mean()
+
+
+class _LossTracker:
+    """Smoothed losses, the best of them, and the alarm for a loss that explodes."""
+
+    def __init__(self) -> None:
+        self._smoothed: dict[str, float] = {}
+        self.best: dict[str, float] = {}
+
+    def add(self, losses: Mapping[str, float], step: int) -> bool:
+        """Take in one step's losses; True when the smoothed total is the best so far."""
+        total, usual = losses["total"], self._smoothed.get("total", losses["total"])
+        if not math.isfinite(total) or total > _EXPLODED * max(usual, 1e-12):
+            raise AdaptationDiverged(
+                f"The loss became {total:.3g} at step {step} (before: {usual:.3g}), also at a "
+                "lower rate. Lower the learning rate or the style weight."
+            )
+        keep = _SMOOTHING if self._smoothed else 0.0
+        for name, value in losses.items():
+            self._smoothed[name] = keep * self._smoothed.get(name, 0.0) + (1 - keep) * value
+        if self.best and self._smoothed["total"] > self.best["total"]:
+            return False
+        self.best = dict(self._smoothed)
+        return True
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Share of the learning rate at a step counted from 1: a short rise, then a cosine to 0.
+
+    Adam's first steps have the full length whatever the gradient; without the rise they
+    would throw a network with large filters off its place.
+    """
+    rise = min(1.0, step / max(1.0, _WARM_UP * steps))
+    return rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+
+
+def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+def _preview(base: Base, weights: Mapping[str, Tensor], contents: Tensor) -> Callable[[], Tensor]:
+    def draw() -> Tensor:
+        with torch.no_grad():
+            return stylize_with(base.network, weights, contents)
+
+    return draw
+
+
+def _starting_weights(
+    base: Base, styles: list[Tensor], settings: AdaptationSettings, resume: AdaptedStyle | None
+) -> dict[str, Tensor]:
+    own = dict(base.network.named_parameters())
+    names = adapted_parameter_names(base.network, settings.mode)
+    weights = {name: own[name].detach().clone() for name in names}
+    if resume is not None:
+        check_style(resume, base)
+        if not resume.fast_weights.keys() <= weights.keys():
+            raise SettingsError(
+                f"Style '{resume.name}' was adapted in mode {resume.mode}, which is wider than "
+                f"{settings.mode}; resume it in mode {resume.mode}."
+            )
+        started = {
+            k: v.detach().to(base.device, torch.float32) for k, v in resume.fast_weights.items()
+        }
+        return weights | {name: tensor.clone() for name, tensor in started.items()}
+    if settings.initialisation == "predicted":
+        weights |= predict_norms(base, styles, settings.loss.style_weight, settings.precision)
+    return weights
+
+
+def predict_norms(
+    base: Base, style_images: list[Tensor], style_weight: float, precision: Precision
+) -> dict[str, Tensor]:
+    """The predicted initialisation of a style: parameter name to (C,).
+
+    Args:
+        base: with a predictor.
+        style_images: (1, 3, H, W), [0, 1], on the device of the base.
+        style_weight: the balance to strike, as in `LossSettings`.
+        precision: of the encoder.
+
+    Raises:
+        SettingsError: the base has no predictor.
+    """
+    if base.predictor is None:
+        raise SettingsError("This base has no predictor; choose the initialisation 'fixed'.")
+    statistics = base.predictor.statistics(style_images, precision)
+    with torch.no_grad():
+        weights = statistics.new_tensor([style_weight])
+        norms = initial_norms(base.network, base.predictor.network, statistics, weights)
+    return {name: norms[name][0].clone() for name in norm_parameter_names(base.network)}
+
+
+def _prepare_styles(images: list[Tensor], size_px: int, device: torch.device) -> list[Tensor]:
+    if not images:
+        raise ShapeError("There is no style image; give at least one.")
+    scaled: list[Tensor] = []
+    for image in images:
+        checked = _checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device)
+        resized = resize_short_side(checked, size_px)
+        height, width = fit_within(resized.shape[-2], resized.shape[-1], _MAX_STYLE_PIXELS)
+        scaled.append(resize(resized, height, width))
+    return scaled
+
+
+def _checked_batch(role: str, images: Tensor, least_px: int) -> Tensor:
+    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        raise ShapeError(f"{role} images have shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+    height, width = images.shape[-2:]
+    if min(height, width) < least_px:
+        raise ShapeError(
+            f"{role} image is {width}x{height} px; both sides must be at least {least_px} px. "
+            "Resize it or pick a larger image."
+        )
+    images = images.detach().float()
+    if not bool(torch.isfinite(images).all()):
+        raise SettingsError(f"{role} image holds NaN or infinity; load or render it again.")
+    return images.clamp(0, 1)

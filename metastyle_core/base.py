@@ -1,0 +1,179 @@
+"""The base: one trained network, with the predictor that starts its styles.
+
+A base is never changed by adaptation; any number of styles share it. This file
+owns its form in memory and on disk. The hash names the network, so that a style
+can tell whether it belongs.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .checkpoint import (
+    content_hash,
+    parse_json,
+    read_tensors,
+    refuse_other_keys,
+    write_tensors,
+)
+from .encoder import PerceptualEncoder, load_encoder
+from .errors import CheckpointError
+from .initialisation import StylePredictor, count_statistics, style_statistics
+from .network import StylizationNetwork
+from .precision import Precision, autocast
+
+BASE_FORMAT = "metastyle.base"
+SHIPPED_BASE = Path(__file__).parent / "weights" / "base.safetensors"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A style predictor and the encoder whose features it was trained to read."""
+
+    network: StylePredictor
+    encoder: PerceptualEncoder
+
+    @torch.no_grad()
+    def statistics(self, style_images: list[Tensor], precision: Precision = "auto") -> Tensor:
+        """What the predictor reads off the pictures of one style: (1, S), their mean.
+
+        Args:
+            style_images: (1, 3, H, W) pictures of any sizes, [0, 1].
+            precision: of the encoder.
+        """
+        rows: list[Tensor] = []
+        for image in style_images:
+            with autocast(precision, image.device):
+                features = self.encoder(image, self.encoder.spec.style_layers)
+            rows.append(style_statistics(features))
+        return torch.stack(rows).mean(0)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A trained base, frozen.
+
+    Attributes:
+        network: the image transformation network.
+        predictor: gives the predicted initialisation; None where the base has only
+            the fixed one.
+        sha256: of the network's parameters.
+        training: how the base was made, from the file's header.
+    """
+
+    network: StylizationNetwork
+    predictor: Predictor | None
+    sha256: str
+    training: Mapping[str, object]
+
+    def to(self, device: torch.device) -> "Base":
+        """Move network, predictor and its encoder; the hash stays."""
+        self.network.to(device)
+        if self.predictor is not None:
+            self.predictor.network.to(device)
+            self.predictor.encoder.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's parameters are."""
+        return next(self.network.parameters()).device
+
+
+def save_base(
+    path: Path | str,
+    network: StylizationNetwork,
+    predictor: StylePredictor | None,
+    encoder: PerceptualEncoder | None,
+    training: Mapping[str, object],
+) -> None:
+    """Write a base in half precision.
+
+    Args:
+        path: the file.
+        network: the trained network.
+        predictor: its predictor, if any.
+        encoder: the encoder that the predictor reads; needed with a predictor.
+        training: settings and results, kept in the header as JSON.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    tensors = {f"network.{k}": v.half() for k, v in network.state_dict().items()}
+    size = {"channels": network.channels, "blocks": network.blocks}
+    metadata = {"architecture": json.dumps(size), "training": json.dumps(training)}
+    if predictor is not None and encoder is not None:
+        tensors |= {f"predictor.{k}": v.half() for k, v in predictor.state_dict().items()}
+        metadata["predictor_encoder"] = encoder.spec.name
+        metadata["predictor_encoder_sha256"] = content_hash(encoder.state_dict())
+    write_tensors(path, tensors, file_format=BASE_FORMAT, metadata=metadata)
+
+
+def load_base(path: Path | str = SHIPPED_BASE, *, encoder: PerceptualEncoder | None = None) -> Base:
+    """Read a base, frozen and in float32, on the CPU.
+
+    Args:
+        path: the file; the shipped base when left out.
+        encoder: what the predictor reads; the shipped compact encoder when left out.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another kind, or its
+            predictor was trained with another encoder.
+    """
+    file = read_tensors(path, file_format=BASE_FORMAT)
+    network = _sized_network(path, file.metadata)
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "predictor": {}, "": {}}
+    for key, tensor in file.tensors.items():
+        part, _, name = key.partition(".")
+        parts[part if part in parts else ""][name] = tensor.float()
+    if parts[""]:
+        raise CheckpointError(f"{path} has unknown tensors {sorted(parts[''])[:3]}.")
+    _fill(path, network, parts["network"])
+    predictor = _load_predictor(path, network, parts["predictor"], file.metadata, encoder)
+    network.requires_grad_(False).eval()
+    return Base(
+        network,
+        predictor,
+        content_hash(network.state_dict()),
+        parse_json(path, file.metadata, "training"),
+    )
+
+
+def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> StylizationNetwork:
+    size = parse_json(path, metadata, "architecture")
+    channels, blocks = size.get("channels"), size.get("blocks")
+    if not (isinstance(channels, int) and isinstance(blocks, int)):
+        raise CheckpointError(f"{path}: header entry 'architecture' is damaged.")
+    if not (1 <= channels <= 256 and 1 <= blocks <= 64):
+        raise CheckpointError(f"{path} asks for {channels} channels and {blocks} blocks.")
+    return StylizationNetwork(channels, blocks)
+
+
+def _load_predictor(
+    path: Path | str,
+    network: StylizationNetwork,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    encoder: PerceptualEncoder | None,
+) -> Predictor | None:
+    if not tensors:
+        return None
+    encoder = encoder or load_encoder(metadata.get("predictor_encoder", "compact"))
+    if metadata.get("predictor_encoder_sha256") != content_hash(encoder.state_dict()):
+        raise CheckpointError(
+            f"{path}: its predictor was trained with other weights of the encoder "
+            f"'{encoder.spec.name}'; name the file of that encoder."
+        )
+    predictor = StylePredictor(network, count_statistics(encoder))
+    _fill(path, predictor, tensors)
+    return Predictor(predictor.requires_grad_(False).eval(), encoder)
+
+
+def _fill(path: Path | str, module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    expected = {key: value.shape for key, value in module.state_dict().items()}
+    refuse_other_keys(path, tensors, expected)
+    module.load_state_dict(dict(tensors))

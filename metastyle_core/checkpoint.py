@@ -1,0 +1,214 @@
+"""Tensors in files: safetensors in and out, checked before they are believed.
+
+Every file of ours carries `format` and `format_version` in its header. Files are
+written whole or not at all, and read with safetensors only: nothing is unpickled.
+What the tensors mean is the business of `style`, `model` and `encoder`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import CheckpointError
+from .images import atomic_file
+
+FORMAT_VERSION = "1"
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What a file of ours holds.
+
+    Attributes:
+        tensors: name to tensor, on the CPU.
+        metadata: the header's strings, `format` and `format_version` included.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def write_tensors(
+    path: Path | str,
+    tensors: Mapping[str, Tensor],
+    *,
+    file_format: str,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a safetensors file that appears whole or not at all.
+
+    Args:
+        path: target; folders are created.
+        tensors: name to tensor, any device.
+        file_format: the `format` entry, such as `metastyle.style`.
+        metadata: further header strings.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    path = Path(path)
+    header = {"format": file_format, "format_version": FORMAT_VERSION, **metadata}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            save_file(contiguous, temporary, metadata=header)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"Cannot write {path} ({error}); choose a folder that can be written and has room."
+        ) from error
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a UTF-8 text file that appears whole or not at all.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write {path} ({error.strerror}); choose a folder that can be written."
+        ) from error
+
+
+def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorFile:
+    """Read a safetensors file and refuse what is not one.
+
+    Args:
+        path: the file.
+        file_format: the `format` that is needed; None takes any safetensors file.
+
+    Raises:
+        CheckpointError: missing, empty, cut short, a pickle, not safetensors,
+            of another format or version, or with NaN or infinity in it.
+    """
+    path = Path(path)
+    _refuse_what_is_no_file(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+            _check_format(path, metadata, file_format)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, cut short or not a safetensors file ({error}); "
+            "download or save it again."
+        ) from error
+    refuse_non_finite(path, tensors)
+    return TensorFile(tensors, metadata)
+
+
+def read_metadata(path: Path | str, *, file_format: str | None = None) -> dict[str, str]:
+    """Read only the header of a safetensors file, with the checks of `read_tensors`."""
+    path = Path(path)
+    _refuse_what_is_no_file(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, cut short or not a safetensors file ({error}); "
+            "download or save it again."
+        ) from error
+    _check_format(path, metadata, file_format)
+    return metadata
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; a .safetensors file is needed.")
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; check the file's name.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {path} ({error.strerror}).") from error
+    if not start:
+        raise CheckpointError(f"{path} is empty; download or save it again.")
+    if start.startswith(_PICKLE_STARTS):
+        raise CheckpointError(
+            f"{path} is a pickle or zip file, which may run code when opened; "
+            "only .safetensors files are read. Convert it first."
+        )
+
+
+def _check_format(path: Path, metadata: Mapping[str, str], file_format: str | None) -> None:
+    if file_format is None:
+        return
+    found = metadata.get("format")
+    if found != file_format:
+        raise CheckpointError(
+            f"{path} is a '{found or 'plain safetensors'}' file; '{file_format}' is needed."
+        )
+    version = metadata.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}; this release reads version "
+            f"{FORMAT_VERSION}. Update MetaStyle or save the file again."
+        )
+
+
+def refuse_non_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError when a floating-point tensor holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"{path}: '{name}' holds NaN or infinity; the file is spoilt. Make it again."
+            )
+
+
+def refuse_other_keys(
+    path: Path | str, tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size]
+) -> None:
+    """Raise CheckpointError unless names and shapes are exactly the expected ones."""
+    missing = sorted(expected.keys() - tensors.keys())
+    extra = sorted(tensors.keys() - expected.keys())
+    if missing or extra:
+        parts = [f"lacks {missing[:3]}"] if missing else []
+        parts += [f"has unknown {extra[:3]}"] if extra else []
+        raise CheckpointError(f"{path} {' and '.join(parts)}; it was made for another network.")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise CheckpointError(
+                f"{path}: '{name}' has shape {tuple(tensors[name].shape)}; "
+                f"{tuple(shape)} is needed. It was made for another network."
+            )
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and float32 values, independent of file and device."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().to("cpu", torch.float32).contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def parse_json(path: Path | str, metadata: Mapping[str, str], key: str) -> dict[str, object]:
+    """Read one JSON object out of a header.
+
+    Raises:
+        CheckpointError: the entry is missing or not a JSON object.
+    """
+    try:
+        value = json.loads(metadata[key])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: header entry '{key}' is missing or damaged.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: header entry '{key}' is not a JSON object.")
+    return value

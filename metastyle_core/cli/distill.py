@@ -1,0 +1,78 @@
+"""`metastyle distill`: train the compact encoder."""
+
+import argparse
+from pathlib import Path
+
+from ..base import load_base
+from ..encoder import ENCODER_SPECS, load_encoder
+from ..precision import resolve_device
+from ..training.data import ImagePool
+from ..training.distillation import Distillation, DistillationSettings, instant_stylizer
+from ..training.trainer import Trainer
+from .options import (
+    Commands,
+    add_compute_options,
+    add_training_data_options,
+    non_negative_float,
+)
+from .progress import run_with_progress, trainer_settings
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser(
+        "distill",
+        help="train the compact encoder to stand in for VGG",
+        description="Train the compact encoder to stand in for VGG in the perceptual loss.",
+    )
+    add_training_data_options(parser)
+    teacher = parser.add_argument_group("teacher")
+    teacher.add_argument(
+        "--teacher",
+        choices=[name for name in ENCODER_SPECS if name != "compact"],
+        default="vgg19_caffe",
+        help="the encoder to stand in for (default: vgg19_caffe)",
+    )
+    teacher.add_argument(
+        "--teacher-weights", type=Path, required=True, help=".safetensors file of the teacher"
+    )
+    teacher.add_argument(
+        "--gram-weight", type=non_negative_float, default=1.0, help="weight of the Gram error"
+    )
+    parser.add_argument(
+        "--stylized-by",
+        type=Path,
+        metavar="BASE",
+        help="let this base draw a third of the pictures, so that the student knows what "
+        "stylized pictures look like",
+    )
+    add_compute_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, and write `compact.safetensors` into the output folder."""
+    teacher = load_encoder(arguments.teacher, weights=arguments.teacher_weights)
+    device = resolve_device(arguments.device)
+    stylize = None
+    if arguments.stylized_by:
+        stylize = instant_stylizer(load_base(arguments.stylized_by), device)
+    recipe = Distillation(
+        teacher,
+        ENCODER_SPECS["compact"],
+        ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
+        ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
+        DistillationSettings(
+            batch=arguments.batch or 8,
+            crop_px=arguments.crop,
+            gram_weight=arguments.gram_weight,
+            precision=arguments.precision,
+        ),
+        device=device,
+        seed=arguments.seed,
+        stylize=stylize,
+    )
+    trainer = Trainer(
+        recipe, trainer_settings(arguments), arguments.output, resume=arguments.resume
+    )
+    run_with_progress(trainer)

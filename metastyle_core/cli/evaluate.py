@@ -1,0 +1,153 @@
+"""`metastyle evaluate`: the reporting metric for modes and numbers of steps."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ..checkpoint import write_text
+from ..encoder import ENCODER_NAMES, load_encoder
+from ..errors import SettingsError
+from ..evaluation import EVALUATION_MODES, Entry, evaluate, summarise
+from ..images import center_crop, list_images, resize_short_side, save_image
+from .adapt import adaptation_settings, add_adaptation_options
+from .inputs import add_base_option, load_batch, load_contents, open_base
+from .options import Commands, add_compute_options, positive_int
+from .progress import progress_bar
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure adaptation on folders of styles and contents",
+        description="Adapt to every style with every mode and number of steps, stylize every "
+        "content, and report style, content, total and SSIM as geometric means.",
+    )
+    parser.add_argument("--styles", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--contents", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--encoder", choices=ENCODER_NAMES, default="compact", help="judges the pictures"
+    )
+    parser.add_argument("--encoder-weights", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--adapt-encoder",
+        choices=ENCODER_NAMES,
+        help="encoder of the adaptation loss (default: the judge)",
+    )
+    parser.add_argument("--adapt-encoder-weights", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--steps", default="0,10,30,100,200", metavar="N,N,...", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--modes", default="norm,full,scratch", metavar="M,M,...", help="default: %(default)s"
+    )
+    parser.add_argument("--size", type=positive_int, default=192, metavar="PX", help="default: 192")
+    parser.add_argument("--max-styles", type=positive_int, metavar="N", help="evenly spaced")
+    parser.add_argument("--max-contents", type=positive_int, default=4, metavar="N")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="keep the stylized pictures")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT")
+    add_base_option(parser)
+    add_adaptation_options(parser)
+    add_compute_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate, print the table and write all numbers as JSON."""
+    modes = _choices(arguments.modes)
+    steps = _step_counts(arguments.steps)
+    settings = replace(adaptation_settings(arguments), style_size_px=arguments.size)
+    base = open_base(arguments)
+    judge = load_encoder(arguments.encoder, weights=arguments.encoder_weights).to(base.device)
+    adapt_encoder = judge
+    if arguments.adapt_encoder:
+        adapt_encoder = load_encoder(
+            arguments.adapt_encoder, weights=arguments.adapt_encoder_weights
+        ).to(base.device)
+    style_paths = spread_paths(list_images(arguments.styles), arguments.max_styles)
+    styles = {
+        path.stem: square_picture(path, arguments.size).to(base.device) for path in style_paths
+    }
+    content_paths = spread_paths(list_images(arguments.contents), arguments.max_contents)
+    contents = [square_picture(path, arguments.size).to(base.device) for path in content_paths]
+    adapt_contents = load_contents(arguments.content, settings)
+    entries: list[Entry] = []
+
+    def keep(style: str, mode: str, count: int, pictures: list[Tensor]) -> None:
+        if arguments.pictures:
+            for path, picture in zip(content_paths, pictures, strict=True):
+                name = f"{style}-{mode}-{count:04d}-{path.stem}.png"
+                save_image(picture, arguments.pictures / name)
+
+    with progress_bar(len(styles) * len(modes) * len(steps), "evaluating") as bar:
+        for entry in evaluate(
+            base,
+            adapt_encoder,
+            judge,
+            styles,
+            contents,
+            modes=modes,
+            steps=steps,
+            settings=settings,
+            adapt_contents=adapt_contents,
+            on_picture=keep,
+        ):
+            entries.append(entry)
+            bar.update(1)
+    rows = summarise(entries)
+    report = {
+        "base_sha256": base.sha256,
+        "judge": judge.spec.name,
+        "adapt_encoder": adapt_encoder.spec.name,
+        "size_px": arguments.size,
+        "styles": list(styles),
+        "contents": [path.stem for path in content_paths],
+        "settings": asdict(settings),
+        "summary": rows,
+        "entries": [asdict(entry) for entry in entries],
+    }
+    write_text(arguments.json, json.dumps(report, indent=1))
+    _print_table(rows)
+
+
+def _choices(text: str) -> list[str]:
+    modes = [mode.strip() for mode in text.split(",")]
+    unknown = [mode for mode in modes if mode not in EVALUATION_MODES]
+    if unknown:
+        raise SettingsError(f"--modes has '{unknown[0]}'; choose of {','.join(EVALUATION_MODES)}.")
+    return modes
+
+
+def _step_counts(text: str) -> list[int]:
+    try:
+        steps = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise SettingsError(f"--steps is '{text}'; write numbers such as 0,10,30.") from error
+    if min(steps) < 0:
+        raise SettingsError(f"--steps is '{text}'; numbers from 0 up are needed.")
+    return steps
+
+
+def spread_paths(paths: list[Path], count: int | None) -> list[Path]:
+    """At most `count` of the paths, evenly spaced, so that a folder's groups all appear."""
+    if count is None or count >= len(paths):
+        return paths
+    return [paths[i * len(paths) // count] for i in range(count)]
+
+
+def square_picture(path: Path, size_px: int) -> Tensor:
+    """The central square of a picture file as (1, 3, size_px, size_px)."""
+    return center_crop(resize_short_side(load_batch(path), size_px), size_px)
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    columns = ("mode", "steps", "styles", "style", "content", "total", "ssim", "adapt_s")
+    lines = ["  ".join(f"{name:>8}" for name in columns)]
+    for row in rows:
+        cells = [row[name] for name in columns]
+        lines.append("  ".join(f"{c:8.3f}" if isinstance(c, float) else f"{c!s:>8}" for c in cells))
+    sys.stdout.write("\n".join(lines) + "\n")

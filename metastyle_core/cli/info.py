@@ -1,0 +1,67 @@
+"""`metastyle info`: what a file of ours is and how it was made."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..base import BASE_FORMAT, load_base
+from ..checkpoint import TensorFile, read_tensors
+from ..encoder import ENCODER_FORMAT
+from ..errors import CheckpointError
+from ..style import STYLE_FORMAT
+from .options import Commands
+
+_FORMATS = (BASE_FORMAT, ENCODER_FORMAT, STYLE_FORMAT)
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser(
+        "info",
+        help="describe a base, encoder or style file",
+        description="Describe a base, encoder or style file of MetaStyle.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the description."""
+    file = read_tensors(arguments.file)
+    kind = file.metadata.get("format")
+    if kind not in _FORMATS:
+        raise CheckpointError(
+            f"{arguments.file} is a '{kind or 'plain safetensors'}' file; "
+            f"{', '.join(_FORMATS)} can be described."
+        )
+    description = _describe(arguments.file, file)
+    if arguments.json:
+        sys.stdout.write(json.dumps(description) + "\n")
+        return
+    for key, value in description.items():
+        shown = json.dumps(value) if isinstance(value, (dict, list)) else value
+        sys.stdout.write(f"{key}: {shown}\n")
+
+
+def _describe(path: Path, file: TensorFile) -> dict[str, object]:
+    description: dict[str, object] = {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "parameters": sum(tensor.numel() for tensor in file.tensors.values()),
+        "dtype": str(next(iter(file.tensors.values())).dtype).removeprefix("torch."),
+    }
+    for key, text in file.metadata.items():
+        description[key] = f"{len(text)} characters" if key == "thumbnail" else _parsed(text)
+    if file.metadata.get("format") == BASE_FORMAT:
+        description["sha256"] = load_base(path).sha256
+    return description
+
+
+def _parsed(text: str) -> object:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return value if isinstance(value, (dict, list)) else text

@@ -1,0 +1,138 @@
+"""From arguments to values: images, contents, styles, base and encoder."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from ..adaptation import AdaptationSettings, adapt_to_style
+from ..base import SHIPPED_BASE, Base, load_base
+from ..content import crop_contents
+from ..encoder import PerceptualEncoder, load_encoder
+from ..errors import ImageFileError, MetaStyleError, SettingsError
+from ..images import IMAGE_SUFFIXES, list_images, load_image
+from ..precision import resolve_device
+from ..presets import load_preset, preset_paths
+from ..style import AdaptedStyle, blend_styles, load_style
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """One picture to stylize.
+
+    Attributes:
+        path: where it is.
+        relative: its path below the folder that was named, or just its name.
+    """
+
+    path: Path
+    relative: Path
+
+
+def add_base_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--base`."""
+    parser.add_argument(
+        "--base",
+        type=Path,
+        default=SHIPPED_BASE,
+        metavar="FILE",
+        help="another base than the shipped",
+    )
+
+
+def open_base(arguments: argparse.Namespace) -> Base:
+    """The chosen base on the chosen device."""
+    return load_base(arguments.base).to(resolve_device(arguments.device))
+
+
+def open_encoder(arguments: argparse.Namespace, device: torch.device) -> PerceptualEncoder:
+    """The encoder of `add_encoder_options` on a device."""
+    encoder = load_encoder(
+        arguments.encoder,
+        weights=arguments.encoder_weights,
+        download_folder=arguments.download_encoder_to,
+    )
+    return encoder.to(device)
+
+
+def find_images(paths: Sequence[Path]) -> list[ImageInput]:
+    """Files and the images below folders, in order.
+
+    Raises:
+        ImageFileError: a path is missing, or a folder holds no image.
+    """
+    found: list[ImageInput] = []
+    for path in paths:
+        if path.is_dir():
+            found += [ImageInput(p, p.relative_to(path)) for p in list_images(path)]
+        elif path.is_file():
+            found.append(ImageInput(path, Path(path.name)))
+        else:
+            raise ImageFileError(f"{path} does not exist; check the name of the image or folder.")
+    return found
+
+
+def load_batch(path: Path) -> Tensor:
+    """One picture as (1, 3, H, W), transparency over white."""
+    return load_image(path).pixels[None]
+
+
+def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) -> Tensor | None:
+    """Crops of the user's contents to adapt on, or None for the built-in ones."""
+    if not paths:
+        return None
+    images = [load_batch(item.path) for item in find_images(paths)]
+    generator = Generator().manual_seed(settings.seed)
+    return crop_contents(images, settings.content_count, settings.content_size_px, generator)
+
+
+def resolve_styles(base: Base, requests: Sequence[str]) -> AdaptedStyle:
+    """Turn `--style` arguments into one style.
+
+    Each is a style file, a preset's name or an image (which becomes an instant
+    style), with an optional `:WEIGHT`. Weights left out share what remains to 1.
+
+    Raises:
+        SettingsError: an unknown name, or a weight that is no number.
+        MetaStyleError: a file that cannot be read.
+    """
+    parsed = [_split_weight(request) for request in requests]
+    styles = [_find_style(base, source) for source, _ in parsed]
+    given = [weight for _, weight in parsed if weight is not None]
+    open_places = len(parsed) - len(given)
+    share = (1.0 - sum(given)) / open_places if open_places else 0.0
+    weights = [share if weight is None else weight for _, weight in parsed]
+    if len(styles) == 1 and weights == [1.0]:
+        return styles[0]
+    return blend_styles(base, styles, weights)
+
+
+def _split_weight(request: str) -> tuple[str, float | None]:
+    source, colon, weight = request.rpartition(":")
+    if not colon or Path(request).exists():
+        return request, None
+    try:
+        return source, float(weight)
+    except ValueError as error:
+        raise SettingsError(
+            f"--style {request}: '{weight}' is no number; write STYLE or STYLE:0.5."
+        ) from error
+
+
+def _find_style(base: Base, source: str) -> AdaptedStyle:
+    path = Path(source)
+    if source in preset_paths():
+        return load_preset(source)
+    if path.suffix.lower() == ".safetensors":
+        return load_style(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        image = load_batch(path)
+        settings = AdaptationSettings(steps=0)
+        return adapt_to_style(base, None, [image], settings=settings, name=path.stem)
+    try:
+        return load_preset(source)
+    except SettingsError as error:
+        raise MetaStyleError(f"{error} Or name a .safetensors style or an image file.") from error

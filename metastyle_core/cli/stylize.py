@@ -1,0 +1,149 @@
+"""`metastyle stylize`: pictures and folders in, stylized pictures out."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ..errors import ImageFileError
+from ..images import (
+    SAVE_SUFFIXES,
+    LoadedImage,
+    limit_long_side,
+    load_image,
+    resize,
+    save_image,
+)
+from ..style import check_style
+from ..stylization import stylize
+from .inputs import (
+    ImageInput,
+    add_base_option,
+    find_images,
+    open_base,
+    resolve_styles,
+)
+from .options import Commands, add_compute_options, positive_int
+from .progress import progress_bar
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser(
+        "stylize",
+        help="stylize images or folders of images",
+        description="Stylize images, or all images below folders.",
+    )
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
+    parser.add_argument(
+        "--style",
+        action="append",
+        required=True,
+        metavar="STYLE[:WEIGHT]",
+        help="a style file, a preset's name or an image (an instant style); "
+        "repeat it with weights to blend, e.g. --style a --style b:0.3",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="an image file, or a folder"
+    )
+    parser.add_argument(
+        "--max-size", type=positive_int, metavar="PX", help="shrink to this long side first"
+    )
+    parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
+    add_base_option(parser)
+    add_compute_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object when done")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Stylize and write every picture."""
+    inputs = find_images(arguments.images)
+    outputs = _plan_outputs(inputs, arguments.output)
+    base = open_base(arguments)
+    style = resolve_styles(base, arguments.style)
+    check_style(style, base)
+    style = style.to(base.device)
+    began_s, working_s = time.monotonic(), 0.0
+    with progress_bar(len(inputs), "stylizing") as bar:
+        for group in _groups_of_one_size(inputs, outputs, arguments):
+            pictures = torch.stack([loaded.pixels for _, loaded in group])
+            start_s = time.monotonic()
+            results = stylize(
+                base, style, pictures, precision=arguments.precision, batch=arguments.batch
+            )
+            working_s += time.monotonic() - start_s
+            for (output, loaded), result in zip(group, results, strict=True):
+                save_image(result, output, alpha=loaded.alpha)
+                bar.update(1)
+    _announce(arguments, outputs, working_s, time.monotonic() - began_s)
+
+
+def _plan_outputs(inputs: list[ImageInput], output: Path) -> list[Path]:
+    """Where each picture goes; refuses to overwrite an input."""
+    if len(inputs) == 1 and output.suffix.lower() in SAVE_SUFFIXES:
+        outputs = [output]
+    elif output.suffix and not output.is_dir():
+        raise ImageFileError(
+            f"Output is '{output}' for {len(inputs)} image(s); name a folder, or for one image "
+            "a file that ends in .png, .jpg or .webp."
+        )
+    else:
+        outputs = [output / _savable_name(item.relative) for item in inputs]
+    if len(set(outputs)) < len(outputs):
+        raise ImageFileError(
+            "Two of the images would be written to the same file; stylize them one by one."
+        )
+    for item, target in zip(inputs, outputs, strict=True):
+        if target.exists() and target.samefile(item.path):
+            raise ImageFileError(f"{target} is also an input; choose another output folder.")
+    return outputs
+
+
+def _savable_name(relative: Path) -> Path:
+    return relative if relative.suffix.lower() in SAVE_SUFFIXES else relative.with_suffix(".png")
+
+
+def _groups_of_one_size(
+    inputs: list[ImageInput], outputs: list[Path], arguments: argparse.Namespace
+) -> Iterator[list[tuple[Path, LoadedImage]]]:
+    """Neighbouring pictures of one size, at most `--batch` of them."""
+    group: list[tuple[Path, LoadedImage]] = []
+    for item, output in zip(inputs, outputs, strict=True):
+        loaded = _limited(load_image(item.path), arguments.max_size)
+        full = len(group) >= (arguments.batch or 1)
+        if group and (full or group[0][1].pixels.shape != loaded.pixels.shape):
+            yield group
+            group = []
+        group.append((output, loaded))
+    if group:
+        yield group
+
+
+def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
+    if max_size_px is None:
+        return loaded
+    pixels = limit_long_side(loaded.pixels[None], max_size_px)[0]
+    if loaded.alpha is None or pixels.shape == loaded.pixels.shape:
+        return LoadedImage(pixels, loaded.alpha)
+    return LoadedImage(pixels, resize(loaded.alpha[None], *pixels.shape[-2:])[0])
+
+
+def _announce(
+    arguments: argparse.Namespace, outputs: list[Path], working_s: float, elapsed_s: float
+) -> None:
+    ms_per_image = 1000 * working_s / len(outputs)
+    if arguments.json:
+        summary = {
+            "outputs": [str(path) for path in outputs],
+            "ms_per_image": round(ms_per_image, 2),
+            "elapsed_s": round(elapsed_s, 3),
+        }
+        sys.stdout.write(json.dumps(summary) + "\n")
+    else:
+        where = outputs[0] if len(outputs) == 1 else arguments.output
+        sys.stdout.write(f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each\n")

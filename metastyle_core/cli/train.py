@@ -1,0 +1,160 @@
+"""`metastyle train`: train the base, with or without an inner loop."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import get_args
+
+import torch
+import torch.distributed as dist
+
+from ..encoder import load_encoder
+from ..losses import LossSettings
+from ..network import ADAPTATION_MODES
+from ..precision import resolve_device
+from ..training.data import ImagePool
+from ..training.meta_learning import Algorithm, MetaLearning, MetaSettings
+from ..training.trainer import Trainer
+from .options import (
+    Commands,
+    add_compute_options,
+    add_encoder_options,
+    add_training_data_options,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
+from .progress import run_with_progress, trainer_settings
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser(
+        "train",
+        help="train the base network",
+        description="Train the base: multi-style with --inner-steps 0, meta-learning with more. "
+        "Starts on several processes under torchrun.",
+    )
+    add_training_data_options(parser)
+    meta = parser.add_argument_group("meta-learning")
+    meta.add_argument(
+        "--algorithm", choices=get_args(Algorithm), default="fomaml", help="default: fomaml"
+    )
+    meta.add_argument(
+        "--inner-steps", type=non_negative_int, default=0, help="T; 0 is multi-style training"
+    )
+    meta.add_argument(
+        "--inner-lr", type=positive_float, default=1e-2, help="rate of the inner loop"
+    )
+    meta.add_argument(
+        "--learn-inner-lr", action="store_true", help="learn one inner rate per parameter tensor"
+    )
+    meta.add_argument(
+        "--inner-mode", choices=ADAPTATION_MODES, default="norm", help="what the inner loop adapts"
+    )
+    meta.add_argument(
+        "--initialisation",
+        choices=("predicted", "fixed"),
+        default="predicted",
+        help="of each style",
+    )
+    meta.add_argument("--support", type=positive_int, default=1, help="contents per inner step")
+    meta.add_argument("--query", type=positive_int, default=1, help="contents per outer loss")
+    meta.add_argument("--channels", type=positive_int, default=32, help="width of the network")
+    meta.add_argument("--blocks", type=positive_int, default=5, help="residual blocks")
+    meta.add_argument(
+        "--start-from", type=Path, metavar="BASE", help="begin with the weights of this base"
+    )
+    loss = parser.add_argument_group("loss")
+    loss.add_argument("--style-weight", type=non_negative_float, default=20.0)
+    loss.add_argument(
+        "--style-weight-range",
+        type=positive_float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="draw each task's style weight between these; the predictor is told which",
+    )
+    loss.add_argument("--content-weight", type=non_negative_float, default=1.0)
+    loss.add_argument("--tv-weight", type=non_negative_float, default=0.0)
+    loss.add_argument("--objective", choices=("log_total", "total"), default="log_total")
+    loss.add_argument("--normalisation", choices=("target_energy", "none"), default="target_energy")
+    loss.add_argument(
+        "--max-style-scale", type=positive_float, default=1.0, help="largest zoom into a style"
+    )
+    add_encoder_options(parser)
+    parser.add_argument(
+        "--style-encoder-weights", type=Path, help="compact encoder that the predictor reads"
+    )
+    add_compute_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, and write `base.safetensors` into the output folder."""
+    device = _join_processes(resolve_device(arguments.device))
+    recipe = MetaLearning(
+        load_encoder(
+            arguments.encoder,
+            weights=arguments.encoder_weights,
+            download_folder=arguments.download_encoder_to,
+        ),
+        load_encoder("compact", weights=arguments.style_encoder_weights),
+        ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
+        ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
+        _meta_settings(arguments),
+        device=device,
+        seed=arguments.seed,
+    )
+    if arguments.start_from:
+        recipe.start_from(arguments.start_from)
+    trainer = Trainer(
+        recipe, trainer_settings(arguments), arguments.output, resume=arguments.resume
+    )
+    try:
+        run_with_progress(trainer)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
+    return MetaSettings(
+        algorithm=arguments.algorithm,
+        inner_steps=arguments.inner_steps,
+        inner_lr=arguments.inner_lr,
+        learn_inner_lr=arguments.learn_inner_lr,
+        inner_mode=arguments.inner_mode,
+        initialisation=arguments.initialisation,
+        styles=arguments.batch or 4,
+        support=arguments.support,
+        query=arguments.query,
+        crop_px=arguments.crop,
+        channels=arguments.channels,
+        blocks=arguments.blocks,
+        max_style_scale=arguments.max_style_scale,
+        objective=arguments.objective,
+        loss=LossSettings(
+            content_weight=arguments.content_weight,
+            style_weight=arguments.style_weight,
+            tv_weight=arguments.tv_weight,
+            normalisation=arguments.normalisation,
+        ),
+        style_weight_range=(
+            tuple(arguments.style_weight_range) if arguments.style_weight_range else None
+        ),
+        precision=arguments.precision,
+    )
+
+
+def _join_processes(device: torch.device) -> torch.device:
+    """Join the group that torchrun announces in the environment, if it does."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return device
+    on_gpu = device.type == "cuda"
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    if not on_gpu:
+        return device
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    return device

@@ -1,0 +1,299 @@
+"""Image files and image tensors: load, save, resize, crop, colour.
+
+Inside the package an image is a float tensor (3, H, W) and a batch is
+(B, 3, H, W), RGB, range [0, 1]. This file owns the way in and out of that form;
+what is done with the pixels is the business of others.
+"""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from .errors import ImageFileError, ShapeError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+SAVE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+MAX_PIXELS = 300_000_000
+_ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
+_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One decoded picture.
+
+    Attributes:
+        pixels: (3, H, W), float32, [0, 1]; transparent parts lie over white.
+        alpha: (1, H, W), float32, [0, 1], or None where the file has no transparency.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None
+
+
+def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
+    """Read one still picture, upright, as RGB.
+
+    EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit pictures
+    become RGB; transparency is composited over white and returned beside it.
+
+    Args:
+        path: a PNG, JPEG, WebP, BMP, TIFF or still GIF file.
+        max_pixels: refuse files that declare more than this many pixels.
+
+    Returns:
+        The pixels and, where there is transparency, the alpha channel.
+
+    Raises:
+        ImageFileError: the file is missing, not an image, damaged, animated,
+            of an unsupported kind, or larger than `max_pixels`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ImageFileError(f"{path} is a folder; an image file is needed.")
+    if not path.is_file():
+        raise ImageFileError(f"{path} does not exist; check the name of the image file.")
+    try:
+        with Image.open(path) as image:
+            _refuse_unsupported(path, image, max_pixels)
+            image.load()
+            return _decode(image)
+    except UnidentifiedImageError as error:
+        raise ImageFileError(
+            f"{path} is not an image that can be read; PNG, JPEG, WebP, BMP and TIFF can."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(
+            f"{path} declares more than {max_pixels:,} pixels; resize it first."
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageFileError(
+            f"{path} is damaged or cut short ({error}); export or download it again."
+        ) from error
+
+
+def _refuse_unsupported(path: Path, image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageFileError(
+            f"{path} is {width}x{height} px, more than {max_pixels:,} pixels; resize it first."
+        )
+    frames = getattr(image, "n_frames", 1)
+    if image.format in _ANIMATED_FORMATS and frames > 1:
+        raise ImageFileError(
+            f"{path} holds {frames} frames or pages; a still picture is needed. "
+            "Extract the frames into a folder first."
+        )
+    if image.mode == "F":
+        raise ImageFileError(
+            f"{path} has floating-point pixels of unknown range; export it with 8 or 16 bits."
+        )
+
+
+def _decode(image: Image.Image) -> LoadedImage:
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _SIXTEEN_BIT_MODES:
+        gray = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535.0)
+        return LoadedImage(gray.clamp(0, 1).expand(3, -1, -1).contiguous(), None)
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        rgba = _to_tensor(image.convert("RGBA"))
+        colour, alpha = rgba[:3], rgba[3:]
+        return LoadedImage(colour * alpha + (1.0 - alpha), alpha.contiguous())
+    return LoadedImage(_to_tensor(image.convert("RGB")), None)
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    array = np.array(image, dtype=np.uint8)
+    return torch.from_numpy(array).permute(2, 0, 1).float().div_(255.0).contiguous()
+
+
+def list_images(folder: Path | str) -> list[Path]:
+    """All image files below a folder, in a fixed order.
+
+    Raises:
+        ImageFileError: the folder is missing or holds no image file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ImageFileError(f"{folder} is not a folder; a folder of images is needed.")
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
+    if not paths:
+        raise ImageFileError(
+            f"{folder} holds no image; put PNG, JPEG or WebP files there or name another folder."
+        )
+    return paths
+
+
+def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """Convert one image tensor to a Pillow picture of 8 bits per channel.
+
+    Args:
+        image: (3, H, W) or (1, 3, H, W), any float type, clamped to [0, 1].
+        alpha: optional (1, H, W), clamped to [0, 1].
+
+    Raises:
+        ShapeError: `image` is not one RGB picture.
+    """
+    if image.ndim == 4 and image.shape[0] == 1:
+        image = image[0]
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ShapeError(f"Got a tensor of shape {tuple(image.shape)}; (3, H, W) is needed.")
+    channels = image if alpha is None else torch.cat([image, alpha.to(image)])
+    rounded = channels.detach().float().clamp(0, 1).mul(255.0).round().to(torch.uint8)
+    return Image.fromarray(rounded.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) -> None:
+    """Write one picture so that the file is either whole or absent.
+
+    Args:
+        image: (3, H, W) or (1, 3, H, W), [0, 1].
+        path: ends in .png, .jpg, .jpeg or .webp; folders are created.
+        alpha: optional (1, H, W); dropped for JPEG, which has no transparency.
+
+    Raises:
+        ImageFileError: unknown suffix, or the place cannot be written.
+        ShapeError: `image` is not one RGB picture.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SAVE_SUFFIXES:
+        raise ImageFileError(
+            f"{path.name} ends in '{suffix}'; name an output that ends in .png, .jpg or .webp."
+        )
+    jpeg = suffix in {".jpg", ".jpeg"}
+    picture = to_pil(image, None if jpeg else alpha)
+    options = {"quality": 95, "subsampling": 0} if jpeg else {}
+    if suffix == ".webp":
+        options = {"quality": 92, "method": 4}
+    image_format = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            picture.save(temporary, format=image_format, **options)
+    except OSError as error:
+        raise ImageFileError(
+            f"Cannot write {path} ({error.strerror or error}); choose a folder that can be written."
+        ) from error
+
+
+class atomic_file:  # noqa: N801 - used like a function, in a with statement
+    """Write beside the target, then rename; on any error leave nothing behind.
+
+    Gives the temporary path. The target appears only when the block ends well.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._target = Path(path)
+
+    def __enter__(self) -> Path:
+        handle, name = tempfile.mkstemp(
+            dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".part"
+        )
+        os.close(handle)
+        self._temporary = Path(name)
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._temporary.chmod(0o644)
+            self._temporary.replace(self._target)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize a batch with an antialiased bilinear filter.
+
+    Args:
+        images: (B, 3, H, W), [0, 1].
+        height: new height in pixels, at least 1.
+        width: new width in pixels, at least 1.
+
+    Returns:
+        (B, 3, height, width), [0, 1]; the same tensor when nothing changes.
+    """
+    if images.shape[-2:] == (height, width):
+        return images
+    return F.interpolate(
+        images, size=(height, width), mode="bilinear", antialias=True, align_corners=False
+    ).clamp(0, 1)
+
+
+def resize_short_side(images: Tensor, size_px: int) -> Tensor:
+    """Scale so that the short side has `size_px` pixels; aspect ratio kept."""
+    height, width = images.shape[-2:]
+    factor = size_px / min(height, width)
+    return resize(images, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def limit_long_side(images: Tensor, size_px: int) -> Tensor:
+    """Shrink so that the long side has at most `size_px` pixels; never enlarge."""
+    height, width = images.shape[-2:]
+    factor = size_px / max(height, width)
+    if factor >= 1:
+        return images
+    return resize(images, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def center_crop(images: Tensor, size_px: int) -> Tensor:
+    """Cut the central square of `size_px` pixels out of (B, 3, H, W)."""
+    height, width = images.shape[-2:]
+    if min(height, width) < size_px:
+        raise ShapeError(f"Got {width}x{height} px; a crop of {size_px} px does not fit.")
+    top, left = (height - size_px) // 2, (width - size_px) // 2
+    return images[..., top : top + size_px, left : left + size_px]
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Rec. 601 luma of (B, 3, H, W) as (B, 1, H, W), same range."""
+    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (images * weights).sum(dim=1, keepdim=True)
+
+
+def contact_sheet(rows: Iterable[Iterable[Tensor]], *, gap_px: int = 4) -> Tensor:
+    """Lay out pictures of one size in a grid on white.
+
+    Args:
+        rows: rows of (3, H, W) pictures, all of one size; rows may differ in length.
+        gap_px: white space between pictures.
+
+    Returns:
+        (3, H', W'), [0, 1].
+
+    Raises:
+        ShapeError: there is no picture, or sizes differ.
+    """
+    grid = [list(row) for row in rows]
+    shapes = {picture.shape for row in grid for picture in row}
+    if len(shapes) != 1:
+        raise ShapeError(f"Got pictures of {len(shapes)} different sizes; one size is needed.")
+    _, height, width = next(iter(shapes))
+    columns = max(len(row) for row in grid)
+    sheet = torch.ones(
+        3, len(grid) * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px
+    )
+    for y, row in enumerate(grid):
+        for x, picture in enumerate(row):
+            top, left = y * (height + gap_px), x * (width + gap_px)
+            sheet[:, top : top + height, left : left + width] = picture.float().clamp(0, 1)
+    return sheet
+
+
+def fit_within(height: int, width: int, max_pixels: int) -> tuple[int, int]:
+    """Largest (height, width) of the same aspect ratio with at most `max_pixels` pixels."""
+    factor = min(1.0, math.sqrt(max_pixels / (height * width)))
+    return max(1, math.floor(height * factor)), max(1, math.floor(width * factor))

@@ -1,0 +1,229 @@
+"""An adapted style: the few numbers that turn the base into one style.
+
+Frozen in memory, a few kilobytes on disk. This file owns its form, its file, and the
+arithmetic of styles (blend, scale). How a style is found is said in `adaptation`,
+how it is used in `stylization`.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from .base import Base
+from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
+from .errors import BaseMismatchError, CheckpointError, SettingsError
+from .images import limit_long_side, to_pil
+from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
+
+STYLE_FORMAT = "metastyle.style"
+_THUMBNAIL_BYTES = 8 * 1024
+_THUMBNAIL_PX = 192
+
+
+@dataclass(frozen=True)
+class AdaptedStyle:
+    """One style of one base.
+
+    Attributes:
+        fast_weights: parameter name of the base to its value in this style.
+        base_sha256: hash of the base it belongs to.
+        mode: which parameters it replaces.
+        name: what people call it.
+        settings: how it was made, plain values.
+        losses: where its adaptation ended, by name; empty for an instant style.
+        thumbnail: WebP picture of at most 8 KB, or None.
+    """
+
+    fast_weights: Mapping[str, Tensor]
+    base_sha256: str
+    mode: AdaptationMode
+    name: str
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    losses: Mapping[str, float] = field(default_factory=dict[str, float])
+    thumbnail: bytes | None = None
+
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "AdaptedStyle":
+        """A copy with its tensors elsewhere; itself when nothing moves."""
+        if all(
+            t.device == device and (dtype is None or t.dtype == dtype)
+            for t in self.fast_weights.values()
+        ):
+            return self
+        moved = {name: t.to(device, dtype) for name, t in self.fast_weights.items()}
+        return replace(self, fast_weights=moved)
+
+    def require_base(self, base: Base) -> None:
+        """Raise BaseMismatchError unless this style was made for `base`."""
+        if self.base_sha256 != base.sha256:
+            raise BaseMismatchError(
+                f"Style '{self.name}' was made for base {self.base_sha256[:12]}, but the loaded "
+                f"base is {base.sha256[:12]}. Load the base it was made for, or adapt it again."
+            )
+
+    def with_thumbnail(self, picture: Tensor) -> "AdaptedStyle":
+        """A copy with a small picture of at most 8 KB.
+
+        Args:
+            picture: (3, H, W) or (1, 3, H, W), [0, 1].
+        """
+        batch = picture[None] if picture.ndim == 3 else picture
+        small = to_pil(limit_long_side(batch.detach().float(), _THUMBNAIL_PX))
+        for quality in (80, 60, 40, 20, 5):
+            buffer = BytesIO()
+            small.save(buffer, format="WEBP", quality=quality, method=6)
+            if buffer.tell() <= _THUMBNAIL_BYTES:
+                break
+        return replace(self, thumbnail=buffer.getvalue())
+
+
+def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> None:
+    """Write a style as safetensors, whole or not at all.
+
+    Args:
+        style: what to write.
+        path: the file; folders are created.
+        half: store float16, half the size; otherwise float32.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    dtype = torch.float16 if half else torch.float32
+    metadata = {
+        "base_sha256": style.base_sha256,
+        "mode": style.mode,
+        "name": style.name,
+        "settings": json.dumps(dict(style.settings)),
+        "losses": json.dumps(dict(style.losses)),
+    }
+    if style.thumbnail is not None:
+        metadata["thumbnail"] = base64.b64encode(style.thumbnail).decode("ascii")
+    tensors = {name: tensor.to(dtype) for name, tensor in style.fast_weights.items()}
+    write_tensors(path, tensors, file_format=STYLE_FORMAT, metadata=metadata)
+
+
+def load_style(path: Path | str) -> AdaptedStyle:
+    """Read a style, in float32 on the CPU.
+
+    Raises:
+        CheckpointError: missing, damaged, of another kind or version, or with NaN.
+    """
+    return _style_from_file(path, read_tensors(path, file_format=STYLE_FORMAT))
+
+
+def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
+    metadata = file.metadata
+    known: dict[str, AdaptationMode] = {name: name for name in ADAPTATION_MODES}
+    mode = known.get(metadata.get("mode", ""))
+    if mode is None:
+        raise CheckpointError(
+            f"{path}: unknown adaptation mode '{metadata.get('mode')}'; update MetaStyle."
+        )
+    if not metadata.get("base_sha256"):
+        raise CheckpointError(f"{path} does not say which base it belongs to; adapt it again.")
+    try:
+        losses = {k: float(str(v)) for k, v in parse_json(path, metadata, "losses").items()}
+        thumbnail = (
+            base64.b64decode(metadata["thumbnail"], validate=True)
+            if "thumbnail" in metadata
+            else None
+        )
+    except (ValueError, binascii.Error) as error:
+        raise CheckpointError(f"{path}: its header is damaged ({error}).") from error
+    return AdaptedStyle(
+        fast_weights={name: tensor.float() for name, tensor in file.tensors.items()},
+        base_sha256=metadata["base_sha256"],
+        mode=mode,
+        name=metadata.get("name", Path(path).stem),
+        settings=parse_json(path, metadata, "settings"),
+        losses=losses,
+        thumbnail=thumbnail if thumbnail is None or _is_picture(thumbnail) else None,
+    )
+
+
+def _is_picture(data: bytes) -> bool:
+    try:
+        with Image.open(BytesIO(data)) as image:
+            image.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError):
+        return False
+    return True
+
+
+def check_style(style: AdaptedStyle, base: Base) -> None:
+    """Refuse a style that does not fit a base, before any device memory is touched.
+
+    Raises:
+        BaseMismatchError: it belongs to another base.
+        CheckpointError: its tensors are not those its mode needs.
+    """
+    style.require_base(base)
+    own = dict(base.network.named_parameters())
+    expected = {name: own[name].shape for name in adapted_parameter_names(base.network, style.mode)}
+    found = {name: tensor.shape for name, tensor in style.fast_weights.items()}
+    if found != expected:
+        wrong = sorted(
+            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        )
+        raise CheckpointError(
+            f"Style '{style.name}' has missing, unknown or misshapen tensors {wrong[:3]}; "
+            "adapt it again."
+        )
+
+
+def blend_styles(
+    base: Base, styles: Sequence[AdaptedStyle], weights: Sequence[float]
+) -> AdaptedStyle:
+    """Add up styles as differences from the base: base + sum of weight * (style - base).
+
+    Weights that sum to 1 mix the styles, smaller sums lean towards the base, larger
+    ones exaggerate, negative ones push away.
+
+    Args:
+        base: the base of all the styles.
+        styles: at least one.
+        weights: one finite number per style.
+
+    Raises:
+        SettingsError: no style, another number of weights, or a weight not finite.
+        BaseMismatchError: a style belongs to another base.
+    """
+    if not styles or len(styles) != len(weights):
+        raise SettingsError(
+            f"Got {len(styles)} styles and {len(weights)} weights; one each is needed."
+        )
+    if not all(abs(weight) < float("inf") for weight in weights):
+        raise SettingsError(f"Weights are {list(weights)}; finite numbers are needed.")
+    for style in styles:
+        check_style(style, base)
+    widest = ADAPTATION_MODES[max(ADAPTATION_MODES.index(style.mode) for style in styles)]
+    own = dict(base.network.named_parameters())
+    blended: dict[str, Tensor] = {}
+    for name in adapted_parameter_names(base.network, widest):
+        device = next(iter(styles[0].fast_weights.values())).device
+        origin = own[name].detach().to(device)
+        value = origin.clone()
+        for style, weight in zip(styles, weights, strict=True):
+            if name in style.fast_weights:
+                value += weight * (style.fast_weights[name].to(value) - origin)
+        blended[name] = value
+    parts = [f"{w:g} {s.name}" for s, w in zip(styles, weights, strict=True)]
+    return AdaptedStyle(
+        fast_weights=blended,
+        base_sha256=base.sha256,
+        mode=widest,
+        name=" + ".join(parts),
+        settings={"blend": parts},
+    )
+
+
+def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:
+    """Move a style towards the base (strength below 1) or beyond itself (above 1)."""
+    return blend_styles(base, [style], [strength])

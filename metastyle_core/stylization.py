@@ -1,0 +1,126 @@
+"""Stylization: pictures in, stylized pictures out, one pass each.
+
+This file owns batches, chunks and number formats. It never changes the base or the
+style. Where pictures come from and go to is the business of others.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from .base import Base
+from .errors import SettingsError, ShapeError
+from .network import FastWeights, stylize_with
+from .precision import Precision, autocast
+from .style import AdaptedStyle, check_style
+
+_CHUNK_PIXELS = 4 * 1024 * 1024
+
+
+def stylize(
+    base: Base,
+    style: AdaptedStyle | Sequence[AdaptedStyle],
+    images: Tensor,
+    *,
+    precision: Precision = "auto",
+    batch: int | None = None,
+) -> Tensor:
+    """Stylize a batch of pictures of one size.
+
+    Args:
+        base: the base of the style.
+        style: one for all pictures, or one per picture (instance-norm styles only).
+        images: (B, 3, H, W), [0, 1], any device; both sides at least 16 px.
+        precision: of the convolutions.
+        batch: pictures per pass; None takes as many as 4 megapixels on an
+            accelerator and one at a time on the CPU, where more gain nothing.
+
+    Returns:
+        (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
+        picture is the same whatever the batch, up to rounding on an accelerator.
+
+    Raises:
+        ShapeError: not a batch of RGB pictures, or too small.
+        SettingsError: the number of styles does not fit, or `batch` is not positive.
+        BaseMismatchError: a style belongs to another base.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ShapeError(f"Got images of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+    if batch is not None and batch < 1:
+        raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
+    chosen = _per_picture(base, style, len(images))
+    size = batch or _pictures_per_pass(images, base.device)
+    with torch.inference_mode():
+        chunks = [
+            _stylize_chunk(base, chosen, images, first, min(first + size, len(images)), precision)
+            for first in range(0, len(images), size)
+        ]
+        return torch.cat(chunks) if chunks else images.float()
+
+
+def stylize_stream(
+    base: Base,
+    style: AdaptedStyle,
+    images: Iterable[Tensor],
+    *,
+    precision: Precision = "auto",
+) -> Iterator[Tensor]:
+    """Stylize pictures of any sizes one after another, holding one at a time.
+
+    Args:
+        base: the base of the style.
+        style: for all pictures.
+        images: (1, 3, H, W) or (B, 3, H, W) each, [0, 1].
+        precision: of the convolutions.
+
+    Yields:
+        One result per item, of its shape; see `stylize`.
+    """
+    for image in images:
+        yield stylize(base, style, image, precision=precision)
+
+
+def _per_picture(
+    base: Base, style: AdaptedStyle | Sequence[AdaptedStyle], count: int
+) -> list[AdaptedStyle]:
+    styles = [style] if isinstance(style, AdaptedStyle) else list(style)
+    for each in styles:
+        check_style(each, base)
+    moved = [each.to(base.device) for each in styles]
+    if isinstance(style, AdaptedStyle):
+        return moved
+    if len(moved) != count:
+        raise SettingsError(f"Got {len(moved)} styles for {count} images; one each is needed.")
+    if any(each.mode != "norm" for each in moved):
+        raise SettingsError(
+            "A batch of several styles needs styles of mode norm; run others apart."
+        )
+    return moved
+
+
+def _pictures_per_pass(images: Tensor, device: torch.device) -> int:
+    if device.type == "cpu":
+        return 1
+    return max(1, _CHUNK_PIXELS // (images.shape[-2] * images.shape[-1]))
+
+
+def _stylize_chunk(
+    base: Base,
+    styles: Sequence[AdaptedStyle],
+    images: Tensor,
+    first: int,
+    last: int,
+    precision: Precision,
+) -> Tensor:
+    weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[first:last])
+    chunk = images[first:last].to(base.device, torch.float32).clamp(0, 1)
+    with autocast(precision, base.device):
+        return stylize_with(base.network, weights, chunk).to(images.device)
+
+
+def _rows(styles: Sequence[AdaptedStyle]) -> FastWeights:
+    return {
+        name: torch.stack([style.fast_weights[name] for style in styles])
+        for name in styles[0].fast_weights
+    }

@@ -1,0 +1,1 @@
+"""Training: the data, the outer loop, meta-learning and encoder distillation."""

@@ -1,0 +1,150 @@
+"""The full state of a training run on disk, so that `--resume` continues to the bit.
+
+One folder per checkpoint, several files of moderate size in it: weights, the two
+moments of Adam, the moving average, the generator. The folder appears by a rename,
+so that a checkpoint is whole or absent. Nothing here is unpickled.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ..checkpoint import read_tensors, refuse_other_keys, write_tensors
+from ..errors import CheckpointError, TrainingError
+
+_FORMAT = "metastyle.training"
+_PREFIX = "update-"
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while training.
+
+    Attributes:
+        modules: what trains.
+        optimizer: Adam over the parameters of `modules`.
+        generator: the only source of chance.
+        average: moving average of the parameters by name; empty when unused.
+        update: number of updates done.
+        skipped: styles and updates left out by the loss guard so far.
+        elapsed_s: seconds of training so far, over all sessions.
+        samples: images or tasks seen so far.
+    """
+
+    modules: nn.Module
+    optimizer: torch.optim.Adam
+    generator: Generator
+    average: dict[str, Tensor]
+    update: int = 0
+    skipped: int = 0
+    elapsed_s: float = 0.0
+    samples: int = 0
+
+
+def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
+    """Write a checkpoint folder below `folder` and delete all but the newest `keep`.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    target = folder / f"{_PREFIX}{state.update:08d}"
+    partial = folder / f".{target.name}.part"
+    counters = {
+        name: getattr(state, name) for name in ("update", "skipped", "elapsed_s", "samples")
+    }
+    shutil.rmtree(partial, ignore_errors=True)
+    groups = {
+        "weights": dict(state.modules.state_dict()),
+        **_moments(state),
+        "generator": {"state": state.generator.get_state()},
+    }
+    if state.average:
+        groups["average"] = state.average
+    for name, tensors in groups.items():
+        write_tensors(
+            partial / f"{name}.safetensors",
+            tensors,
+            file_format=_FORMAT,
+            metadata={"counters": json.dumps(counters)},
+        )
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    for old in _checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def load_state(state: TrainingState, folder: Path) -> bool:
+    """Continue from the newest checkpoint below `folder`.
+
+    Returns:
+        False where there is none; `state` is then as before.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or of another network.
+    """
+    checkpoints = _checkpoints(folder)
+    if not checkpoints:
+        return False
+    newest = checkpoints[-1]
+    weights = read_tensors(newest / "weights.safetensors", file_format=_FORMAT)
+    expected = {key: value.shape for key, value in state.modules.state_dict().items()}
+    refuse_other_keys(newest, weights.tensors, expected)
+    state.modules.load_state_dict(weights.tensors)
+    _load_moments(state, newest)
+    generator = read_tensors(newest / "generator.safetensors", file_format=_FORMAT)
+    state.generator.set_state(generator.tensors["state"])
+    if state.average and (newest / "average.safetensors").is_file():
+        saved = read_tensors(newest / "average.safetensors", file_format=_FORMAT).tensors
+        refuse_other_keys(newest, saved, {k: v.shape for k, v in state.average.items()})
+        for name, tensor in state.average.items():
+            tensor.copy_(saved[name])
+    try:
+        counters = json.loads(weights.metadata["counters"])
+        state.update, state.skipped = int(counters["update"]), int(counters["skipped"])
+        state.elapsed_s, state.samples = float(counters["elapsed_s"]), int(counters["samples"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{newest}: the counters in its header are damaged.") from error
+    return True
+
+
+def refuse_unasked_overwrite(folder: Path) -> None:
+    """Raise TrainingError when a run is already in `folder`."""
+    if _checkpoints(folder):
+        raise TrainingError(
+            f"{folder} already holds a training run; add --resume to continue it "
+            "or name another output folder."
+        )
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
+
+
+def _moments(state: TrainingState) -> dict[str, dict[str, Tensor]]:
+    groups: dict[str, dict[str, Tensor]] = {"exp_avg": {}, "exp_avg_sq": {}, "adam_step": {}}
+    for name, parameter in state.modules.named_parameters():
+        moments = state.optimizer.state.get(parameter)
+        if moments:
+            groups["exp_avg"][name] = moments["exp_avg"]
+            groups["exp_avg_sq"][name] = moments["exp_avg_sq"]
+            groups["adam_step"][name] = moments["step"]
+    return groups
+
+
+def _load_moments(state: TrainingState, folder: Path) -> None:
+    groups = {
+        name: read_tensors(folder / f"{name}.safetensors", file_format=_FORMAT).tensors
+        for name in ("exp_avg", "exp_avg_sq", "adam_step")
+    }
+    for name, parameter in state.modules.named_parameters():
+        if name in groups["exp_avg"]:
+            state.optimizer.state[parameter] = {
+                "step": groups["adam_step"][name],
+                "exp_avg": groups["exp_avg"][name].to(parameter),
+                "exp_avg_sq": groups["exp_avg_sq"][name].to(parameter),
+            }

@@ -1,0 +1,353 @@
+"""The outer loop: schedule, clipping, guard, moving average, checkpoints, log.
+
+What one update computes is a `Recipe` (`meta_learning` and `distillation` each
+bring one). The loop is the same for both, on one process or on many: every process
+draws the same work, does its share, and the gradients are summed before the step.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from collections.abc import Generator as GeneratorType
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Generator, Tensor, nn
+
+from ..errors import SettingsError, TrainingError
+from ..images import save_image
+from .state import (
+    TrainingState,
+    load_state,
+    refuse_unasked_overwrite,
+    save_state,
+)
+
+logger = logging.getLogger(__name__)
+_GIVE_UP_AFTER = 50
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of the drawn work this process does: items rank, rank + world_size, ..."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @classmethod
+    def current(cls) -> "Shard":
+        """The shard of this process, one of one where torch.distributed is not running."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call of `Recipe.accumulate_gradients` did.
+
+    Attributes:
+        count: tasks whose gradients were added up; gradients are divided by the
+            sum of this over all processes.
+        skipped: tasks the loss guard left out.
+        metrics: sums over the counted tasks.
+    """
+
+    count: int
+    skipped: int
+    metrics: dict[str, float]
+
+
+class Recipe(Protocol):
+    """What trains and how one update's gradients are found."""
+
+    @property
+    def modules(self) -> nn.Module:
+        """All that trains, and is kept in checkpoints."""
+        ...
+
+    def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:
+        """Draw work and add the *sum* of its gradients into `.grad`."""
+        ...
+
+    def draw_picture(self) -> Tensor | None:
+        """A picture (3, H, W) that shows the state of training, or None."""
+        ...
+
+    def export(self, folder: Path, provenance: dict[str, object]) -> None:
+        """Write the files that ship."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How to train.
+
+    Attributes:
+        updates: total number of updates to reach.
+        learning_rate: of Adam, after warm-up.
+        warmup_updates: linear rise of the rate from zero.
+        schedule: `cosine` falls to 1 % of the rate at the last update; `constant` stays.
+        decay_from: update at which the cosine begins.
+        gradient_clip: largest norm of all gradients together.
+        average_decay: of the moving average that is exported; 0 turns it off.
+        checkpoint_minutes: between checkpoints.
+        picture_every: updates between pictures; 0 draws none.
+        log_every: updates between lines of the log.
+        max_minutes: stop (with a checkpoint) after this long; 0 is without limit.
+        seed: of the generator that draws everything.
+    """
+
+    updates: int
+    learning_rate: float = 1e-3
+    warmup_updates: int = 200
+    schedule: Literal["constant", "cosine"] = "cosine"
+    decay_from: int = 0
+    gradient_clip: float = 1.0
+    average_decay: float = 0.999
+    checkpoint_minutes: float = 5.0
+    picture_every: int = 500
+    log_every: int = 20
+    max_minutes: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.updates < 1 or self.log_every < 1:
+            raise SettingsError("The number of updates and log_every must be at least 1.")
+        if not (self.learning_rate > 0 and self.gradient_clip > 0):
+            raise SettingsError("The learning rate and the gradient clip must be above 0.")
+        if not 0 <= self.average_decay < 1:
+            raise SettingsError(
+                f"The decay of the average is {self.average_decay}; 0 up to below 1 is needed."
+            )
+        if min(self.warmup_updates, self.decay_from, self.picture_every, self.max_minutes) < 0:
+            raise SettingsError("Warm-up, decay start, picture interval and minutes are 0 or more.")
+
+    def rate_at(self, update: int) -> float:
+        """Learning rate of the given update, counted from 0."""
+        rate = self.learning_rate * min(1.0, (update + 1) / max(1, self.warmup_updates))
+        if self.schedule == "cosine" and update > self.decay_from:
+            span = max(1, self.updates - self.decay_from)
+            progress = min(1.0, (update - self.decay_from) / span)
+            rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+        return rate
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """One line of the log: means since the line before."""
+
+    update: int
+    updates: int
+    learning_rate: float
+    gradient_norm: float
+    skipped: int
+    elapsed_s: float
+    samples: int
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+
+
+class Trainer:
+    """Runs a recipe to its last update, from scratch or from its newest checkpoint."""
+
+    def __init__(
+        self, recipe: Recipe, settings: TrainerSettings, folder: Path | str, *, resume: bool = False
+    ) -> None:
+        """Prepare the run and, with `resume`, load the newest checkpoint if there is one.
+
+        Raises:
+            TrainingError: a run is already there and `resume` is False.
+            CheckpointError: the checkpoint does not fit the recipe.
+        """
+        self.recipe, self.settings, self.folder = recipe, settings, Path(folder)
+        parameters = [p for p in recipe.modules.parameters() if p.requires_grad]
+        self.state = TrainingState(
+            modules=recipe.modules,
+            optimizer=torch.optim.Adam(parameters, lr=settings.learning_rate),
+            generator=Generator().manual_seed(settings.seed),
+            average=self._initial_average(),
+        )
+        self._parameters = parameters
+        self._shard = Shard.current()
+        if not resume:
+            refuse_unasked_overwrite(self.folder)
+        elif load_state(self.state, self.folder):
+            logger.info("continuing from update %d", self.state.update)
+
+    def run(self, on_report: Callable[[TrainingReport], None] | None = None) -> TrainingState:
+        """Train until `settings.updates`, then write what ships.
+
+        Args:
+            on_report: called every `log_every` updates; an exception raised in
+                it stops the run after a checkpoint is written.
+
+        Raises:
+            TrainingError: many updates in a row gave no usable gradient.
+        """
+        state, settings = self.state, self.settings
+        started_s, before_s = time.monotonic(), state.elapsed_s
+        saved_s, failures = started_s, 0
+        log = _Log(self.folder / "log.jsonl", settings, enabled=self._shard.rank == 0)
+        try:
+            while state.update < settings.updates:
+                outcome, norm = self._update()
+                failures = 0 if outcome.count else failures + 1
+                if failures >= _GIVE_UP_AFTER:
+                    raise TrainingError(
+                        f"{failures} updates in a row gave no finite loss; lower the learning rate."
+                    )
+                now_s = time.monotonic()
+                state.elapsed_s = before_s + now_s - started_s
+                report = log.add(state, outcome, norm)
+                if report is not None and on_report is not None:
+                    on_report(report)
+                self._draw_picture_if_due()
+                if now_s - saved_s > settings.checkpoint_minutes * 60:
+                    self._save()
+                    saved_s = now_s
+                if settings.max_minutes and now_s - started_s > settings.max_minutes * 60:
+                    break
+        finally:
+            self._save()
+        return state
+
+    def _update(self) -> tuple[Outcome, float]:
+        """One step of Adam on the gradient summed over all processes."""
+        state, settings = self.state, self.settings
+        state.optimizer.zero_grad(set_to_none=False)
+        outcome = self.recipe.accumulate_gradients(state.generator, self._shard)
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        outcome = self._sum_over_processes(outcome)
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(max(1, outcome.count))
+        norm = float(nn.utils.clip_grad_norm_(self._parameters, settings.gradient_clip))
+        usable = outcome.count > 0 and math.isfinite(norm)
+        if usable:
+            for group in state.optimizer.param_groups:
+                group["lr"] = settings.rate_at(state.update)
+            state.optimizer.step()
+            self._update_average()
+            state.samples += outcome.count
+            state.skipped += outcome.skipped
+        else:
+            state.skipped += max(1, outcome.skipped + outcome.count)
+            outcome = Outcome(0, outcome.skipped, {})
+        state.update += 1
+        return outcome, norm if usable else 0.0
+
+    def _sum_over_processes(self, outcome: Outcome) -> Outcome:
+        if self._shard.world_size == 1:
+            return outcome
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        names = sorted(outcome.metrics)
+        counts = [outcome.count, outcome.skipped, *(outcome.metrics[name] for name in names)]
+        flat = torch.cat([*(g.flatten() for g in gradients), gradients[0].new_tensor(counts)])
+        dist.all_reduce(flat)
+        offset = 0
+        for gradient in gradients:
+            gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+            offset += gradient.numel()
+        count, skipped, *sums = flat[offset:].tolist()
+        return Outcome(round(count), round(skipped), dict(zip(names, sums, strict=True)))
+
+    def _initial_average(self) -> dict[str, Tensor]:
+        if self.settings.average_decay == 0:
+            return {}
+        return {k: v.detach().clone() for k, v in self.recipe.modules.named_parameters()}
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A short memory at first, so that the average does not remember the random start.
+        update = self.state.update
+        decay = min(self.settings.average_decay, (1 + update) / (10 + update))
+        for name, parameter in self.recipe.modules.named_parameters():
+            if name in self.state.average:
+                self.state.average[name].lerp_(parameter, 1 - decay)
+
+    @contextmanager
+    def averaged_weights(self) -> GeneratorType[None]:
+        """Inside the block the modules hold the moving average, where there is one."""
+        own: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for name, parameter in self.recipe.modules.named_parameters():
+                if name in self.state.average:
+                    own[name] = parameter.detach().clone()
+                    parameter.copy_(self.state.average[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.recipe.modules.named_parameters():
+                    if name in own:
+                        parameter.copy_(own[name])
+
+    def _draw_picture_if_due(self) -> None:
+        every, update = self.settings.picture_every, self.state.update
+        if self._shard.rank or not every or update % every:
+            return
+        with self.averaged_weights():
+            picture = self.recipe.draw_picture()
+        if picture is not None:
+            save_image(picture, self.folder / "pictures" / f"{update:08d}.png")
+
+    def _save(self) -> None:
+        if self._shard.rank:
+            return
+        save_state(self.state, self.folder)
+        provenance: dict[str, object] = {
+            "trainer": asdict(self.settings),
+            "updates": self.state.update,
+            "samples": self.state.samples,
+            "skipped": self.state.skipped,
+            "elapsed_s": round(self.state.elapsed_s),
+            "processes": self._shard.world_size,
+        }
+        with self.averaged_weights():
+            self.recipe.export(self.folder, provenance)
+
+
+class _Log:
+    """Adds up outcomes and writes a JSON line every `log_every` updates."""
+
+    def __init__(self, path: Path, settings: TrainerSettings, *, enabled: bool) -> None:
+        self._path, self._settings, self._enabled = path, settings, enabled
+        self._clear()
+        if enabled:
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _clear(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._count, self._norms, self._updates = 0, 0.0, 0
+
+    def add(self, state: TrainingState, outcome: Outcome, norm: float) -> TrainingReport | None:
+        for name, value in outcome.metrics.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += outcome.count
+        self._norms += norm
+        self._updates += 1
+        if state.update % self._settings.log_every and state.update != self._settings.updates:
+            return None
+        report = TrainingReport(
+            update=state.update,
+            updates=self._settings.updates,
+            learning_rate=self._settings.rate_at(state.update - 1),
+            gradient_norm=self._norms / self._updates,
+            skipped=state.skipped,
+            elapsed_s=state.elapsed_s,
+            samples=state.samples,
+            metrics={k: v / max(1, self._count) for k, v in self._sums.items()},
+        )
+        self._clear()
+        if self._enabled:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(report)) + "\n")
+        return report

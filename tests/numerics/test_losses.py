@@ -1,0 +1,138 @@
+"""The losses against numbers worked out by hand, and their gradients."""
+
+import pytest
+import torch
+
+from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.losses import (
+    LossSettings,
+    StyleTarget,
+    content_loss,
+    gram_matrix,
+    perceptual_loss,
+    style_loss,
+    style_target,
+    total_variation,
+)
+
+F64 = torch.float64
+
+
+def test_gram_matrix_of_two_channels_by_hand():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]], dtype=F64)  # C=2, H=1, W=2
+    expected = torch.tensor([[[5.0, 1.0], [1.0, 10.0]]], dtype=F64) / 4
+    torch.testing.assert_close(gram_matrix(features), expected)
+
+
+def test_gram_matrix_does_not_depend_on_the_memory_layout(generator):
+    features = torch.rand(2, 3, 4, 5, generator=generator, dtype=F64)
+    other = features.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(gram_matrix(other), gram_matrix(features))
+
+
+def test_gram_matrix_does_not_depend_on_the_size_of_a_repeated_picture(generator):
+    features = torch.rand(1, 3, 4, 5, generator=generator, dtype=F64)
+    torch.testing.assert_close(gram_matrix(features.repeat(1, 1, 2, 3)), gram_matrix(features))
+
+
+def test_gram_matrix_refuses_three_dimensions():
+    with pytest.raises(ShapeError, match="B, C, H, W"):
+        gram_matrix(torch.zeros(3, 4, 4))
+
+
+def test_content_loss_by_hand():
+    features = torch.tensor([[[[1.0, 3.0]]]], dtype=F64)
+    target = torch.tensor([[[[2.0, 0.0]]]], dtype=F64)
+    plain = content_loss(features, target, normalisation="none")
+    assert plain.item() == pytest.approx((1 + 9) / 2)
+    relative = content_loss(features, target, normalisation="target_energy")
+    assert relative.item() == pytest.approx((10 / 2) / (4 / 2))
+
+
+def test_style_loss_by_hand():
+    features = torch.tensor([[[[2.0]], [[0.0]]]], dtype=F64)  # Gram diag(4, 0) / 2
+    target = torch.tensor([[[1.0, 1.0], [1.0, 1.0]]], dtype=F64)
+    plain = style_loss(features, target, normalisation="none")
+    assert plain.item() == pytest.approx((1 + 1 + 1 + 1) / 4)
+    relative = style_loss(features, target, normalisation="target_energy")
+    assert relative.item() == pytest.approx(1.0)
+
+
+def test_normalised_style_loss_does_not_depend_on_the_scale_of_features(generator):
+    features = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
+    style = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
+    one = style_loss(features, gram_matrix(style), normalisation="target_energy")
+    ten = style_loss(features * 10, gram_matrix(style * 10), normalisation="target_energy")
+    torch.testing.assert_close(one, ten)
+
+
+def test_losses_of_a_flat_black_target_stay_finite():
+    zeros = torch.zeros(1, 2, 3, 3, dtype=F64)
+    ones = torch.ones(1, 2, 3, 3, dtype=F64)
+    for value in (
+        content_loss(ones, zeros, normalisation="target_energy"),
+        style_loss(ones, gram_matrix(zeros), normalisation="target_energy"),
+    ):
+        assert torch.isfinite(value).all()
+
+
+def test_total_variation_by_hand():
+    images = torch.zeros(1, 3, 2, 2, dtype=F64)
+    images[..., 1, 1] = 1.0  # one of two vertical and one of two horizontal steps is 1
+    assert total_variation(images).item() == pytest.approx(0.5 + 0.5)
+
+
+def test_perceptual_loss_adds_weighted_terms():
+    features = {
+        "a": torch.full((1, 1, 2, 2), 2.0, dtype=F64),
+        "b": torch.full((1, 1, 2, 2), 3.0, dtype=F64),
+    }
+    contents = {"a": torch.full((1, 1, 2, 2), 1.0, dtype=F64)}
+    grams = {"a": torch.tensor([[[1.0]]], dtype=F64), "b": torch.tensor([[[1.0]]], dtype=F64)}
+    settings = LossSettings(
+        content_weight=2.0, style_weight=0.5, normalisation="none", layer_weights={"b": 0.25}
+    )
+    stylized = torch.zeros(1, 3, 2, 2, dtype=F64)
+    terms = perceptual_loss(stylized, features, contents, StyleTarget(grams), settings)
+    assert terms.content.item() == pytest.approx(1.0)
+    assert terms.style.item() == pytest.approx((9.0 + 0.25 * 64.0) / 2)
+    assert terms.total.item() == pytest.approx(2.0 * 1.0 + 0.5 * 12.5)
+
+
+def test_total_variation_weight_enters_the_total(generator):
+    stylized = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
+    features = {"a": torch.rand(1, 2, 4, 4, generator=generator, dtype=F64)}
+    target = style_target(features)
+    without = perceptual_loss(stylized, features, features, target, LossSettings())
+    with_tv = perceptual_loss(stylized, features, features, target, LossSettings(tv_weight=3.0))
+    torch.testing.assert_close(
+        (with_tv.total - without.total).double(), 3.0 * total_variation(stylized), rtol=1e-5, atol=0
+    )
+
+
+def test_style_target_carries_no_gradient(generator):
+    features = torch.rand(1, 2, 3, 3, generator=generator, requires_grad=True)
+    assert not style_target({"a": features}).grams["a"].requires_grad
+
+
+@pytest.mark.parametrize("normalisation", ["none", "target_energy"])
+def test_gradients_of_all_losses(normalisation, generator):
+    features = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64, requires_grad=True)
+    target = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64)
+    gram = gram_matrix(target)
+    checks = (
+        lambda f: content_loss(f, target, normalisation=normalisation),
+        lambda f: style_loss(f, gram, normalisation=normalisation),
+        total_variation,
+        gram_matrix,
+    )
+    for function in checks:
+        assert torch.autograd.gradcheck(function, (features,))
+        assert torch.autograd.gradgradcheck(function, (features,))
+
+
+@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_illegal_weights_are_refused(name, value):
+    with pytest.raises(SettingsError, match=name):
+        LossSettings(**{name: value})

@@ -1,0 +1,263 @@
+"""The meta-gradient against finite differences and an independent twin, in float64."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from metastyle_core.initialisation import StylePredictor, count_statistics
+from metastyle_core.losses import LossSettings
+from metastyle_core.network import StylizationNetwork, norm_parameter_names
+from metastyle_core.training.meta_learning import (
+    Learner,
+    MetaSettings,
+    Tasks,
+    meta_step,
+    rate_key,
+)
+
+F64 = torch.float64
+SETTINGS = MetaSettings(
+    algorithm="maml",
+    inner_steps=2,
+    inner_lr=0.05,
+    styles=2,
+    support=1,
+    query=2,
+    crop_px=64,
+    initialisation="fixed",
+    loss=LossSettings(style_weight=2.0),
+    precision="fp32",
+)
+
+
+def make_learner(encoder, *, predicted: bool = False, learned_rates: bool = False) -> Learner:
+    torch.manual_seed(11)
+    network = StylizationNetwork(channels=3, blocks=2).double()
+    for name, parameter in network.named_parameters():
+        if name in norm_parameter_names(network):
+            nn.init.normal_(parameter, mean=0.5, std=0.3)
+    predictor = None
+    if predicted:
+        predictor = StylePredictor(network, count_statistics(encoder)).double()
+        nn.init.normal_(predictor.layers[-1].weight, std=0.1)
+    rates = nn.ParameterDict()
+    if learned_rates:
+        for name in norm_parameter_names(network):
+            rates[rate_key(name)] = nn.Parameter(torch.tensor(-3.0, dtype=F64))
+    return Learner(network, predictor, rates, encoder, encoder)
+
+
+def make_tasks() -> Tasks:
+    generator = torch.Generator().manual_seed(12)
+    rand = lambda n: torch.rand(n, 3, 16, 16, generator=generator, dtype=F64)  # noqa: E731
+    weights = torch.full((2,), SETTINGS.loss.style_weight, dtype=F64)
+    return Tasks(rand(2), rand(2), rand(4), weights)
+
+
+@pytest.fixture(scope="module")
+def encoder64(tiny_encoder):
+    import copy
+
+    return copy.deepcopy(tiny_encoder).double()
+
+
+def outer_loss(learner: Learner, settings: MetaSettings) -> float:
+    """The outer loss as `meta_step` reports it, which divides nothing."""
+    name = "log_total" if settings.objective == "log_total" else "total"
+    return meta_step(learner, make_tasks(), settings).metrics[name]
+
+
+def gradients(learner: Learner, settings: MetaSettings) -> dict[str, torch.Tensor]:
+    learner.network.zero_grad()
+    meta_step(learner, make_tasks(), settings)
+    return {n: p.grad.clone() for n, p in learner.network.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("inner_mode", ["norm", "full"])
+@pytest.mark.parametrize("objective", ["total", "log_total"])
+def test_second_order_gradient_matches_finite_differences(encoder64, inner_mode, objective):
+    settings = replace(SETTINGS, inner_mode=inner_mode, objective=objective)
+    learner = make_learner(encoder64)
+    found = gradients(learner, settings)
+    torch.manual_seed(13)
+    for name in ("residual.0.first.convolution.weight", "decoder.1.norm.weight"):
+        parameter = dict(learner.network.named_parameters())[name]
+        direction = F.normalize(torch.randn_like(parameter).flatten(), dim=0).view_as(parameter)
+        # Rectifiers make the inner gradient jump; a tiny step seldom meets a jump.
+        step = 1e-7
+        values = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter.add_(direction, alpha=sign * step)
+            values.append(outer_loss(learner, settings))
+            with torch.no_grad():
+                parameter.add_(direction, alpha=-sign * step)
+        numeric = (values[0] - values[1]) / (2 * step)
+        analytic = float((found[name] * direction).sum())
+        assert analytic == pytest.approx(numeric, rel=1e-4, abs=1e-6)
+
+
+def twin_forward(weights: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """The network again, written out with explicit weights and plain operations."""
+
+    def conv(x, name, stride=1):
+        pad = weights[f"{name}.weight"].shape[-1] // 2
+        x = F.pad(x, (pad,) * 4, mode="reflect")
+        return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride)
+
+    def norm(x, name):
+        mean = x.mean((2, 3), keepdim=True)
+        variance = (x - mean).square().mean((2, 3), keepdim=True)
+        scale, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return (x - mean) / (variance + 1e-5).sqrt() * scale.view(1, -1, 1, 1) + shift.view(
+            1, -1, 1, 1
+        )
+
+    x = images
+    for i, stride in enumerate((1, 2, 2)):
+        x = norm(conv(x, f"encoder.{i}.convolution", stride), f"encoder.{i}.norm").relu()
+    for i in range(2):
+        name = f"residual.{i}"
+        y = norm(conv(x, f"{name}.first.convolution"), f"{name}.first.norm").relu()
+        x = x + norm(conv(y, f"{name}.second.convolution"), f"{name}.second.norm")
+    for i in range(2):
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = norm(conv(x, f"decoder.{i}.convolution"), f"decoder.{i}.norm").relu()
+    return torch.sigmoid(conv(x, "output"))
+
+
+def twin_loss(encoder, weights, contents, style, settings) -> torch.Tensor:
+    stylized = twin_forward(weights, contents)
+    own, wanted, of_style = encoder(stylized), encoder(contents), encoder(style)
+
+    def gram(f):
+        return torch.einsum("bchw,bdhw->bcd", f, f) / f[0].numel()
+
+    content = [
+        (own[k] - wanted[k]).square().sum((1, 2, 3)) / wanted[k].square().sum((1, 2, 3))
+        for k in encoder.spec.content_layers
+    ]
+    styles = [
+        (gram(own[k]) - gram(of_style[k])).square().sum((1, 2))
+        / gram(of_style[k]).square().sum((1, 2))
+        for k in encoder.spec.style_layers
+    ]
+    total = sum(content) / len(content) + settings.loss.style_weight * sum(styles) / len(styles)
+    return total.mean()
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+def test_meta_gradient_matches_an_explicit_twin(encoder64, second_order):
+    settings = replace(SETTINGS, objective="total", algorithm="maml" if second_order else "fomaml")
+    learner, tasks = make_learner(encoder64), make_tasks()
+    found = gradients(learner, settings)
+    names = norm_parameter_names(learner.network)
+    theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
+    loss = torch.zeros((), dtype=F64)
+    for i in range(2):
+        style = tasks.styles[i : i + 1]
+        weights = dict(theta)
+        for _ in range(settings.inner_steps):
+            support = tasks.support_contents[i : i + 1]
+            inner = twin_loss(encoder64, weights, support, style, settings)
+            steps = torch.autograd.grad(
+                inner, [weights[n] for n in names], create_graph=second_order, retain_graph=True
+            )
+            moved = {
+                n: weights[n] - settings.inner_lr * g for n, g in zip(names, steps, strict=True)
+            }
+            weights = {**weights, **moved}
+        query = tasks.query_contents[2 * i : 2 * i + 2]
+        loss = loss + twin_loss(encoder64, weights, query, style, settings)
+    wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
+    scale = max(float(g.abs().max()) for g in wanted.values())
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-6, atol=1e-9 * scale)
+
+
+def test_first_order_differs_from_second_order(encoder64):
+    learner = make_learner(encoder64)
+    second = gradients(learner, SETTINGS)
+    first = gradients(learner, replace(SETTINGS, algorithm="fomaml"))
+    name = "residual.1.second.convolution.weight"
+    difference = (first[name] - second[name]).norm() / second[name].norm()
+    assert difference > 1e-3
+
+
+def test_no_inner_step_makes_the_orders_agree(encoder64):
+    learner = make_learner(encoder64)
+    one = gradients(learner, replace(SETTINGS, inner_steps=0))
+    other = gradients(learner, replace(SETTINGS, inner_steps=0, algorithm="fomaml"))
+    for name, gradient in one.items():
+        assert torch.equal(gradient, other[name])
+
+
+def test_reptile_moves_towards_the_adapted_weights(encoder64):
+    """Its gradient is start minus end, summed over tasks, and zero where nothing adapts."""
+    settings = replace(SETTINGS, algorithm="reptile", objective="total")
+    learner, tasks = make_learner(encoder64), make_tasks()
+    found = gradients(learner, settings)
+    names = norm_parameter_names(learner.network)
+    assert set(found) == set(names)
+    theta = {n: p.detach() for n, p in learner.network.named_parameters()}
+    wanted = {n: torch.zeros_like(theta[n]) for n in names}
+    for i in range(2):
+        weights = {n: p.clone().requires_grad_() for n, p in theta.items()}
+        for _ in range(settings.inner_steps):
+            inner = twin_loss(
+                encoder64,
+                weights,
+                tasks.support_contents[i : i + 1],
+                tasks.styles[i : i + 1],
+                settings,
+            )
+            steps = torch.autograd.grad(inner, [weights[n] for n in names])
+            for name, gradient in zip(names, steps, strict=True):
+                moved = weights[name] - settings.inner_lr * gradient
+                weights[name] = moved.detach().requires_grad_()
+        for name in names:
+            wanted[name] += theta[name] - weights[name].detach()
+    for name in names:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-7, atol=1e-12)
+
+
+def test_predictor_and_learned_rates_receive_gradients(encoder64):
+    for algorithm in ("maml", "fomaml"):
+        learner = make_learner(encoder64, predicted=True, learned_rates=True)
+        settings = replace(SETTINGS, algorithm=algorithm, initialisation="predicted")
+        meta_step(learner, make_tasks(), settings)
+        assert learner.predictor is not None
+        for parameter in learner.predictor.parameters():
+            assert parameter.grad is not None
+            assert parameter.grad.abs().max() > 0
+        for rate in learner.inner_log_rates.values():
+            assert rate.grad is not None
+            assert rate.grad.abs() > 0
+
+
+def test_gradient_of_a_learned_rate_matches_finite_differences(encoder64):
+    learner = make_learner(encoder64, learned_rates=True)
+    meta_step(learner, make_tasks(), SETTINGS)
+    rate = learner.inner_log_rates[rate_key("decoder.0.norm.weight")]
+    found = float(rate.grad)
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            rate.add_(sign * 1e-4)
+        values.append(outer_loss(learner, SETTINGS))
+        with torch.no_grad():
+            rate.sub_(sign * 1e-4)
+    assert found == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-4)
+
+
+def test_a_poisoned_style_is_skipped_and_counted(encoder64):
+    learner, tasks = make_learner(encoder64), make_tasks()
+    tasks.styles[1] = float("nan")
+    outcome = meta_step(learner, tasks, SETTINGS)
+    assert (outcome.count, outcome.skipped) == (1, 1)
+    for parameter in learner.network.parameters():
+        if parameter.grad is not None:
+            assert torch.isfinite(parameter.grad).all()

@@ -1,0 +1,269 @@
+"""Adaptation: it lowers the loss, harms nothing it was given, and says what is wrong."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from samples import picture
+
+from metastyle_core.adaptation import AdaptationSettings, StepReport, adapt_to_style
+from metastyle_core.errors import (
+    AdaptationDiverged,
+    BaseMismatchError,
+    SettingsError,
+    ShapeError,
+)
+from metastyle_core.losses import LossSettings
+from metastyle_core.network import adapted_parameter_names
+
+QUICK = AdaptationSettings(
+    steps=6, batch=2, content_count=4, content_size_px=64, style_size_px=64, precision="fp32"
+)
+
+
+@pytest.fixture
+def style_image():
+    return picture(70, 90, seed=1)
+
+
+@pytest.fixture(scope="module")
+def contents():
+    return torch.cat([picture(64, 64, seed=s) for s in range(3)])
+
+
+def snapshot(base):
+    return {k: v.clone() for k, v in base.network.state_dict().items()}
+
+
+def assert_untouched(base, before):
+    for name, value in base.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(p.grad is None for p in base.network.parameters())
+
+
+@pytest.mark.parametrize(("mode", "rate"), [("norm", 2e-2), ("decoder", 1e-4), ("full", 1e-4)])
+def test_adaptation_lowers_the_loss_and_leaves_the_base_alone(
+    random_base, tiny_encoder, style_image, contents, mode, rate
+):
+    before, reports = snapshot(random_base), []
+    style = adapt_to_style(
+        random_base,
+        tiny_encoder,
+        [style_image],
+        contents,
+        replace(QUICK, mode=mode, steps=15, learning_rate=rate),
+        on_step=reports.append,
+    )
+    assert [r.step for r in reports] == list(range(1, 16))
+    assert style.losses["total"] < reports[0].total
+    assert tuple(style.fast_weights) == adapted_parameter_names(random_base.network, mode)
+    assert style.base_sha256 == random_base.sha256
+    assert_untouched(random_base, before)
+
+
+def test_the_same_seed_gives_the_same_style(random_base, tiny_encoder, style_image):
+    one, other = (
+        adapt_to_style(random_base, tiny_encoder, [style_image], settings=QUICK) for _ in range(2)
+    )
+    for name, tensor in one.fast_weights.items():
+        assert torch.equal(tensor, other.fast_weights[name])
+    changed = adapt_to_style(
+        random_base, tiny_encoder, [style_image], settings=replace(QUICK, seed=9)
+    )
+    assert any(
+        not torch.equal(tensor, changed.fast_weights[name])
+        for name, tensor in one.fast_weights.items()
+    )
+
+
+def test_the_callers_random_state_is_not_touched(random_base, tiny_encoder, style_image):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    adapt_to_style(random_base, tiny_encoder, [style_image], settings=QUICK)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_zero_steps_give_the_prediction_and_need_no_encoder(random_base, style_image):
+    style = adapt_to_style(random_base, None, [style_image], settings=replace(QUICK, steps=0))
+    own = dict(random_base.network.named_parameters())
+    assert any(not torch.equal(t, own[n]) for n, t in style.fast_weights.items())
+    fixed = adapt_to_style(
+        random_base, None, [style_image], settings=replace(QUICK, steps=0, initialisation="fixed")
+    )
+    assert all(torch.equal(t, own[n]) for n, t in fixed.fast_weights.items())
+
+
+def test_resuming_goes_on_from_the_style(random_base, tiny_encoder, style_image, contents):
+    first = adapt_to_style(random_base, tiny_encoder, [style_image], contents, QUICK)
+    more = adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=20), resume=first
+    )
+    assert more.losses["total"] < first.losses["total"]
+    again = adapt_to_style(
+        random_base, None, [style_image], settings=replace(QUICK, steps=0), resume=first
+    )
+    for name, tensor in first.fast_weights.items():
+        assert torch.equal(again.fast_weights[name], tensor)
+
+
+def test_a_narrow_style_can_be_resumed_wider_but_not_the_reverse(
+    random_base, tiny_encoder, style_image, contents
+):
+    narrow = adapt_to_style(random_base, tiny_encoder, [style_image], contents, QUICK)
+    wide = adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, replace(QUICK, mode="full"),
+        resume=narrow,
+    )  # fmt: skip
+    assert wide.mode == "full"
+    with pytest.raises(SettingsError, match="wider"):
+        adapt_to_style(random_base, tiny_encoder, [style_image], contents, QUICK, resume=wide)
+
+
+def test_resuming_on_another_base_is_refused(random_base, tiny_encoder, style_image):
+    style = adapt_to_style(random_base, None, [style_image], settings=replace(QUICK, steps=0))
+    stranger = replace(style, base_sha256="0" * 64)
+    with pytest.raises(BaseMismatchError, match="adapt it again"):
+        adapt_to_style(random_base, tiny_encoder, [style_image], settings=QUICK, resume=stranger)
+
+
+def test_several_style_images_are_one_style(random_base, tiny_encoder, contents):
+    images = [picture(64, 64, seed=5), picture(80, 120, seed=6)]
+    style = adapt_to_style(random_base, tiny_encoder, images, contents, QUICK)
+    swapped = adapt_to_style(random_base, tiny_encoder, images[::-1], contents, QUICK)
+    for name, tensor in style.fast_weights.items():
+        torch.testing.assert_close(tensor, swapped.fast_weights[name], rtol=1e-3, atol=1e-4)
+    alone = adapt_to_style(random_base, tiny_encoder, images[:1], contents, QUICK)
+    assert any(not torch.allclose(t, alone.fast_weights[n]) for n, t in style.fast_weights.items())
+
+
+def test_brush_size_changes_the_style(random_base, tiny_encoder, contents):
+    image = picture(200, 200, seed=4)
+    fine = adapt_to_style(random_base, tiny_encoder, [image], contents, QUICK)
+    broad = adapt_to_style(
+        random_base, tiny_encoder, [image], contents, replace(QUICK, style_size_px=180)
+    )
+    assert any(not torch.allclose(t, broad.fast_weights[n]) for n, t in fine.fast_weights.items())
+
+
+def test_an_exception_from_the_callback_passes_and_leaves_no_trace(
+    random_base, tiny_encoder, style_image, contents
+):
+    class StoppedError(Exception):
+        pass
+
+    def stop_at_three(report: StepReport) -> None:
+        if report.step == 3:
+            raise StoppedError
+
+    before, given = snapshot(random_base), [style_image.clone(), contents.clone()]
+    with pytest.raises(StoppedError):
+        adapt_to_style(
+            random_base, tiny_encoder, [style_image], contents, QUICK, on_step=stop_at_three
+        )
+    assert_untouched(random_base, before)
+    assert torch.equal(style_image, given[0])
+    assert torch.equal(contents, given[1])
+    adapt_to_style(random_base, tiny_encoder, [style_image], contents, QUICK)
+
+
+def test_previews_are_pictures_of_the_contents(random_base, tiny_encoder, style_image, contents):
+    previews = []
+    adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, QUICK,
+        on_step=lambda report: previews.append(report.preview()),
+    )  # fmt: skip
+    assert all(p.shape == (2, 3, 64, 64) for p in previews)
+    assert not any(p.requires_grad for p in previews)
+    assert not torch.equal(previews[0], previews[-1])
+
+
+def test_divergence_is_retried_once_lower_then_named(
+    random_base, tiny_encoder, style_image, contents
+):
+    steps = []
+    wild = replace(QUICK, learning_rate=1e30, mode="full", steps=30)
+    with pytest.raises(AdaptationDiverged, match="learning rate"):
+        adapt_to_style(
+            random_base, tiny_encoder, [style_image], contents, wild,
+            on_step=lambda report: steps.append(report.step),
+        )  # fmt: skip
+    assert steps.count(1) == 2, "it starts over once"
+    assert len(steps) < 8, "it notices within a step or two"
+
+
+def test_a_rate_that_only_the_retry_can_bear_succeeds(
+    random_base, tiny_encoder, style_image, contents, monkeypatch
+):
+    rates = []
+
+    def explode_at_full_rate(self, losses, step):
+        if rates.count(1.0) and len(rates) == 1:
+            raise AdaptationDiverged("too fast")
+        self.best = dict(losses)
+        return True
+
+    from metastyle_core import adaptation
+
+    original = adaptation._InnerLoop.run
+
+    def run(self, start, rate, on_step):
+        rates.append(rate / 2e-2)
+        return original(self, start, rate, on_step)
+
+    monkeypatch.setattr(adaptation._InnerLoop, "run", run)
+    monkeypatch.setattr(adaptation._LossTracker, "add", explode_at_full_rate)
+    adapt_to_style(random_base, tiny_encoder, [style_image], contents, QUICK)
+    assert rates == pytest.approx([1.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "words"),
+    [
+        (torch.rand(1, 3, 1, 1), ShapeError, "1x1 px"),
+        (torch.rand(1, 3, 300, 12), ShapeError, "12x300 px"),
+        (torch.rand(3, 80, 80), ShapeError, "B, 3, H, W"),
+        (torch.rand(1, 4, 80, 80), ShapeError, "B, 3, H, W"),
+        (torch.full((1, 3, 80, 80), float("nan")), SettingsError, "NaN"),
+    ],
+)
+def test_bad_style_images_are_refused(random_base, tiny_encoder, image, error, words):
+    with pytest.raises(error, match=words):
+        adapt_to_style(random_base, tiny_encoder, [image], settings=QUICK)
+
+
+def test_no_style_no_encoder_no_predictor_are_refused(random_base, tiny_encoder, style_image):
+    with pytest.raises(ShapeError, match="no style image"):
+        adapt_to_style(random_base, tiny_encoder, [], settings=QUICK)
+    with pytest.raises(SettingsError, match="encoder"):
+        adapt_to_style(random_base, None, [style_image], settings=QUICK)
+    without = replace(random_base, predictor=None)
+    with pytest.raises(SettingsError, match="fixed"):
+        adapt_to_style(without, tiny_encoder, [style_image], settings=QUICK)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": -1},
+        {"batch": 0},
+        {"style_size_px": 0},
+        {"content_count": 0},
+        {"content_size_px": 8},
+        {"learning_rate": -1.0},
+        {"learning_rate": float("nan")},
+        {"mode": "other"},
+    ],
+)
+def test_illegal_settings_are_refused_by_name(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        AdaptationSettings(**wrong)
+
+
+def test_style_weight_trades_content_for_style(random_base, tiny_encoder, style_image, contents):
+    def adapt(weight: float):
+        settings = replace(QUICK, steps=40, mode="full", loss=LossSettings(style_weight=weight))
+        return adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings).losses
+
+    timid, bold = adapt(0.05), adapt(50.0)
+    assert bold["style"] < timid["style"]
+    assert bold["content"] > timid["content"]

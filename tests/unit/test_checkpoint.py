@@ -1,0 +1,118 @@
+"""Files of tensors: whole or absent, and refused with a reason when spoilt."""
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from metastyle_core.base import BASE_FORMAT, load_base
+from metastyle_core.checkpoint import content_hash, read_metadata, read_tensors, write_tensors
+from metastyle_core.encoder import load_encoder
+from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3)}
+
+
+def write(path, tensors=None, **metadata):
+    write_tensors(path, tensors or TENSORS, file_format="test", metadata=metadata)
+    return path
+
+
+def test_round_trip(tmp_path):
+    path = write(tmp_path / "deep" / "a.safetensors", note="hello")
+    file = read_tensors(path, file_format="test")
+    assert torch.equal(file.tensors["a"], TENSORS["a"])
+    assert file.metadata["note"] == "hello"
+    assert read_metadata(path, file_format="test")["format_version"] == "1"
+
+
+def test_spoilt_files_are_refused_with_a_reason(tmp_path):
+    good = write(tmp_path / "good.safetensors")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(good.read_bytes()[:-7])
+    text = tmp_path / "text.safetensors"
+    text.write_text("hello world, this is no tensor file")
+    empty = tmp_path / "empty.safetensors"
+    empty.touch()
+    pickled = tmp_path / "pickled.safetensors"
+    pickled.write_bytes(pickle.dumps({"a": 1}))
+    zipped = tmp_path / "zipped.safetensors"
+    torch.save(TENSORS, zipped)
+    spoilt = write(tmp_path / "nan.safetensors", {"a": torch.tensor([1.0, float("nan")])})
+    other = tmp_path / "other.safetensors"
+    save_file(TENSORS, other, metadata={"format": "someone else's", "format_version": "1"})
+    plain = tmp_path / "plain.safetensors"
+    save_file(TENSORS, plain)
+    newer = tmp_path / "newer.safetensors"
+    save_file(TENSORS, newer, metadata={"format": "test", "format_version": "99"})
+    reasons = {
+        cut: "damaged",
+        text: "damaged",
+        empty: "is empty",
+        pickled: "pickle",
+        zipped: "pickle or zip",
+        spoilt: "NaN",
+        other: "someone else's",
+        plain: "plain safetensors",
+        newer: "version 99",
+        tmp_path / "absent.safetensors": "does not exist",
+        tmp_path: "is a folder",
+    }
+    for path, reason in reasons.items():
+        with pytest.raises(CheckpointError, match=reason):
+            read_tensors(path, file_format="test")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.safetensors")
+    before = path.read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("metastyle_core.checkpoint.save_file", fail)
+    with pytest.raises(CheckpointError, match="No space left"):
+        write(path, {"a": torch.zeros(3)})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_hash_sees_names_shapes_and_values_but_not_format():
+    base = content_hash({"a": torch.ones(2, 2)})
+    assert base == content_hash({"a": torch.ones(2, 2, dtype=torch.float16)})
+    assert base != content_hash({"b": torch.ones(2, 2)})
+    assert base != content_hash({"a": torch.ones(4)})
+    assert base != content_hash({"a": torch.zeros(2, 2)})
+
+
+def test_base_round_trip_keeps_its_hash(base_file):
+    assert load_base(base_file).sha256 == load_base(base_file).sha256
+    assert not any(p.requires_grad for p in load_base(base_file).network.parameters())
+
+
+def test_a_base_with_missing_or_unknown_tensors_is_refused(tmp_path, base_file):
+    file = read_tensors(base_file)
+    tensors = file.tensors
+    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    lacking = {k: v for k, v in tensors.items() if "output" not in k}
+    extra = {**tensors, "network.more": torch.zeros(1)}
+    stray = {**tensors, "stray": torch.zeros(1)}
+    shaped = {**tensors, "network.output.bias": torch.zeros(4)}
+    cases = {"lacks": lacking, "unknown": extra, "unknown tensors": stray, "shape": shaped}
+    for reason, changed in cases.items():
+        path = tmp_path / "base.safetensors"
+        write_tensors(path, changed, file_format=BASE_FORMAT, metadata=header)
+        with pytest.raises(CheckpointError, match=reason):
+            load_base(path)
+
+
+def test_encoders_without_weights_say_what_to_do():
+    for name in ("vgg16", "vgg19", "vgg19_caffe"):
+        with pytest.raises(EncoderWeightsError, match="compact") as caught:
+            load_encoder(name)
+        assert "--encoder-weights" in str(caught.value)
+    with pytest.raises(EncoderWeightsError, match="do not exist"):
+        load_encoder("vgg19", weights="/absent/vgg19.safetensors")
+    with pytest.raises(SettingsError, match="resnet"):
+        load_encoder("resnet")

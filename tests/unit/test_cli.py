@@ -1,0 +1,339 @@
+"""The command line: its results, and one clear line with exit code 2 for bad input."""
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from samples import picture
+
+from metastyle_core.checkpoint import read_tensors, write_tensors
+from metastyle_core.cli import main
+from metastyle_core.images import load_image, save_image
+from metastyle_core.presets import preset_paths
+from metastyle_core.style import load_style
+
+QUICK = ["--steps", "2", "--crop", "64", "--style-size", "64", "--batch", "2"]
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def adapt(image: Path, output: Path, *more: str) -> int:
+    return main(["adapt", str(image), "-o", str(output), *QUICK, *more])
+
+
+@pytest.fixture
+def style_file(tmp_path, image_file) -> Path:
+    path = tmp_path / "made.safetensors"
+    assert adapt(image_file, path, "--steps", "0") == 0
+    return path
+
+
+def test_adapt_writes_a_style_and_describes_it(tmp_path, image_file, capsys):
+    output = tmp_path / "style.safetensors"
+    assert adapt(image_file, output, "--json", "--name", "Mine") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["output"] == str(output)
+    assert told["steps"] == 2
+    assert told["bytes"] == output.stat().st_size
+    style = load_style(output)
+    assert style.name == "Mine"
+    assert style.thumbnail is not None
+    assert style.losses["total"] == pytest.approx(told["losses"]["total"])
+
+
+def test_adapt_resumes_and_takes_contents(tmp_path, image_file, style_file):
+    output = tmp_path / "more.safetensors"
+    code = adapt(
+        image_file, output, "--resume", str(style_file), "--content", str(image_file), "--half"
+    )
+    assert code == 0
+    assert next(iter(read_tensors(output).tensors.values())).dtype == torch.float16
+
+
+def test_stylize_writes_one_picture_of_the_same_size(tmp_path, image_file, style_file, capsys):
+    output = tmp_path / "out.png"
+    code = main(
+        ["stylize", str(image_file), "--style", str(style_file), "-o", str(output), "--json"]
+    )
+    assert code == 0
+    assert load_image(output).pixels.shape == (3, 80, 96)
+    assert json.loads(capsys.readouterr().out)["outputs"] == [str(output)]
+
+
+def test_stylize_takes_folders_presets_images_and_blends(tmp_path, image_file, style_file):
+    folder = tmp_path / "photos"
+    save_image(picture(64, 64, seed=1)[0], folder / "a.png")
+    save_image(picture(64, 96, seed=2)[0], folder / "deep" / "b.jpg")
+    preset = next(iter(preset_paths()))
+    requests = (
+        [str(style_file)],
+        [preset],
+        [str(image_file)],
+        [f"{style_file}:0.5"],
+        [preset, f"{style_file}:0.3"],
+    )
+    for i, request in enumerate(requests):
+        options = [part for style in request for part in ("--style", style)]
+        output = tmp_path / f"out{i}"
+        assert main(["stylize", str(folder), *options, "-o", str(output), "--batch", "2"]) == 0
+        assert files_below(output) == {"a.png", "deep/b.jpg"}
+
+
+def test_stylize_keeps_transparency_and_limits_size(tmp_path, style_file):
+    source = tmp_path / "logo.png"
+    Image.new("RGBA", (120, 60), (200, 10, 10, 0)).save(source)
+    output = tmp_path / "out.png"
+    options = ["--style", str(style_file), "-o", str(output), "--max-size", "80"]
+    assert main(["stylize", str(source), *options]) == 0
+    loaded = load_image(output)
+    assert loaded.pixels.shape == (3, 40, 80)
+    assert loaded.alpha is not None
+    assert loaded.alpha.max() == 0
+
+
+def test_info_describes_every_kind_of_file(style_file, capsys):
+    shipped = Path(__file__).parents[2] / "metastyle_core" / "weights"
+    for path, kind in (
+        (style_file, "metastyle.style"),
+        (shipped / "base.safetensors", "metastyle.base"),
+        (shipped / "compact.safetensors", "metastyle.encoder"),
+    ):
+        assert main(["info", str(path), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["format"] == kind
+        assert told["parameters"] > 3000
+        assert main(["info", str(path)]) == 0
+        assert f"format: {kind}" in capsys.readouterr().out
+
+
+def test_evaluate_reports_every_mode_and_number_of_steps(tmp_path, capsys):
+    for i in range(2):
+        save_image(picture(80, 80, seed=i)[0], tmp_path / "styles" / f"{i}.png")
+        save_image(picture(80, 80, seed=9 + i)[0], tmp_path / "contents" / f"{i}.png")
+    output = tmp_path / "report.json"
+    code = main(
+        ["evaluate", "--styles", str(tmp_path / "styles"), "--contents", str(tmp_path / "contents"),
+         "--encoder", "compact", "--steps", "0,2", "--modes", "norm,scratch", "--size", "64",
+         "--max-styles", "1", "--crop", "64", "--json", str(output)]
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads(output.read_text())
+    assert [(r["mode"], r["steps"]) for r in report["summary"]] == [
+        ("norm", 0), ("norm", 2), ("scratch", 0), ("scratch", 2),
+    ]  # fmt: skip
+    for row in report["summary"]:
+        assert row["total"] == pytest.approx(row["content"] + 20 * row["style"], rel=0.2)
+    assert report["judge"] == report["adapt_encoder"] == "compact"
+    assert "scratch" in capsys.readouterr().out
+
+
+def test_train_and_distill_run_from_the_command_line(tmp_path):
+    for name in ("content", "style"):
+        for i in range(3):
+            save_image(picture(80, 80, seed=i)[0], tmp_path / name / f"{i}.png")
+    folders = ["--content", str(tmp_path / "content"), "--style", str(tmp_path / "style")]
+    quick = ["--updates", "1", "--crop", "64", "--batch", "2"]
+    run = tmp_path / "run"
+    assert main(["train", *folders, "-o", str(run), *quick, "--inner-steps", "1"]) == 0
+    assert (run / "base.safetensors").is_file()
+    assert main(["train", *folders, "-o", str(run), *quick]) == 2
+    from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
+
+    teacher = tmp_path / "vgg16.safetensors"
+    weights = PerceptualEncoder(ENCODER_SPECS["vgg16"]).state_dict()
+    from safetensors.torch import save_file
+
+    contiguous = {k.removeprefix("convolutions."): v.contiguous() for k, v in weights.items()}
+    save_file(contiguous, teacher)
+    options = ["--teacher", "vgg16", "--teacher-weights", str(teacher)]
+    out = tmp_path / "distilled"
+    assert main(["distill", *folders, "-o", str(out), *quick, *options]) == 0
+    assert (out / "compact.safetensors").is_file()
+
+
+def bad_inputs(folder: Path, image: Path, style: Path) -> dict[str, tuple[list[str], str]]:
+    """Name of a case to the command's arguments and words its one line must hold."""
+    text = folder / "text.jpg"
+    text.write_text("no picture")
+    cut = folder / "cut.png"
+    cut.write_bytes(image.read_bytes()[:200])
+    frames = [Image.new("RGB", (80, 80), colour) for colour in ("red", "blue")]
+    moving = folder / "moving.gif"
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    for name, size in (("dot", (1, 1)), ("line", (90, 1)), ("strip", (12, 300))):
+        Image.new("RGB", size, "red").save(folder / f"{name}.png")
+    pickled = folder / "pickled.safetensors"
+    pickled.write_bytes(pickle.dumps([1]))
+    torn = folder / "torn.safetensors"
+    torn.write_bytes(style.read_bytes()[:500])
+    file = read_tensors(style)
+    metadata = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    other = folder / "other.safetensors"
+    write_tensors(
+        other, file.tensors, file_format="metastyle.style",
+        metadata={**metadata, "base_sha256": "0" * 64},
+    )  # fmt: skip
+    renamed = folder / "renamed.safetensors"
+    renamed.write_bytes(image.read_bytes())
+    spoilt = folder / "spoilt.safetensors"
+    nan = {k: torch.full_like(v, float("nan")) for k, v in file.tensors.items()}
+    write_tensors(spoilt, nan, file_format="metastyle.style", metadata=metadata)
+    (folder / "bare").mkdir()
+    (folder / "blocked").write_text("a file where a folder is needed")
+    out = str(folder / "out.safetensors")
+    png = str(folder / "out.png")
+
+    def adapting(path: object, *more: str) -> list[str]:
+        return ["adapt", str(path), "-o", out, *QUICK, *more]
+
+    def stylizing(source: object, chosen: object, target: str = png) -> list[str]:
+        return ["stylize", str(source), "--style", str(chosen), "-o", target]
+
+    return {
+        "missing image": (adapting(folder / "absent.png"), "does not exist"),
+        "text named .jpg": (adapting(text), "not an image"),
+        "truncated image": (adapting(cut), "damaged"),
+        "animated": (adapting(moving), "2 frames"),
+        "1x1": (adapting(folder / "dot.png"), "1x1 px"),
+        "1xN": (adapting(folder / "line.png"), "90x1 px"),
+        "12x300": (adapting(folder / "strip.png"), "12x300 px"),
+        "folder as style image": (adapting(folder / "bare"), "is a folder"),
+        "content folder empty": (adapting(image, "--content", str(folder / "bare")), "no image"),
+        "output suffix": (["adapt", str(image), "-o", png], ".safetensors"),
+        "unwritable style": (
+            ["adapt", str(image), "-o", str(folder / "blocked" / "x.safetensors"), *QUICK],
+            "Cannot write",
+        ),
+        "resume a pickle": (adapting(image, "--resume", str(pickled)), "pickle"),
+        "missing encoder weights": (adapting(image, "--encoder", "vgg19"), "compact"),
+        "missing base": (adapting(image, "--base", str(folder / "no.safetensors")), "not exist"),
+        "image as base": (adapting(image, "--base", str(renamed)), "damaged"),
+        "device that is absent": (adapting(image, "--device", "cuda:7"), "not available"),
+        "device that is nonsense": (adapting(image, "--device", "toaster"), "toaster"),
+        "unknown preset": (stylizing(image, "no_such_style"), "no_such_style"),
+        "pickle as style": (stylizing(image, pickled), "pickle"),
+        "torn style": (stylizing(image, torn), "damaged"),
+        "image renamed to a style": (stylizing(image, renamed), "damaged"),
+        "style of another base": (stylizing(image, other), "another base|made for base"),
+        "NaN in a style": (stylizing(image, spoilt), "NaN"),
+        "missing style file": (stylizing(image, folder / "no.safetensors"), "does not exist"),
+        "weight that is no number": (stylizing(image, "hokusai:much"), "no number"),
+        "small image": (stylizing(folder / "dot.png", style), "at least 16 px"),
+        "empty folder": (stylizing(folder / "bare", style, str(folder / "to")), "no image"),
+        "output suffix of images": (stylizing(image, style, str(folder / "a.mp4")), "mp4"),
+        "unwritable output": (
+            stylizing(image, style, str(folder / "blocked" / "x.png")), "Cannot write",
+        ),
+        "output is the input": (stylizing(image, style, str(image)), "also an input"),
+        "info on a picture": (["info", str(image)], "damaged"),
+        "info on nothing": (["info", str(folder / "absent")], "does not exist"),
+        "evaluate an unknown mode": (
+            ["evaluate", "--styles", str(folder), "--contents", str(folder), "--modes", "x",
+             "--json", png], "--modes",
+        ),
+        "evaluate with words for steps": (
+            ["evaluate", "--styles", str(folder), "--contents", str(folder), "--steps", "few",
+             "--json", png], "--steps",
+        ),
+        "train on an empty folder": (
+            ["train", "--content", str(folder / "bare"), "--style", str(folder), "-o",
+             str(folder / "run")], "no image",
+        ),
+    }  # fmt: skip
+
+
+CASES = (
+    "missing image", "text named .jpg", "truncated image", "animated", "1x1", "1xN", "12x300",
+    "folder as style image", "content folder empty", "output suffix", "unwritable style",
+    "resume a pickle", "missing encoder weights", "missing base", "image as base",
+    "device that is absent", "device that is nonsense", "unknown preset", "pickle as style",
+    "torn style", "image renamed to a style", "style of another base", "NaN in a style",
+    "missing style file", "weight that is no number", "small image", "empty folder",
+    "output suffix of images", "unwritable output", "output is the input", "info on a picture",
+    "info on nothing", "evaluate an unknown mode", "evaluate with words for steps",
+    "train on an empty folder",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_gets_one_clear_line_and_writes_nothing(
+    case, tmp_path, image_file, style_file, capsys
+):
+    arguments, words = bad_inputs(tmp_path, image_file, style_file)[case]
+    before = files_below(tmp_path)
+    capsys.readouterr()
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.strip().splitlines()
+    assert len(lines) == 1, shown.err
+    assert any(word in lines[0] for word in words.split("|")), lines[0]
+    assert files_below(tmp_path) == before
+
+
+def test_every_case_of_the_table_is_tried(tmp_path, image_file, style_file):
+    assert set(bad_inputs(tmp_path, image_file, style_file)) == set(CASES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["adapt", "a.png", "-o", "b.safetensors", "--steps", "-5"], "from 0 up"),
+        (["adapt", "a.png", "-o", "b.safetensors", "--style-weight", "-1"], "from 0.0 up"),
+        (["adapt", "a.png", "-o", "b.safetensors", "--style-weight", "nan"], "finite"),
+        (["adapt", "a.png", "-o", "b.safetensors", "--style-size", "0"], "from 1 up"),
+        (["adapt", "a.png", "-o", "b.safetensors", "--mode", "half"], "norm"),
+        (["stylize", "a.png", "--style", "x", "-o", "b.png", "--max-size", "-3"], "from 1 up"),
+        (["stylize", "a.png", "--style", "x", "-o", "b.png", "--batch", "two"], "a number"),
+        (["train", "--content", "a", "--style", "b", "-o", "c", "--updates", "0"], "from 1 up"),
+        (["paint"], "paint"),
+        ([], "COMMAND"),
+    ],
+)
+def test_bad_options_end_with_code_two(arguments, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
+    output = tmp_path / "style.safetensors"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "metastyle_core", "adapt", str(image_file), "-o", str(output),
+         "--steps", "100000", "--crop", "64", "--style-size", "64"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(12)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "metastyle adapt: stopped"
+    assert files_below(tmp_path) == {"painting.png"}
+
+
+def test_quiet_in_a_pipe(tmp_path, image_file):
+    done = subprocess.run(
+        [sys.executable, "-m", "metastyle_core", "adapt", str(image_file), "-o",
+         str(tmp_path / "s.safetensors"), *QUICK],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_every_command_has_help(capsys):
+    for command in ("adapt", "stylize", "evaluate", "info", "train", "distill", "demo", "bench"):
+        with pytest.raises(SystemExit) as caught:
+            main([command, "--help"])
+        assert caught.value.code == 0
+        assert "usage: metastyle" in capsys.readouterr().out

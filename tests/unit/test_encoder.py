@@ -1,0 +1,123 @@
+"""Encoders: layer names, borders of computation, weights in two naming schemes."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from metastyle_core.encoder import (
+    COMPACT_WEIGHTS,
+    ENCODER_SPECS,
+    EncoderSpec,
+    PerceptualEncoder,
+    load_encoder,
+)
+from metastyle_core.errors import CheckpointError, SettingsError, ShapeError
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    torch.manual_seed(0)
+    return PerceptualEncoder(ENCODER_SPECS["vgg16"]).requires_grad_(False)
+
+
+def test_taps_have_the_names_channels_and_sizes_of_vgg(vgg16):
+    features = vgg16(torch.rand(1, 3, 37, 50))
+    shapes = {name: tuple(f.shape) for name, f in features.items()}
+    assert shapes == {
+        "relu1_2": (1, 64, 37, 50),
+        "relu2_2": (1, 128, 18, 25),
+        "relu3_3": (1, 256, 9, 12),
+        "relu4_3": (1, 512, 4, 6),
+    }
+    assert all(f.min() >= 0 for f in features.values())
+
+
+def test_nothing_deeper_than_the_last_wanted_layer_is_computed(vgg16):
+    deep = vgg16.convolutions["conv3_1"]
+    calls = []
+    handle = deep.register_forward_hook(lambda *_: calls.append(1))
+    vgg16(torch.rand(1, 3, 32, 32), ["relu2_2"])
+    handle.remove()
+    assert not calls
+
+
+def test_unknown_layers_and_shapes_are_refused(vgg16):
+    with pytest.raises(SettingsError, match="relu9_9"):
+        vgg16(torch.rand(1, 3, 32, 32), ["relu9_9"])
+    with pytest.raises(ShapeError, match="B, 3, H, W"):
+        vgg16(torch.rand(1, 4, 32, 32))
+
+
+def test_caffe_order_and_scale():
+    spec = EncoderSpec(
+        "x", ((1,),), channel_order="bgr", scale=255.0, mean=(103.939, 116.779, 123.68),
+        std=(1.0, 1.0, 1.0), content_layers=("relu1_1",), style_layers=("relu1_1",),
+    )  # fmt: skip
+    encoder = PerceptualEncoder(spec)
+    convolution = encoder.convolutions["conv1_1"]
+    torch.nn.init.zeros_(convolution.weight)
+    convolution.weight.data[0, 0, 1, 1] = 1.0  # passes the first channel on: blue
+    torch.nn.init.zeros_(convolution.bias)
+    image = torch.tensor([0.1, 0.2, 0.9]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    value = encoder(image)["relu1_1"][0, 0, 1, 1].item()
+    assert value == pytest.approx(0.9 * 255 - 103.939, rel=1e-5)
+
+
+def test_weights_under_our_names_and_under_torchvisions(tmp_path, vgg16):
+    own = {k.removeprefix("convolutions."): v.contiguous() for k, v in vgg16.state_dict().items()}
+    save_file(own, tmp_path / "own.safetensors")
+    positions = iter([0, 2, 5, 7, 10, 12, 14, 17, 19, 21])
+    theirs = {}
+    for name in vgg16.convolutions:
+        position = next(positions)
+        for kind in ("weight", "bias"):
+            theirs[f"features.{position}.{kind}"] = own[f"{name}.{kind}"]
+    theirs["classifier.0.bias"] = torch.zeros(3)  # deeper layers are ignored
+    save_file(theirs, tmp_path / "theirs.safetensors")
+    image = torch.rand(1, 3, 32, 32)
+    for name in ("own", "theirs"):
+        loaded = load_encoder("vgg16", weights=tmp_path / f"{name}.safetensors")
+        for tap, features in vgg16(image).items():
+            assert torch.equal(loaded(image)[tap], features)
+        assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_weights_of_another_network_are_refused(tmp_path, vgg16):
+    own = {k.removeprefix("convolutions."): v.contiguous() for k, v in vgg16.state_dict().items()}
+    lacking = {k: v for k, v in own.items() if "conv4" not in k}
+    save_file(lacking, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="lacks 'conv4_1"):
+        load_encoder("vgg16", weights=tmp_path / "a.safetensors")
+    save_file({**own, "conv1_1.weight": torch.zeros(1, 3, 3, 3)}, tmp_path / "b.safetensors")
+    with pytest.raises(CheckpointError, match="shape"):
+        load_encoder("vgg16", weights=tmp_path / "b.safetensors")
+
+
+def test_a_spec_survives_its_header():
+    for spec in ENCODER_SPECS.values():
+        assert EncoderSpec.from_json(spec.to_json()) == spec
+
+
+def multiplications(spec: EncoderSpec) -> float:
+    """Per input pixel, up to the deepest tap."""
+    total, channels = 0.0, 3
+    for block, widths in enumerate(spec.blocks):
+        for index, width in enumerate(widths, start=1):
+            total += channels * width * 9 / 4**block
+            channels = width
+            projected = spec.projected_channels.get(f"relu{block + 1}_{index}", 0)
+            total += width * projected / 4**block
+    return total
+
+
+def test_compact_needs_at_most_a_sixth_of_vgg19s_multiplications():
+    compact, vgg19 = ENCODER_SPECS["compact"], ENCODER_SPECS["vgg19"]
+    assert multiplications(compact) * 6 <= multiplications(vgg19)
+
+
+def test_the_shipped_compact_encoder_is_small_and_loads_by_itself():
+    encoder = load_encoder("compact")
+    assert COMPACT_WEIGHTS.stat().st_size < 4_000_000
+    assert encoder.spec.projected_channels == ENCODER_SPECS["compact"].projected_channels
+    features = encoder(torch.rand(1, 3, 64, 64))
+    assert set(features) == {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}

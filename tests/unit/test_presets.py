@@ -1,0 +1,44 @@
+"""What ships: the base, its styles and their thumbnails."""
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from metastyle_core.base import SHIPPED_BASE, load_base
+from metastyle_core.errors import SettingsError
+from metastyle_core.presets import load_preset, preset_paths
+from metastyle_core.style import check_style
+
+
+@pytest.fixture(scope="module")
+def base():
+    return load_base()
+
+
+def test_the_shipped_base_has_a_predictor_and_says_how_it_was_made(base):
+    assert base.predictor is not None
+    assert base.training["updates"]
+    assert SHIPPED_BASE.stat().st_size < 6_000_000
+
+
+def test_at_least_six_styles_ship():
+    assert len(preset_paths()) >= 6
+
+
+@pytest.mark.parametrize("name", preset_paths())
+def test_every_shipped_style_fits_the_base_is_small_and_has_a_thumbnail(base, name):
+    style = load_preset(name)
+    check_style(style, base)
+    thumbnail = style.thumbnail or b""
+    assert preset_paths()[name].stat().st_size <= 16 * 1024 + len(thumbnail) * 4 // 3
+    with Image.open(BytesIO(thumbnail)) as picture:
+        assert picture.size == (192, 192)
+    assert style.name != name, "it has a title, not a file name"
+
+
+def test_an_unknown_preset_is_refused_with_the_list():
+    with pytest.raises(SettingsError) as caught:
+        load_preset("nobody_anything")
+    assert "nobody_anything" in str(caught.value)
+    assert next(iter(preset_paths())) in str(caught.value)

@@ -1,0 +1,96 @@
+"""Stylization: one result per picture, the same whatever the batch."""
+
+import pytest
+import torch
+from samples import TOLERANCES, picture
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.network import stylize_with
+from metastyle_core.stylization import stylize, stylize_stream
+
+
+@pytest.fixture(scope="module")
+def styles(random_base):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return [
+        adapt_to_style(random_base, None, [picture(64, 64, seed=s)], settings=settings)
+        for s in range(3)
+    ]
+
+
+@pytest.fixture
+def images(generator):
+    return torch.rand(5, 3, 34, 45, generator=generator)
+
+
+def test_results_do_not_depend_on_the_batch(random_base, styles, images):
+    wanted = stylize(random_base, styles[0], images, precision="fp32", batch=1)
+    for batch in (None, 2, 3, 5, 50):
+        found = stylize(random_base, styles[0], images, precision="fp32", batch=batch)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_a_stream_gives_the_same_and_is_lazy(random_base, styles, images):
+    taken = []
+
+    def source():
+        for image in images.split(1):
+            taken.append(1)
+            yield image
+
+    stream = stylize_stream(random_base, styles[0], source(), precision="fp32")
+    first = next(stream)
+    assert len(taken) == 1
+    wanted = stylize(random_base, styles[0], images, precision="fp32")
+    torch.testing.assert_close(torch.cat([first, *stream]), wanted, rtol=0, atol=1e-6)
+
+
+def test_one_style_per_picture(random_base, styles, images):
+    mixed = stylize(random_base, styles, images[:3], precision="fp32", batch=3)
+    for i, style in enumerate(styles):
+        alone = stylize(random_base, style, images[i : i + 1], precision="fp32")
+        torch.testing.assert_close(mixed[i : i + 1], alone, rtol=0, atol=1e-5)
+
+
+def test_it_is_the_networks_forward(random_base, styles, images):
+    found = stylize(random_base, styles[0], images[:1], precision="fp32")
+    wanted = stylize_with(random_base.network, styles[0].fast_weights, images[:1])
+    torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
+
+
+def test_bfloat16_is_close(random_base, styles, images):
+    exact = stylize(random_base, styles[0], images, precision="fp32")
+    short = stylize(random_base, styles[0], images, precision="bf16")
+    assert short.dtype == torch.float32
+    assert float((exact - short).abs().mean()) < 0.01
+
+
+def test_half_precision_input_and_values_outside_the_range_are_taken(random_base, styles):
+    wild = picture(32, 32) * 3 - 1
+    found = stylize(random_base, styles[0], wild.half(), precision="fp32")
+    assert found.dtype == torch.float32
+    clamped = stylize(random_base, styles[0], wild.half().float().clamp(0, 1), precision="fp32")
+    torch.testing.assert_close(found, clamped)
+
+
+def test_inputs_are_not_changed_and_no_gradient_is_kept(random_base, styles, images):
+    before = images.clone()
+    result = stylize(random_base, styles[0], images.requires_grad_())
+    assert torch.equal(images, before)
+    assert not result.requires_grad
+
+
+def test_an_empty_batch_gives_an_empty_batch(random_base, styles):
+    assert stylize(random_base, styles[0], torch.empty(0, 3, 32, 32)).shape == (0, 3, 32, 32)
+
+
+def test_bad_input_is_refused(random_base, styles, images):
+    with pytest.raises(ShapeError, match="B, 3, H, W"):
+        stylize(random_base, styles[0], images[0])
+    with pytest.raises(ShapeError, match="12x20 px"):
+        stylize(random_base, styles[0], torch.rand(1, 3, 20, 12))
+    with pytest.raises(SettingsError, match="batch"):
+        stylize(random_base, styles[0], images, batch=0)
+    with pytest.raises(SettingsError, match="3 styles for 5"):
+        stylize(random_base, styles, images)

@@ -1,0 +1,403 @@
+"""Training: resuming to the bit, several processes like one, guards, distillation."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from samples import TINY_SPEC, picture
+from torch import Generator, nn
+
+from metastyle_core.base import load_base
+from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
+from metastyle_core.errors import CheckpointError, ImageFileError, SettingsError, TrainingError
+from metastyle_core.images import save_image
+from metastyle_core.training.data import ImagePool
+from metastyle_core.training.distillation import Distillation, DistillationSettings
+from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
+from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSettings
+
+META = MetaSettings(
+    styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1, precision="fp32"
+)
+LOOP = TrainerSettings(updates=4, picture_every=0, warmup_updates=2, log_every=1)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    images = [picture(80, 100, seed=s)[0].mul(255).to(torch.uint8) for s in range(6)]
+    return ImagePool(images, ["a", "a", "a", "a", "b", "b"])
+
+
+def make_recipe(encoder, pool, settings=META) -> MetaLearning:
+    return MetaLearning(encoder, encoder, pool, pool, settings, device=torch.device("cpu"), seed=3)
+
+
+def run(recipe, folder, settings=LOOP, **options) -> Trainer:
+    trainer = Trainer(recipe, settings, folder, **options)
+    trainer.run()
+    return trainer
+
+
+def parameters(recipe) -> dict[str, torch.Tensor]:
+    return {k: v.detach().clone() for k, v in recipe.modules.state_dict().items()}
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "fomaml"])
+def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm):
+    settings = replace(META, algorithm=algorithm, learn_inner_lr=True)
+    straight = make_recipe(tiny_encoder, pool, settings)
+    whole = run(straight, tmp_path / "straight")
+    first = make_recipe(tiny_encoder, pool, settings)
+    trainer = Trainer(first, LOOP, tmp_path / "broken")
+
+    def stop_at_two(report) -> None:
+        if report.update == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(stop_at_two)
+    second = make_recipe(tiny_encoder, pool, settings)
+    resumed = run(second, tmp_path / "broken", resume=True)
+    assert resumed.state.update == 4
+    for name, value in parameters(straight).items():
+        assert torch.equal(parameters(second)[name], value), name
+    for name, value in whole.state.average.items():
+        assert torch.equal(resumed.state.average[name], value)
+    assert torch.equal(whole.state.generator.get_state(), resumed.state.generator.get_state())
+
+
+def test_style_weights_are_drawn_from_their_range_and_below(pool):
+    from metastyle_core.training.meta_learning import TaskSampler
+
+    settings = replace(META, styles=2000, style_weight_range=(5.0, 40.0), light_tasks=0.25)
+    drawn = TaskSampler(pool, pool, settings)._draw_style_weights(Generator().manual_seed(0))
+    assert 0 <= drawn.min() < 0.1
+    assert 39 < drawn.max() <= 40
+    assert float((drawn < 5).float().mean()) == pytest.approx(0.25, abs=0.03)
+    usual = drawn[drawn >= 5]
+    assert float(usual.log().mean().exp()) == pytest.approx(200**0.5, rel=0.05)
+
+
+def test_a_run_is_not_overwritten_without_resume(tmp_path, tiny_encoder, pool):
+    short = replace(LOOP, updates=1)
+    run(make_recipe(tiny_encoder, pool), tmp_path, short)
+    with pytest.raises(TrainingError, match="--resume"):
+        Trainer(make_recipe(tiny_encoder, pool), short, tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
+    other = make_recipe(tiny_encoder, pool, replace(META, initialisation="fixed"))
+    with pytest.raises(CheckpointError, match="predictor"):
+        Trainer(other, LOOP, tmp_path, resume=True)
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path, tiny_encoder, pool):
+    every_update = replace(LOOP, checkpoint_minutes=1e-9)
+    run(make_recipe(tiny_encoder, pool), tmp_path, every_update)
+    kept = sorted(p.name for p in tmp_path.glob("update-*"))
+    assert kept == ["update-00000003", "update-00000004"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_start_from_refuses_another_size(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
+    wider = make_recipe(tiny_encoder, pool, replace(META, channels=16))
+    with pytest.raises(CheckpointError, match="8 channels"):
+        wider.start_from(tmp_path / "base.safetensors")
+
+
+def test_the_log_the_picture_and_the_base_are_written(tmp_path, tiny_encoder, pool):
+    settings = replace(LOOP, updates=2, picture_every=2)
+    run(make_recipe(tiny_encoder, pool), tmp_path, settings)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in lines] == [1, 2]
+    assert all(line["metrics"]["total"] > 0 for line in lines)
+    assert (tmp_path / "pictures" / "00000002.png").is_file()
+    base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
+    assert base.predictor is not None
+    assert base.training["updates"] == 2
+
+
+def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
+    recipe = make_recipe(tiny_encoder, pool)
+    trainer = run(recipe, tmp_path)
+    base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
+    name = "output.bias"
+    average = trainer.state.average[f"network.{name}"]
+    exported = base.network.state_dict()[name]
+    torch.testing.assert_close(exported, average, rtol=1e-3, atol=1e-4)
+    assert not torch.equal(average, recipe.learner.network.output.bias)
+
+
+def test_training_lowers_the_loss(tmp_path, tiny_encoder, pool):
+    settings = replace(LOOP, updates=40, learning_rate=3e-3, log_every=10)
+    recipe = make_recipe(tiny_encoder, pool, replace(META, inner_steps=0))
+    reports = []
+    Trainer(recipe, settings, tmp_path).run(reports.append)
+    assert reports[-1].metrics["log_total"] < reports[0].metrics["log_total"] - 0.1
+
+
+def test_start_from_takes_the_weights_over(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
+    base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
+    fresh = make_recipe(tiny_encoder, pool)
+    fresh.start_from(tmp_path / "base.safetensors")
+    for name, value in base.network.state_dict().items():
+        assert torch.equal(fresh.learner.network.state_dict()[name], value)
+
+
+class _Broken:
+    """A recipe whose gradients are never usable."""
+
+    def __init__(self) -> None:
+        self.modules = nn.Linear(1, 1)
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        self.modules.weight.grad = torch.full((1, 1), float("nan"))
+        return Outcome(1, 0, {})
+
+    def draw_picture(self) -> None:
+        return None
+
+    def export(self, folder, provenance) -> None:
+        return None
+
+
+def test_unusable_gradients_change_nothing_are_counted_and_end_the_run(tmp_path):
+    recipe = _Broken()
+    before = recipe.modules.weight.detach().clone()
+    trainer = Trainer(recipe, replace(LOOP, updates=1000), tmp_path)
+    with pytest.raises(TrainingError, match="in a row"):
+        trainer.run()
+    assert torch.equal(recipe.modules.weight, before)
+    assert trainer.state.skipped == 50
+
+
+def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
+    from metastyle_core.training.meta_learning import TaskSampler
+
+    sampler = TaskSampler(pool, pool, replace(META, styles=4, support=2, query=1))
+    whole = sampler.sample(Generator().manual_seed(1), Shard())
+    parts = [sampler.sample(Generator().manual_seed(1), Shard(r, 2)) for r in range(2)]
+    for rank, part in enumerate(parts):
+        rows = torch.arange(rank, 4, 2)
+        wanted = whole.select(rows)
+        assert torch.equal(part.styles, wanted.styles)
+        assert torch.equal(part.support_contents, wanted.support_contents)
+        assert torch.equal(part.query_contents, wanted.query_contents)
+
+
+TWO_PROCESSES = """
+import sys, torch, torch.distributed as dist
+sys.path.insert(0, {tests!r})
+from samples import TINY_SPEC, picture
+from metastyle_core.encoder import PerceptualEncoder
+from metastyle_core.training.data import ImagePool
+from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
+from metastyle_core.training.trainer import Trainer, TrainerSettings
+torch.set_num_threads(1)
+if {distributed}:
+    dist.init_process_group("gloo")
+torch.manual_seed(5)
+encoder = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
+pool = ImagePool([picture(80, 100, seed=s)[0].mul(255).to(torch.uint8) for s in range(6)])
+settings = MetaSettings(styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1,
+    precision="fp32")
+recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=torch.device("cpu"), seed=3)
+loop = TrainerSettings(updates={updates}, picture_every=0, log_every=1)
+Trainer(recipe, loop, {folder!r}, resume=True).run()
+"""
+
+
+def launch(folder: Path, processes: int, updates: int = 2) -> dict[str, torch.Tensor]:
+    script = folder.parent / f"script_{folder.name}_{updates}.py"
+    script.write_text(
+        TWO_PROCESSES.format(
+            tests=str(Path(__file__).parents[1]),
+            distributed=processes > 1,
+            folder=str(folder),
+            updates=updates,
+        )
+    )
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    subprocess.run([*command, str(script)], check=True, capture_output=True, timeout=300)
+    from metastyle_core.checkpoint import read_tensors
+
+    newest = max(folder.glob("update-*"))
+    return read_tensors(newest / "weights.safetensors").tensors
+
+
+def test_two_processes_update_like_one_with_all_the_styles(tmp_path):
+    one = launch(tmp_path / "one", 1)
+    two = launch(tmp_path / "two", 2)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=2e-5)
+    log = [json.loads(s) for s in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
+    assert [line["samples"] for line in log] == [2, 4]
+
+
+def test_a_restarted_group_goes_on_from_the_checkpoint(tmp_path):
+    straight = launch(tmp_path / "straight", 2, updates=3)
+    launch(tmp_path / "restarted", 2, updates=2)
+    resumed = launch(tmp_path / "restarted", 2, updates=3)
+    # The schedule differs by its length; the counter and the generator must not.
+    log = (tmp_path / "restarted" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["update"] for line in log] == [1, 2, 3]
+    assert straight.keys() == resumed.keys()
+
+
+STUDENT = EncoderSpec(
+    "student", ((4,), (6,)), content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"),
+    projected_channels={"relu1_1": 3, "relu2_1": 5},
+)  # fmt: skip
+
+
+def make_distillation(tiny_encoder, pool, **options) -> Distillation:
+    settings = DistillationSettings(batch=4, crop_px=64, precision="fp32")
+    return Distillation(
+        tiny_encoder, STUDENT, pool, pool, settings, device=torch.device("cpu"), **options
+    )
+
+
+def test_distillation_lowers_the_error_and_exports_a_loadable_encoder(tmp_path, tiny_encoder, pool):
+    recipe = make_distillation(tiny_encoder, pool)
+    reports = []
+    settings = replace(LOOP, updates=60, learning_rate=1e-2, log_every=20)
+    Trainer(recipe, settings, tmp_path).run(reports.append)
+    assert reports[-1].metrics["loss"] < 0.6 * reports[0].metrics["loss"]
+    student = load_encoder("compact", weights=tmp_path / "compact.safetensors")
+    assert student.spec == STUDENT
+    assert student(torch.rand(1, 3, 32, 32))["relu2_1"].shape == (1, 5, 16, 16)
+
+
+def test_projections_keep_what_the_axes_span(tiny_encoder, pool):
+    """With as many axes as channels, Gram energies relative to each other are the teacher's."""
+    spec = replace(STUDENT, projected_channels={"relu1_1": 6, "relu2_1": 8})
+    settings = DistillationSettings(batch=4, crop_px=64, precision="fp32")
+    recipe = Distillation(tiny_encoder, spec, pool, pool, settings, device=torch.device("cpu"))
+    axes = recipe.modules["axes"]
+    one, other = picture(64, 64, seed=1), picture(64, 64, seed=2)
+    for tap in ("relu1_1", "relu2_1"):
+        features = [tiny_encoder(x) for x in (one, other)]
+        projected = [axes({**f}) for f in features]
+
+        def distance(pair, tap=tap):
+            return (pair[0][tap] - pair[1][tap]).square().sum() / pair[0][tap].square().sum()
+
+        torch.testing.assert_close(distance(projected), distance(features), rtol=1e-3, atol=1e-5)
+
+
+def test_distillation_can_learn_from_stylized_pictures(tiny_encoder, pool):
+    seen = []
+
+    def stylize(contents, styles):
+        seen.append(contents.shape)
+        return 1 - contents
+
+    recipe = make_distillation(tiny_encoder, pool, stylize=stylize)
+    outcome = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    assert outcome.count == 4
+    assert seen == [(1, 3, 64, 64)]
+
+
+def test_sources_are_balanced():
+    images = [torch.zeros(3, 64, 64, dtype=torch.uint8)] * 104
+    pool = ImagePool(images, ["many"] * 100 + ["few"] * 4)
+    crops = pool.draw(4000, 64, Generator().manual_seed(0))
+    few = sum(crop.index >= 100 for crop in crops) / 4000
+    assert few == pytest.approx(2 / 12, abs=0.02)  # sqrt(4) against sqrt(100)
+
+
+def test_crops_stay_inside_and_keep_their_size(pool):
+    crops = pool.draw(50, 70, Generator().manual_seed(0), max_scale=1.5)
+    pictures = pool.read(crops, 70)
+    assert pictures.shape == (50, 3, 70, 70)
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+    assert {crop.flip for crop in crops} == {True, False}
+
+
+def test_unreadable_training_images_are_left_out(tmp_path, caplog):
+    save_image(picture(64, 64)[0], tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no picture")
+    assert len(ImagePool.from_folder(tmp_path)) == 1
+    assert "1 unreadable" in caplog.text
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(ImageFileError, match="no readable image"):
+        ImagePool.from_folder(tmp_path)
+
+
+def test_the_manifest_gives_sources_and_must_fit(tmp_path):
+    folder = tmp_path / "style" / "train"
+    save_image(picture(64, 64)[0], folder / "1.png")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("file,source\nstyle/train/1.png,museum\n")
+    assert len(ImagePool.from_folder(folder, manifest=manifest)) == 1
+    manifest.write_text("file,source\nother/1.png,museum\n")
+    with pytest.raises(TrainingError, match="names none"):
+        ImagePool.from_folder(folder, manifest=manifest)
+    manifest.write_text("name\nx\n")
+    with pytest.raises(TrainingError, match="manifest"):
+        ImagePool.from_folder(folder, manifest=manifest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (TrainerSettings, {"updates": 0}),
+        (TrainerSettings, {"updates": 1, "learning_rate": 0.0}),
+        (TrainerSettings, {"updates": 1, "average_decay": 1.0}),
+        (TrainerSettings, {"updates": 1, "max_minutes": -1.0}),
+        (MetaSettings, {"inner_steps": -1}),
+        (MetaSettings, {"inner_lr": 0.0}),
+        (MetaSettings, {"crop_px": 8}),
+        (MetaSettings, {"channels": 0}),
+        (MetaSettings, {"style_weight_range": (0.0, 1.0)}),
+        (MetaSettings, {"style_weight_range": (9.0, 1.0)}),
+        (MetaSettings, {"light_tasks": 2.0}),
+        (MetaSettings, {"algorithm": "reptile", "inner_steps": 0}),
+        (DistillationSettings, {"batch": 1}),
+        (DistillationSettings, {"distorted": 2.0}),
+    ],
+)
+def test_illegal_settings_are_refused(kind, wrong):
+    with pytest.raises(SettingsError):
+        kind(**wrong)
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    settings = TrainerSettings(updates=100, learning_rate=1.0, warmup_updates=10, decay_from=20)
+    rates = [settings.rate_at(update) for update in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[20] == 1.0
+    assert rates[99] < 0.02
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    constant = replace(settings, schedule="constant")
+    assert constant.rate_at(99) == 1.0
+
+
+def test_a_teacher_needs_the_students_taps(pool):
+    shallow = PerceptualEncoder(replace(TINY_SPEC, blocks=((6,),), content_layers=("relu1_1",),
+                                        style_layers=("relu1_1",)))  # fmt: skip
+    with pytest.raises(SettingsError, match="relu2_1"):
+        make_distillation(shallow, pool)
+
+
+def test_a_base_draws_pictures_for_the_student(random_base, tiny_encoder, pool):
+    from dataclasses import replace as changed
+
+    from metastyle_core.training.distillation import instant_stylizer
+
+    stylize = instant_stylizer(random_base, torch.device("cpu"))
+    contents, styles = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    drawn = stylize(contents, styles)
+    assert drawn.shape == contents.shape
+    assert not torch.equal(drawn[0], drawn[1])
+    with pytest.raises(SettingsError, match="predictor"):
+        instant_stylizer(changed(random_base, predictor=None), torch.device("cpu"))
