@@ -46,6 +46,9 @@ def add_parser(commands: Commands) -> None:
         help="let this base draw a third of the pictures, so that the student knows what "
         "stylized pictures look like",
     )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="ENCODER", help="begin with the weights of this encoder"
+    )
     add_compute_options(parser)
     parser.set_defaults(run=run)
 
@@ -72,6 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         stylize=stylize,
     )
+    if arguments.start_from:
+        recipe.start_from(arguments.start_from)
     trainer = Trainer(
         recipe, trainer_settings(arguments), arguments.output, resume=arguments.resume
     )

@@ -22,8 +22,8 @@ from torch import Generator, Tensor, nn
 
 from ..base import Base
 from ..checkpoint import write_tensors
-from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder
-from ..errors import SettingsError
+from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encoder
+from ..errors import CheckpointError, SettingsError
 from ..initialisation import initial_norms, style_statistics
 from ..losses import gram_matrix
 from ..network import stylize_with
@@ -132,6 +132,20 @@ class Distillation:
         self._axes = TeacherAxes(teacher, dict(spec.projected_channels)).to(device)
         self._axes.fit(self._teacher, [self._real_pictures(generator) for _ in range(32)])
         self._modules = nn.ModuleDict({"student": self._student, "axes": self._axes})
+
+    def start_from(self, path: Path | str) -> None:
+        """Begin with the weights of an encoder file in place of random ones.
+
+        The axes depend on the seed and the pictures alone, so a student that was
+        trained with both the same goes on where it stopped.
+
+        Raises:
+            CheckpointError: the file is missing, damaged or of another encoder.
+        """
+        other = load_encoder("compact", weights=path)
+        if other.spec != self._student.spec:
+            raise CheckpointError(f"{path} holds an encoder of other layers; name another file.")
+        self._student.load_state_dict(other.state_dict())
 
     @property
     def modules(self) -> nn.Module:

@@ -12,7 +12,12 @@ from samples import TINY_SPEC, picture
 from torch import Generator, nn
 
 from metastyle_core.base import load_base
-from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
+from metastyle_core.encoder import (
+    COMPACT_WEIGHTS,
+    EncoderSpec,
+    PerceptualEncoder,
+    load_encoder,
+)
 from metastyle_core.errors import CheckpointError, ImageFileError, SettingsError, TrainingError
 from metastyle_core.images import save_image
 from metastyle_core.training.data import ImagePool
@@ -275,6 +280,21 @@ def test_distillation_lowers_the_error_and_exports_a_loadable_encoder(tmp_path, 
     student = load_encoder("compact", weights=tmp_path / "compact.safetensors")
     assert student.spec == STUDENT
     assert student(torch.rand(1, 3, 32, 32))["relu2_1"].shape == (1, 5, 16, 16)
+
+
+def test_distillation_goes_on_from_an_exported_encoder(tmp_path, tiny_encoder, pool):
+    first = make_distillation(tiny_encoder, pool, seed=3)
+    first.export(tmp_path, {})
+    second = make_distillation(tiny_encoder, pool, seed=4)
+    second.start_from(tmp_path / "compact.safetensors")
+    wanted = dict(first.modules["student"].named_parameters())
+    for name, parameter in second.modules["student"].named_parameters():
+        torch.testing.assert_close(parameter, wanted[name].half().float(), rtol=0, atol=0)
+
+
+def test_distillation_does_not_start_from_an_encoder_of_other_layers(tiny_encoder, pool):
+    with pytest.raises(CheckpointError, match="other layers"):
+        make_distillation(tiny_encoder, pool).start_from(COMPACT_WEIGHTS)
 
 
 def test_projections_keep_what_the_axes_span(tiny_encoder, pool):
