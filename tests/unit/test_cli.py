@@ -136,6 +136,21 @@ def test_evaluate_reports_every_mode_and_number_of_steps(tmp_path, capsys):
     assert "scratch" in capsys.readouterr().out
 
 
+def test_demo_adapts_stylizes_and_lays_out_a_sheet(tmp_path, capsys):
+    output = tmp_path / "demo"
+    assert main(["demo", "--steps", "1", "--presets", "1", "-o", str(output)]) == 0
+    told = capsys.readouterr().out
+    assert "steps per second" in told
+    assert "ms per 384 px image" in told
+    assert str(output / "contact_sheet.png") in told
+    assert load_style(output / "our_painting.safetensors").settings["steps"] == 1
+    pictures = sorted(path.name for path in output.glob("*.png"))
+    assert len(pictures) == 2 * 4 + 1, "two styles by four photographs, and the sheet"
+    photograph = load_image(output / "astronaut-our_painting.png").pixels
+    assert photograph.shape == (3, 384, 384)
+    assert photograph.std() > 0.05
+
+
 def test_train_and_distill_run_from_the_command_line(tmp_path):
     for name in ("content", "style"):
         for i in range(3):
@@ -157,7 +172,10 @@ def test_train_and_distill_run_from_the_command_line(tmp_path):
     options = ["--teacher", "vgg16", "--teacher-weights", str(teacher)]
     out = tmp_path / "distilled"
     assert main(["distill", *folders, "-o", str(out), *quick, *options]) == 0
-    assert (out / "compact.safetensors").is_file()
+    options += ["--start-from", str(out / "compact.safetensors")]
+    further = tmp_path / "further"
+    assert main(["distill", *folders, "-o", str(further), *quick, *options]) == 0
+    assert (further / "compact.safetensors").is_file()
 
 
 def bad_inputs(folder: Path, image: Path, style: Path) -> dict[str, tuple[list[str], str]]:

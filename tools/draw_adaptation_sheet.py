@@ -1,0 +1,81 @@
+"""Draw the README's sheet: styles by photographs, as they adapt.
+
+    python tools/draw_adaptation_sheet.py FOLDER_OF_STYLES FOLDER_OF_PHOTOGRAPHS OUT.jpg
+
+Each row is one painting that training never saw; each group of four pictures is one
+photograph after 0, 10, 30 and 100 steps with the default settings. Only our own output is
+on the sheet: the paintings and the photographs themselves are not part of the project.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.base import load_base
+from metastyle_core.encoder import load_encoder
+from metastyle_core.images import center_crop, load_image, resize_short_side, to_pil
+from metastyle_core.network import ADAPTATION_MODES
+from metastyle_core.stylization import stylize
+
+STYLES = {
+    "00022": "Hiroshige\nPlum Park",
+    "00027": "Modigliani\nJeanne H.",
+    "00028": "Rousseau\nSleeping Gypsy",
+    "00031": "Van Gogh\nThe Bedroom",
+    "00032": "Delacroix\nLiberty",
+    "00034": "Seurat\nBathers",
+    "00037": "Gauguin\nIa Orana",
+    "00038": "Monet\nRouen Cathedral",
+}
+PHOTOGRAPHS = ("canal_street", "portrait", "parrots", "lighthouse")
+STEPS = (0, 10, 30, 100)
+_PICTURE_PX, _CELL_PX = 288, 144
+_LEFT_PX, _TOP_PX, _GAP_PX = 112, 22, 8
+
+
+def main() -> None:
+    """Adapt, stylize and lay out."""
+    parser = argparse.ArgumentParser(description="Draw the README's sheet.")
+    parser.add_argument("styles", type=Path, help="folder of paintings, NUMBER.jpg")
+    parser.add_argument("photographs", type=Path, help="folder of photographs, NAME.jpg")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--mode", choices=ADAPTATION_MODES, default=AdaptationSettings().mode)
+    arguments = parser.parse_args()
+    base, encoder = load_base(), load_encoder("compact")
+    contents = [
+        center_crop(
+            resize_short_side(
+                load_image(arguments.photographs / f"{name}.jpg").pixels[None], _PICTURE_PX
+            ),
+            _PICTURE_PX,
+        )
+        for name in PHOTOGRAPHS
+    ]
+    group_px = len(STEPS) * _CELL_PX + _GAP_PX
+    size = (_LEFT_PX + len(contents) * group_px - _GAP_PX, _TOP_PX + len(STYLES) * _CELL_PX)
+    sheet = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for row, (stem, title) in enumerate(STYLES.items()):
+        style_image = load_image(arguments.styles / f"{stem}.jpg").pixels[None]
+        top = _TOP_PX + row * _CELL_PX
+        draw.text((4, top + 54), title, "black", font)
+        for place, steps in enumerate(STEPS):
+            settings = replace(AdaptationSettings(), steps=steps, mode=arguments.mode)
+            style = adapt_to_style(base, encoder, [style_image], settings=settings)
+            for column, content in enumerate(contents):
+                left = _LEFT_PX + column * group_px + place * _CELL_PX
+                picture = to_pil(stylize(base, style, content))
+                sheet.paste(
+                    picture.resize((_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS), (left, top)
+                )
+                if row == 0:
+                    draw.text((left + 4, 4), f"{steps} steps", "black", font)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(arguments.output, quality=88)
+
+
+if __name__ == "__main__":
+    main()
