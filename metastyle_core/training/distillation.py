@@ -186,7 +186,7 @@ class Distillation:
     def _pictures(self, generator: Generator) -> Tensor:
         pictures = self._real_pictures(generator)
         if self._stylize is not None:
-            count = max(1, self.settings.batch // 3)
+            count = max(1, round(self.settings.batch / 3))
             contents, styles = pictures[:count], pictures.flip(0)[:count]
             pictures = torch.cat([self._stylize(contents, styles), pictures[count:]])
         return _distort(pictures, self.settings.distorted, generator)
