@@ -13,7 +13,6 @@ from metastyle_core.errors import (
     SettingsError,
     ShapeError,
 )
-from metastyle_core.losses import LossSettings
 from metastyle_core.network import adapted_parameter_names
 
 QUICK = AdaptationSettings(
@@ -257,13 +256,3 @@ def test_no_style_no_encoder_no_predictor_are_refused(random_base, tiny_encoder,
 def test_illegal_settings_are_refused_by_name(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         AdaptationSettings(**wrong)
-
-
-def test_style_weight_trades_content_for_style(random_base, tiny_encoder, style_image, contents):
-    def adapt(weight: float):
-        settings = replace(QUICK, steps=40, mode="full", loss=LossSettings(style_weight=weight))
-        return adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings).losses
-
-    timid, bold = adapt(0.05), adapt(50.0)
-    assert bold["style"] < timid["style"]
-    assert bold["content"] > timid["content"]

@@ -5,10 +5,18 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, load_base
+from metastyle_core.cli.demo import ARTWORK
+from metastyle_core.encoder import load_encoder
 from metastyle_core.errors import SettingsError
+from metastyle_core.evaluation import score
+from metastyle_core.images import load_image
+from metastyle_core.losses import LossSettings
 from metastyle_core.presets import load_preset, preset_paths
 from metastyle_core.style import check_style
+from metastyle_core.stylization import stylize
+from metastyle_core.thumbnails import SCENE
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +50,18 @@ def test_an_unknown_preset_is_refused_with_the_list():
         load_preset("nobody_anything")
     assert "nobody_anything" in str(caught.value)
     assert next(iter(preset_paths())) in str(caught.value)
+
+
+def test_a_heavier_style_weight_gives_up_content_for_style(base):
+    """The predictor is told the weight; between light and heavy both losses must move."""
+    encoder = load_encoder("compact")
+    painting, scene = (load_image(path).pixels[None] for path in (ARTWORK, SCENE))
+    scores = []
+    for weight in (1.0, 40.0):
+        settings = AdaptationSettings(steps=0, loss=LossSettings(style_weight=weight))
+        style = adapt_to_style(base, None, [painting], settings=settings)
+        stylized = stylize(base, style, scene, precision="fp32")
+        scores.append(score(encoder, stylized, scene, painting))
+    light, heavy = scores
+    assert heavy.style < 0.7 * light.style
+    assert heavy.content > 1.3 * light.content
