@@ -1,0 +1,83 @@
+// What a loss curve is made of: points [step, content, style, total], kept few and small.
+// Pure functions; the drawing is in loss_curve.js.
+
+export const SERIES = ["content", "style", "total"];
+export const MOST_POINTS = 200;
+
+/** True for [step, content, style, total] with finite numbers. */
+function isPoint(point) {
+  return Array.isArray(point) && point.length === 4 && point.every(Number.isFinite);
+}
+
+/** Four significant digits are more than a curve shows, and keep workflows small. */
+function round(value) {
+  return Number(value.toPrecision(4));
+}
+
+/** Whatever came out of a file or a message, as points in the order of their steps. */
+export function readPoints(value) {
+  if (!Array.isArray(value)) return [];
+  const points = value.filter(isPoint).map(([step, ...losses]) => [step, ...losses.map(round)]);
+  return points.sort((a, b) => a[0] - b[0]);
+}
+
+/** At most `most` points, evenly picked; the first and the last always stay. */
+export function thin(points, most = MOST_POINTS) {
+  if (points.length <= most) return points;
+  const stride = (points.length - 1) / (most - 1);
+  return Array.from({ length: most }, (_, i) => points[Math.round(i * stride)]);
+}
+
+/** Points known so far and those that just came; a step that begins anew starts over. */
+export function append(points, arrived) {
+  const fresh = readPoints(arrived);
+  if (!fresh.length) return points;
+  const first = fresh[0][0];
+  return [...points.filter(([step]) => step < first), ...fresh];
+}
+
+/** Lowest and highest positive loss of all series, never equal. */
+export function lossRange(points) {
+  const values = points.flatMap(([, ...losses]) => losses).filter((loss) => loss > 0);
+  if (!values.length) return [0.1, 1];
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  return high / low < 1.05 ? [low / 1.1, high * 1.1] : [low, high];
+}
+
+/** Powers of ten inside a range, for the grid; thinned to at most `most`. */
+export function decades([low, high], most = 5) {
+  const first = Math.ceil(Math.log10(low) - 1e-9);
+  const last = Math.floor(Math.log10(high) + 1e-9);
+  const every = Math.max(1, Math.ceil((last - first + 1) / most));
+  const lines = [];
+  for (let power = first; power <= last; power += every) lines.push(10 ** power);
+  return lines;
+}
+
+/** A function from loss to a height in pixels, on a logarithmic scale with the best at the bottom. */
+export function heightScale([low, high], top, bottom) {
+  const span = Math.log(high / low);
+  return (loss) => bottom - ((bottom - top) * Math.log(Math.max(loss, low) / low)) / span;
+}
+
+/** SVG path data of one series. */
+export function linePath(points, column, x, y) {
+  return points
+    .map((point, i) => `${i ? "L" : "M"}${x(point[0]).toFixed(1)} ${y(point[column]).toFixed(1)}`)
+    .join("");
+}
+
+/** The point whose step lies nearest. */
+export function nearest(points, step) {
+  return points.reduce(
+    (best, point) => (Math.abs(point[0] - step) < Math.abs(best[0] - step) ? point : best),
+    points[0],
+  );
+}
+
+/** A loss as people read it: 0.0123, 1.23, 123. */
+export function formatLoss(value) {
+  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1);
+  return Number(value.toPrecision(3)).toString();
+}
