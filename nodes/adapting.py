@@ -118,7 +118,9 @@ def _adapt_within_memory(
     watcher: Watcher,
 ) -> AdaptedStyle:
     """Adapt, with half the batch whenever the device has too little memory."""
-    settings, resume = request.settings, _cloned(request.resume)
+    resume = _cloned(request.resume)
+    start = "fixed" if base.predictor is None else "predicted"
+    settings = replace(request.settings, initialisation=start)
     crops = None if contents is None else _crops(contents, settings)
     while True:
         try:
