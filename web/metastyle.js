@@ -3,7 +3,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { html } from "./lib/elements.js";
-import { ADAPT_NODE, LOAD_NODE, SAVE_NODE, findNode } from "./lib/graph.js";
+import { ADAPT_NODE, LOAD_NODE, SAVE_NODE, changeGraph, findNode } from "./lib/graph.js";
 import { LossCurves } from "./lib/loss_curve.js";
 import { StylesTab } from "./lib/styles_tab.js";
 import { loadWords } from "./lib/text.js";
@@ -21,7 +21,7 @@ function onLosses({ detail }) {
 function onExecuted({ detail }) {
   const node = findNode(app.graph, detail.display_node ?? detail.node);
   if (node?.type === ADAPT_NODE && detail.output?.metastyle_losses) {
-    curves.finish(node, detail.output.metastyle_losses);
+    changeGraph(app, () => curves.finish(node, detail.output.metastyle_losses));
   }
   if (node?.type === SAVE_NODE) return tab.refresh();
 }

@@ -37,6 +37,13 @@ export function canvasCentre(app) {
   return app.clientPosToCanvasPos([box.left + box.width / 2, box.top + box.height / 2]);
 }
 
+/** Change the graph so that the host notices: for undo, and for what it keeps over a reload. */
+export function changeGraph(app, change) {
+  app.canvas.emitBeforeChange();
+  change();
+  app.canvas.emitAfterChange();
+}
+
 /** Add a node that loads the named style, its title bar under `[x, y]`, as one undo step. */
 export function addLoader(app, liteGraph, name, [x, y]) {
   const graph = app.canvas.graph ?? app.graph;
@@ -45,9 +52,7 @@ export function addLoader(app, liteGraph, name, [x, y]) {
   offerStyle(widget, name);
   widget.value = name;
   node.pos = [x - node.size[0] / 2, y + 10];
-  graph.beforeChange();
-  graph.add(node);
-  graph.afterChange();
+  changeGraph(app, () => graph.add(node));
   widget.callback?.(name);
   app.canvas.selectNode(node);
   return node;
