@@ -24,7 +24,7 @@ def open_host(comfyui: Path, base: Path) -> None:
     sys.path[0] = str(comfyui)
     options = importlib.import_module("comfy.options")
     options.enable_args_parsing()
-    for name in ("torch", "folder_paths", "nodes", "server", "comfy_api.latest"):
+    for name in ("utils.extra_config", "torch", "nodes", "server", "comfy_api.latest"):
         importlib.import_module(name)
 
 

@@ -34,6 +34,7 @@ def load_workflow_of(server: HostServer, style: str) -> Workflow:
 
 def succeeded(run: Run) -> bool:
     assert run.error is None, run.error
+    assert not run.refused, run.refused
     return bool(run.of_kind("execution_success"))
 
 

@@ -34,9 +34,16 @@ class Answer:
 
 @dataclass
 class Run:
-    """What the host said about one prompt."""
+    """What the host said about one prompt.
+
+    Attributes:
+        prompt_id: the host's name for it.
+        refused: node id to what is wrong with a node; the host leaves out what needs it.
+        events: all messages about the prompt.
+    """
 
     prompt_id: str
+    refused: dict[str, Any] = field(default_factory=dict[str, Any])
     events: list[Message] = field(default_factory=list[Message])
 
     @property
@@ -158,6 +165,14 @@ class HostServer:
             return False
 
 
+class RefusedError(ValueError):
+    """The host takes no part of a workflow; `node_errors` says why, by node."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(json.dumps(answer))
+        self.node_errors: dict[str, Any] = (answer or {}).get("node_errors") or {}
+
+
 class Listener:
     """One client of the host: it queues prompts and hears what becomes of them."""
 
@@ -180,12 +195,12 @@ class Listener:
         """Queue a workflow.
 
         Raises:
-            ValueError: the host refuses it; the message holds its answer.
+            RefusedError: no output of it can run.
         """
         answer = self._server.ask("/prompt", {"prompt": workflow, "client_id": self._client})
         if answer.status != 200:
-            raise ValueError(json.dumps(answer.json))
-        return Run(answer.json["prompt_id"])
+            raise RefusedError(answer.json)
+        return Run(answer.json["prompt_id"], answer.json.get("node_errors") or {})
 
     def follow(self, run: Run, interrupt_at_step: int | None = None) -> Run:
         """Collect messages until the prompt has ended."""

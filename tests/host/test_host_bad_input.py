@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from host.recipes import adapt_workflow, load_workflow_of, styles_of, succeeded, with_save
-from host.server import HostServer, Workflow
+from host.server import HostServer, RefusedError, Workflow
 from safetensors import safe_open
 from safetensors.torch import save_file
 from samples import picture
@@ -78,7 +78,7 @@ def _refusal(server: HostServer, workflow: Workflow) -> str:
     """What the host says, whether it refuses the workflow or its node fails."""
     try:
         return server.run(workflow).error or ""
-    except ValueError as refused:
+    except RefusedError as refused:
         return str(refused)
 
 
