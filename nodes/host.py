@@ -16,6 +16,8 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from PIL import Image
 
+from ..metastyle_core.errors import CheckpointError
+
 if TYPE_CHECKING:
     from server import PromptServer
 
@@ -113,8 +115,16 @@ def expand_name(name: str, folder: Path) -> str:
     Args:
         name: with `/` between subfolders, already checked.
         folder: below which the file will lie; the subfolders are created.
+
+    Raises:
+        CheckpointError: the subfolders cannot be created.
     """
-    _, filename, _, subfolder, _ = folder_paths.get_save_image_path(name, str(folder))
+    try:
+        _, filename, _, subfolder, _ = folder_paths.get_save_image_path(name, str(folder))
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write below {folder} ({error.strerror}); make the folder writable."
+        ) from error
     return f"{Path(subfolder).as_posix()}/{filename}" if subfolder else filename
 
 

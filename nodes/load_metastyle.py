@@ -1,7 +1,7 @@
 """Node: open a base network and put it in the host's care."""
 
 from .sockets import ModelSocket, io, node_schema
-from .weights import SHIPPED, base_fingerprint, base_names, open_base
+from .weights import SHIPPED, base_fingerprint, base_names, missing_base, open_base
 
 
 class LoadMetaStyle(io.ComfyNode):
@@ -36,13 +36,13 @@ class LoadMetaStyle(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, base: str = SHIPPED) -> bool | str:
-        """Let a base through whose file has gone since; `execute` then says where to put it."""
-        return bool(base)
+        """Say what to do when the file has gone since the list was made."""
+        return missing_base(base) or True
 
     @classmethod
     def fingerprint_inputs(cls, base: str = SHIPPED) -> str:
         """Run again when the file changed."""
-        return base_fingerprint(base)
+        return missing_base(base) or base_fingerprint(base)
 
     @classmethod
     def execute(cls, base: str) -> io.NodeOutput:

@@ -1,8 +1,7 @@
 """Node: open a saved or shipped style."""
 
-from ..metastyle_core.errors import MetaStyleError
 from .folders import fingerprint
-from .saving import library, open_style
+from .saving import library, missing_style, open_style
 from .sockets import StyleSocket, io, node_schema
 
 
@@ -37,26 +36,15 @@ class LoadAdaptedStyle(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, style: str = "") -> bool | str:
         """Say what to do when the file has gone since the list was made."""
-        return _missing(style) or True
+        return missing_style(style) or True
 
     @classmethod
     def fingerprint_inputs(cls, style: str = "") -> str:
         """Run again when the file changed."""
-        return _missing(style) or fingerprint(library().find(style))
+        return missing_style(style) or fingerprint(library().find(style))
 
     @classmethod
     def execute(cls, style: str) -> io.NodeOutput:
         """Read the style."""
         opened = open_style(style)
         return io.NodeOutput(opened, opened.name)
-
-
-def _missing(name: str) -> str | None:
-    """Why a style cannot be found, or None; a linked name is not known yet."""
-    if not name:
-        return None
-    try:
-        library().find(name)
-    except MetaStyleError as error:
-        return str(error)
-    return None

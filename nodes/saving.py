@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..metastyle_core.errors import MetaStyleError
 from ..metastyle_core.style import AdaptedStyle
 from . import host
-from .folders import checked_name
+from .folders import checked_name, place_below
 from .library import StyleLibrary
 from .model import host_style
 from .pictures import to_core_over_white
@@ -46,7 +47,9 @@ def save(style: StyleValue, request: SaveRequest) -> AdaptedStyle:
     if request.style_image is not None:
         picture = to_core_over_white(request.style_image, "style_image")[:1]
         single = single.with_thumbnail(picture)
-    name = host.expand_name(checked_name(request.name), styles.folders[0])
+    folder = styles.folders[0]
+    place_below(folder, request.name)  # before the host makes folders for it
+    name = host.expand_name(checked_name(request.name), folder)
     return styles.save(single, name, half=request.half, overwrite=request.overwrite)
 
 
@@ -57,3 +60,14 @@ def open_style(name: str) -> AdaptedStyle:
         MetaStyleError: there is none of that name, or its file is damaged.
     """
     return host_style(library().load(name))
+
+
+def missing_style(name: str) -> str | None:
+    """Why a style cannot be found, or None; an empty name is one not known yet."""
+    if not name:
+        return None
+    try:
+        library().find(name)
+    except MetaStyleError as error:
+        return str(error)
+    return None

@@ -19,7 +19,7 @@ from .pictures import require_images, to_core
 from .sockets import StyleValue
 
 _LOG = logging.getLogger(__name__)
-# At the widest layer: four copies of 32 channels, and the blocks of the output layer.
+# 405 are alive at the widest layer in float32; the rest is for the workspace of convolutions.
 _BYTES_PER_PIXEL = 1024
 
 

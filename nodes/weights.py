@@ -44,6 +44,15 @@ def base_fingerprint(name: str) -> str:
     return fingerprint(find_base(name))
 
 
+def missing_base(name: str) -> str | None:
+    """Why a base cannot be found, or None."""
+    try:
+        find_base(name)
+    except CheckpointError as error:
+        return str(error)
+    return None
+
+
 def open_encoder(name: str) -> PerceptualEncoder:
     """An encoder on the device, built for this call alone.
 

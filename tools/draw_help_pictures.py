@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.base import Base, load_base
+from metastyle_core.base import load_base
 from metastyle_core.encoder import load_encoder
 from metastyle_core.images import (
     center_crop,
@@ -32,7 +32,6 @@ SIDE_PX = 256
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 BRUSHES_PX = (128, 256, 512)
 BLEND_FRAMES = 5
-INSTANT = AdaptationSettings(steps=0)
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("paintings", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--steps", type=int, default=100, help="steps of adaptation of the modes")
+    parser.add_argument("--steps", type=int, default=100, help="steps of adaptation (default: 100)")
     arguments = parser.parse_args()
     base, encoder = load_base(), load_encoder("compact")
     wave = load_image(arguments.paintings / "hokusai_great_wave.jpg").pixels[None]
@@ -51,33 +50,23 @@ def main() -> None:
     house = _square(arguments.photos / "timbered_houses.jpg")
     boat = _square(arguments.photos / "boat.jpg")
 
-    instant = [adapt_to_style(base, None, [style], settings=INSTANT) for style in (wave, scream)]
-    _write("strength", [stylize(base, instant[1], house, strength=s) for s in STRENGTHS])
-    brushes = [replace(INSTANT, style_size_px=size) for size in BRUSHES_PX]
-    _write(
-        "brush_size",
-        _draw(base, [adapt_to_style(base, None, [night], settings=s) for s in brushes], boat),
-    )
-    schedule = StyleSchedule(tuple(instant))
-    _write(
-        "blend",
-        _draw(base, [schedule.at_frame(f, BLEND_FRAMES) for f in range(BLEND_FRAMES)], boat),
-    )
-    modes = [
-        adapt_to_style(
-            base, encoder, [night], settings=AdaptationSettings(mode=mode, steps=arguments.steps)
-        )
-        for mode in ADAPTATION_MODES
-    ]
-    _write("modes", _draw(base, modes, house))
+    def adapt(style: Tensor, settings: AdaptationSettings) -> AdaptedStyle:
+        return adapt_to_style(base, encoder, [style], settings=settings)
+
+    learned = AdaptationSettings(steps=arguments.steps)
+    ends = adapt(wave, learned), adapt(scream, learned)
+    _write("strength", [stylize(base, ends[1], house, strength=s) for s in STRENGTHS])
+    schedule = StyleSchedule(ends)
+    between = [schedule.at_frame(frame, BLEND_FRAMES) for frame in range(BLEND_FRAMES)]
+    _write("blend", [stylize(base, style, boat) for style in between])
+    brushes = [adapt(night, replace(learned, style_size_px=size)) for size in BRUSHES_PX]
+    _write("brush_size", [stylize(base, style, boat) for style in brushes])
+    modes = [adapt(night, replace(learned, mode=mode)) for mode in ADAPTATION_MODES]
+    _write("modes", [stylize(base, style, house) for style in modes])
 
 
 def _square(path: Path) -> Tensor:
     return center_crop(resize_short_side(load_image(path).pixels[None], SIDE_PX), SIDE_PX)
-
-
-def _draw(base: Base, styles: list[AdaptedStyle], photo: Tensor) -> list[Tensor]:
-    return [stylize(base, style, photo) for style in styles]
 
 
 def _write(name: str, pictures: list[Tensor]) -> None:

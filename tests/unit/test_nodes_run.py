@@ -329,6 +329,15 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(run, adapt, pack, monke
     assert not list((fake_host.models_dir / "metastyle_styles").iterdir())
 
 
+def test_a_folder_that_cannot_be_made_is_a_clear_error(run, adapt, pack, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pack.nodes.host.folder_paths, "get_save_image_path", refuse)
+    with pytest.raises(Exception, match="make the folder writable"):
+        save(run, adapt(steps=0).style)
+
+
 def test_a_style_that_has_gone_is_told_before_and_while_running(run, pack):
     node = pack.nodes.load_style.LoadAdaptedStyle
     assert "Choose another style" in node.validate_inputs("gone")
@@ -357,7 +366,11 @@ def test_fingerprints_follow_the_file(run, pack, adapt):
     assert pack.nodes.load_metastyle.LoadMetaStyle.fingerprint_inputs(SMALL_BASE)
 
 
-def test_a_base_that_has_gone_says_where_to_put_it(run):
+def test_a_base_that_has_gone_says_where_to_put_it(run, pack):
+    node = pack.nodes.load_metastyle.LoadMetaStyle
+    assert "Put the file there" in node.validate_inputs("gone.safetensors")
+    assert "Put the file there" in node.fingerprint_inputs("gone.safetensors")
+    assert node.validate_inputs() is True
     with pytest.raises(Exception, match="Put the file there"):
         run("LoadMetaStyle", base="gone.safetensors")
 
