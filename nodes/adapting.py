@@ -128,9 +128,11 @@ def _adapt_within_memory(
             return adapt_to_style(
                 base, encoder, styles, crops, settings, resume=resume, on_step=watcher
             )
-        except host.OutOfMemory as error:
+        except RuntimeError as error:
+            if not host.is_out_of_memory(error):
+                raise
+            host.let_go(error)
             settings = _with_half_the_batch(settings, error)
-        host.empty_cache()
 
 
 def _with_half_the_batch(settings: AdaptationSettings, error: Exception) -> AdaptationSettings:

@@ -4,6 +4,7 @@ The only file that imports `comfy`, `folder_paths` and `server`.
 """
 
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 FolderName = Literal["metastyle", "metastyle_styles"]
 FOLDERS: tuple[FolderName, ...] = ("metastyle", "metastyle_styles")
 PREVIEW_PX = 512
-OutOfMemory: type[Exception] = comfy.model_management.OOM_EXCEPTION
+# How devices without an exception of their own say that memory ran out.
+_OUT_OF_MEMORY = ("out of memory", "allocate memory")
 
 
 def work_device() -> torch.device:
@@ -65,6 +67,19 @@ def make_room(activation_bytes: int) -> None:
 def empty_cache() -> None:
     """Give unused device memory back."""
     comfy.model_management.soft_empty_cache()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a computation failed for lack of memory, on any device."""
+    if isinstance(error, comfy.model_management.OOM_EXCEPTION):
+        return True
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def let_go(error: RuntimeError) -> None:
+    """Free what a failed computation still holds through its error."""
+    traceback.clear_frames(error.__traceback__)
+    empty_cache()
 
 
 @contextmanager

@@ -67,9 +67,11 @@ def stylize_images(
         rows = slice(done, done + size)
         try:
             result[rows] = _stylize_rows(base, style, images, rows, settings)
-        except host.OutOfMemory as error:
+        except RuntimeError as error:
+            if not host.is_out_of_memory(error):
+                raise
+            host.let_go(error)
             size = _half(size, images, error)
-            host.empty_cache()
             continue
         done += size
         progress.show(min(done, len(images)))

@@ -139,6 +139,26 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
         adapt()
 
 
+@pytest.mark.parametrize(
+    ("error", "lack"),
+    [
+        (FakeMemoryError("device"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
+        (RuntimeError("expected scalar type Half but found Float"), False),
+    ],
+)
+def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lack):
+    assert pack.nodes.host.is_out_of_memory(error) is lack
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", fail)
+    with pytest.raises(Exception, match="Lower brush_size" if lack else "scalar type"):
+        adapt()
+
+
 def test_stylizing_keeps_sizes_and_takes_any_images(run, adapt, model, fake_host):
     style = adapt(steps=0).style
     assert stylize(run, model, style, image(33, 47, count=3)).shape == (3, 33, 47, 3)
