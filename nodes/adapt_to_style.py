@@ -82,6 +82,23 @@ def _inputs() -> list[io.Input]:
             tooltip="The picture whose style to learn. A batch counts as several pictures of "
             f"one style. At least {MIN_STYLE_SIDE_PX} px on each side.",
         ),
+        *_numbers(),
+        *_choices(),
+        io.Image.Input(
+            "content_images",
+            optional=True,
+            tooltip="Pictures to learn on, for example frames of the clip to be stylized. "
+            "Without them built-in pictures are used.",
+        ),
+        StyleSocket.Input(
+            "resume", optional=True, tooltip="Go on from this style instead of a fresh start."
+        ),
+    ]
+
+
+def _numbers() -> list[io.Input]:
+    """How long to learn, how strongly, and with which brush."""
+    return [
         io.Int.Input(
             "steps",
             default=_DEFAULTS.steps,
@@ -107,6 +124,12 @@ def _inputs() -> list[io.Input]:
             tooltip="Size of the style picture while learning, in pixels: smaller gives finer "
             "strokes, larger broader ones.",
         ),
+    ]
+
+
+def _choices() -> list[io.Input]:
+    """What learns, who judges, and the seed."""
+    return [
         io.Combo.Input(
             "mode",
             options=list(ADAPTATION_MODES),
@@ -129,14 +152,5 @@ def _inputs() -> list[io.Input]:
             control_after_generate=False,
             tooltip="Chance of the learning pictures and their order. The same seed gives the "
             "same style.",
-        ),
-        io.Image.Input(
-            "content_images",
-            optional=True,
-            tooltip="Pictures to learn on, for example frames of the clip to be stylized. "
-            "Without them built-in pictures are used.",
-        ),
-        StyleSocket.Input(
-            "resume", optional=True, tooltip="Go on from this style instead of a fresh start."
         ),
     ]

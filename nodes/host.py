@@ -41,7 +41,7 @@ def result_device() -> torch.device:
 
 def result_dtype() -> torch.dtype:
     """The number format in which the host keeps images."""
-    # Hosts before 0.16 have no choice here.
+    # Older hosts have no choice here.
     choose = getattr(comfy.model_management, "intermediate_dtype", None)
     return torch.float32 if choose is None else choose()
 

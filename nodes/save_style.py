@@ -6,6 +6,8 @@ from .pictures import thumbnail_to_host
 from .saving import SaveRequest, save
 from .sockets import StyleSocket, StyleValue, io, node_schema, ui
 
+_OUTPUT_TOOLTIP = "The same style under its saved name."
+
 
 class SaveAdaptedStyle(io.ComfyNode):
     """Writes a style file."""
@@ -46,11 +48,7 @@ class SaveAdaptedStyle(io.ComfyNode):
                     "painted in the style.",
                 ),
             ],
-            outputs=[
-                StyleSocket.Output(
-                    display_name="style", tooltip="The same style under its saved name."
-                )
-            ],
+            outputs=[StyleSocket.Output(display_name="style", tooltip=_OUTPUT_TOOLTIP)],
             is_output_node=True,
         )
 

@@ -94,3 +94,22 @@ def image(height: int, width: int, *, count: int = 1, channels: int = 3, seed: i
     rows = torch.cat([picture(height, width, seed=seed + i) for i in range(count)])
     with_alpha = torch.cat([rows, rows[:, :1]], dim=1)
     return with_alpha[:, :channels].movedim(1, -1).contiguous()
+
+
+def stylize(
+    run: Callable[..., Any], model: Any, style: Any, images: Tensor, **changed: Any
+) -> Tensor:
+    """What the node makes of pictures; keywords replace its inputs."""
+    inputs = {"model": model, "style": style, "images": images, "strength": 1.0}
+    return run("MetaStyleStylize", **inputs | {"precision": "fp32"} | changed).args[0]
+
+
+def save(run: Callable[..., Any], style: Any, name: str = "wave", **changed: Any) -> Any:
+    """The output of the node that saves."""
+    inputs = {"style": style, "name": name, "fp16": False, "overwrite": False}
+    return run("MetaStyleSaveStyle", **inputs | changed)
+
+
+def load(run: Callable[..., Any], name: str) -> Any:
+    """A style as the node opens it."""
+    return run("MetaStyleLoadStyle", style=name).args[0]
