@@ -36,7 +36,9 @@ function follow(element, down, picture, drop) {
   const up = (event) => {
     const dragged = ghost !== null;
     end();
-    if (dragged) drop(event.clientX, event.clientY);
+    if (!dragged) return;
+    event.stopPropagation(); // or the host takes it for a click on what lies below
+    drop(event.clientX, event.clientY);
   };
   const key = (event) => {
     if (event.key === "Escape") end();

@@ -1,18 +1,20 @@
-// The loss curve on the node that adapts: a small SVG drawing with a legend that shows numbers.
+// The loss curve on the node that adapts: a small SVG drawing of what is left of each loss since
+// the first step, and a legend with the losses themselves.
 // Its points live in the node's properties, so that they are saved with the workflow.
 
 import { html, svg } from "./elements.js";
 import {
   SERIES,
   append,
-  decades,
   formatLoss,
+  gridValues,
   heightScale,
   linePath,
-  lossRange,
   nearest,
   readPoints,
+  sharesOfStart,
   thin,
+  valueRange,
 } from "./losses.js";
 import { say } from "./text.js";
 
@@ -20,7 +22,7 @@ const PROPERTY = "metastyle_losses";
 const WIDTH = 300;
 const HEIGHT = 100;
 const MARGIN = 6;
-const WIDGET_HEIGHT_PX = 150;
+const WIDGET_HEIGHT_PX = 164;
 
 /** The drawing: give it points and it shows them. It knows no node. */
 export class LossCurve {
@@ -58,21 +60,22 @@ export class LossCurve {
   }
 
   #draw() {
-    const range = lossRange(this.#points);
+    const shares = sharesOfStart(this.#points);
+    const range = valueRange(shares);
     const y = heightScale(range, MARGIN, HEIGHT - MARGIN);
     const first = this.#points[0]?.[0] ?? 0;
     const span = Math.max(1, this.#steps - first);
     this.#x = (step) => ((step - first) / span) * WIDTH;
-    const grid = this.#points.length ? decades(range) : [];
+    const grid = this.#points.length ? gridValues(range) : [];
     this.#plot.replaceChildren(
-      ...grid.map((loss) => svg("path", { class: "metastyle-grid", d: `M0 ${y(loss)}H${WIDTH}` })),
+      ...grid.map((share) => svg("path", { class: "metastyle-grid", d: `M0 ${y(share)}H${WIDTH}` })),
       ...SERIES.map((name, i) =>
-        svg("path", { class: `metastyle-${name}`, d: linePath(this.#points, i + 1, this.#x, y) }),
+        svg("path", { class: `metastyle-${name}`, d: linePath(shares, i + 1, this.#x, y) }),
       ),
       svg("path", { class: "metastyle-cursor" }),
     );
     this.#labels.replaceChildren(
-      ...grid.map((loss) => html("span", { style: `top:${y(loss)}%` }, formatLoss(loss))),
+      ...grid.map((share) => html("span", { style: `top:${y(share)}%` }, `${share * 100} %`)),
     );
   }
 

@@ -36,29 +36,32 @@ export function append(points, arrived) {
   return [...points.filter(([step]) => step < first), ...fresh];
 }
 
-/** Lowest and highest positive loss of all series, never equal. */
-export function lossRange(points) {
-  const values = points.flatMap(([, ...losses]) => losses).filter((loss) => loss > 0);
-  if (!values.length) return [0.1, 1];
+/** Each loss as a share of where it began, so that losses of different size share one scale. */
+export function sharesOfStart(points) {
+  const starts = SERIES.map((_, i) => points.find((point) => point[i + 1] > 0)?.[i + 1] ?? 1);
+  return points.map(([step, ...losses]) => [step, ...losses.map((loss, i) => loss / starts[i])]);
+}
+
+/** Lowest and highest positive value of all series, at least a tenth apart. */
+export function valueRange(points) {
+  const values = points.flatMap(([, ...numbers]) => numbers).filter((value) => value > 0);
+  if (!values.length) return [0.5, 1];
   const low = Math.min(...values);
   const high = Math.max(...values);
-  return high / low < 1.05 ? [low / 1.1, high * 1.1] : [low, high];
+  return high / low < 1.1 ? [low / 1.05, high * 1.05] : [low, high];
 }
 
-/** Powers of ten inside a range, for the grid; thinned to at most `most`. */
-export function decades([low, high], most = 5) {
-  const first = Math.ceil(Math.log10(low) - 1e-9);
-  const last = Math.floor(Math.log10(high) + 1e-9);
-  const every = Math.max(1, Math.ceil((last - first + 1) / most));
-  const lines = [];
-  for (let power = first; power <= last; power += every) lines.push(10 ** power);
-  return lines;
+/** Round values inside a range (1, 2, 5 times a power of ten), for the grid. */
+export function gridValues([low, high]) {
+  const powers = Array.from({ length: 13 }, (_, i) => 10 ** (i - 6));
+  return powers.flatMap((power) => [1, 2, 5].map((digit) => Number((digit * power).toPrecision(1))))
+    .filter((value) => value >= low * 0.999 && value <= high * 1.001);
 }
 
-/** A function from loss to a height in pixels, on a logarithmic scale with the best at the bottom. */
+/** A function from value to a height in pixels, on a logarithmic scale with the best at the bottom. */
 export function heightScale([low, high], top, bottom) {
   const span = Math.log(high / low);
-  return (loss) => bottom - ((bottom - top) * Math.log(Math.max(loss, low) / low)) / span;
+  return (value) => bottom - ((bottom - top) * Math.log(Math.max(value, low) / low)) / span;
 }
 
 /** SVG path data of one series. */

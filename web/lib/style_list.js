@@ -17,7 +17,7 @@ export function matches(style, search) {
 /** What stands under the picture: the title of a preset, the file's own name of a saved style. */
 export function label(style) {
   const own = style.name.split("/").pop();
-  return (style.shipped && style.title) || own.replaceAll("_", " ");
+  return ((style.shipped && style.title) || own).replaceAll("_", " ");
 }
 
 /** The folder of a saved style, "" at the top. */
