@@ -11,6 +11,7 @@ import { pathToFileURL } from "node:url";
 const task = JSON.parse(process.argv[2]);
 const { chromium } = await import(pathToFileURL(join(task.playwright, "index.mjs")).href);
 
+const CURVE = ".metastyle-curve-plot > svg > path.metastyle-total";
 const STYLE = "browser/first";
 const STEPS = 20;
 const PATIENCE_MS = 120_000;
@@ -20,7 +21,10 @@ const browser = await chromium.launch({
   executablePath: task.chromium,
   args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server"],
 });
-const page = await browser.newPage({ viewport: { width: 1500, height: 950 } });
+const page = await browser.newPage({
+  viewport: { width: 1400, height: 880 },
+  deviceScaleFactor: 1.4,
+});
 page.setDefaultTimeout(PATIENCE_MS);
 const problems = [];
 page.on("pageerror", (error) => problems.push(`${error.message}\n${error.stack}`));
@@ -118,7 +122,7 @@ async function run(during = async () => {}) {
 
 async function adapt() {
   await run(async () => {
-    await page.locator(".metastyle-curve-plot path.metastyle-total[d*='L']").waitFor();
+    await page.locator(`${CURVE}[d*='L']`).waitFor();
     seen.curveWhileRunning = await page.locator(".metastyle-curve-step").textContent();
     await page.waitForFunction(hasPreview);
     await shot("adapting");
@@ -135,7 +139,7 @@ function hasPreview() {
 }
 
 async function curvePoints() {
-  const path = page.locator(".metastyle-curve-plot path.metastyle-total");
+  const path = page.locator(CURVE);
   return ((await path.getAttribute("d")) ?? "").split(/[ML]/).length - 1;
 }
 
@@ -220,7 +224,7 @@ async function reload() {
   await ready();
   await page.waitForFunction((count) => window.app.graph.nodes.length === count, before);
   await fitView();
-  await page.locator(".metastyle-curve-plot path.metastyle-total[d*='L']").waitFor();
+  await page.locator(`${CURVE}[d*='L']`).waitFor();
   seen.curveAfterReload = await curvePoints();
   await page.locator(".metastyle-thumbnail img[src]").first().waitFor();
   if (!(await page.locator(".metastyle-gallery").isVisible())) {
@@ -243,5 +247,5 @@ function isKept(count) {
 
 async function shot(name) {
   const path = join(task.shots, `${task.renderer}-${name}.jpg`);
-  await page.screenshot({ path, type: "jpeg", quality: 82 });
+  await page.screenshot({ path, type: "jpeg", quality: 80 });
 }

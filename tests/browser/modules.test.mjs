@@ -52,6 +52,13 @@ test("losses are drawn as shares of where they began", () => {
   assert.deepEqual(shares, [[1, 1, 0, 1], [2, 0.5, 1, 0.5], [3, 2, 0.5, 0.25]]);
 });
 
+test("smoothing keeps a constant, calms a swing and begins where the losses begin", () => {
+  assert.deepEqual(losses.smooth([[1, 3, 3, 3], [2, 3, 3, 3]])[1].map((v) => Number(v.toFixed(9))), [2, 3, 3, 3]);
+  const calm = losses.smooth([[1, 1, 1, 1], [2, 9, 9, 9]]);
+  assert.equal(calm[0][1], 1);
+  assert.ok(calm[1][1] > 5 && calm[1][1] < 6);
+});
+
 test("grid lines are round values within the range", () => {
   assert.deepEqual(losses.gridValues([0.05, 1]), [0.05, 0.1, 0.2, 0.5, 1]);
   assert.deepEqual(losses.gridValues([0.6, 0.9]), []);

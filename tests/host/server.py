@@ -18,6 +18,11 @@ from host.websocket import Message, WebSocket
 PACK = Path(__file__).parents[2]
 START_LIMIT_S = 240
 RUN_LIMIT_S = 300
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
+}
 _OPENER = build_opener(ProxyHandler({}))
 
 Workflow = dict[str, Any]
@@ -226,7 +231,7 @@ def _prepare_folders(base: Path) -> None:
     if not link.exists():
         link.symlink_to(PACK, target_is_directory=True)
     settings = base / "user" / "default" / "comfy.settings.json"
-    settings.write_text(json.dumps({"Comfy.TutorialCompleted": True}), encoding="utf-8")
+    settings.write_text(json.dumps(_SETTINGS), encoding="utf-8")
 
 
 def _answer(status: int, body: bytes) -> Answer:

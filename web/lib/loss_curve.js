@@ -1,5 +1,5 @@
 // The loss curve on the node that adapts: a small SVG drawing of what is left of each loss since
-// the first step, and a legend with the losses themselves.
+// the first step (faint: single steps; strong: their running mean), and a legend with the losses.
 // Its points live in the node's properties, so that they are saved with the workflow.
 
 import { html, svg } from "./elements.js";
@@ -13,6 +13,7 @@ import {
   nearest,
   readPoints,
   sharesOfStart,
+  smooth,
   thin,
   valueRange,
 } from "./losses.js";
@@ -69,13 +70,18 @@ export class LossCurve {
     const grid = this.#points.length ? gridValues(range) : [];
     this.#plot.replaceChildren(
       ...grid.map((share) => svg("path", { class: "metastyle-grid", d: `M0 ${y(share)}H${WIDTH}` })),
-      ...SERIES.map((name, i) =>
-        svg("path", { class: `metastyle-${name}`, d: linePath(shares, i + 1, this.#x, y) }),
-      ),
+      svg("g", { class: "metastyle-raw" }, ...this.#lines(shares, y)),
+      ...this.#lines(smooth(shares), y),
       svg("path", { class: "metastyle-cursor" }),
     );
     this.#labels.replaceChildren(
       ...grid.map((share) => html("span", { style: `top:${y(share)}%` }, `${share * 100} %`)),
+    );
+  }
+
+  #lines(points, y) {
+    return SERIES.map((name, i) =>
+      svg("path", { class: `metastyle-${name}`, d: linePath(points, i + 1, this.#x, y) }),
     );
   }
 

@@ -42,6 +42,17 @@ export function sharesOfStart(points) {
   return points.map(([step, ...losses]) => [step, ...losses.map((loss, i) => loss / starts[i])]);
 }
 
+/** Each loss as a running mean: single steps differ by which contents they drew. */
+export function smooth(points, keep = 0.8) {
+  const sums = SERIES.map(() => 0);
+  let weight = 0;
+  return points.map(([step, ...losses]) => {
+    weight = keep * weight + 1;
+    losses.forEach((loss, i) => (sums[i] = keep * sums[i] + loss));
+    return [step, ...sums.map((sum) => sum / weight)];
+  });
+}
+
 /** Lowest and highest positive value of all series, at least a tenth apart. */
 export function valueRange(points) {
   const values = points.flatMap(([, ...numbers]) => numbers).filter((value) => value > 0);
