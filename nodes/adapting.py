@@ -12,10 +12,10 @@ from ..metastyle_core.base import Base
 from ..metastyle_core.content import crop_contents
 from ..metastyle_core.encoder import PerceptualEncoder
 from ..metastyle_core.errors import MetaStyleError
-from ..metastyle_core.images import limit_long_side
+from ..metastyle_core.images import limit_long_side, load_image
 from ..metastyle_core.style import AdaptedStyle
 from ..metastyle_core.stylization import stylize
-from ..metastyle_core.thumbnails import draw_thumbnail
+from ..metastyle_core.thumbnails import SCENE, draw_thumbnail
 from . import host
 from .model import MetaStyleModel, host_style
 from .pictures import to_core_over_white
@@ -25,6 +25,7 @@ from .weights import open_encoder
 
 _LOG = logging.getLogger(__name__)
 _PREVIEW_PX = 768
+_LIVE_PREVIEW_PX = 256
 _PREVIEW_PICTURES = 4
 # Per pixel of a content: 3.2 KB wait for the backward pass with the compact encoder, 4.8 KB
 # with VGG-19; the rest is for gradients and the workspace of convolutions.
@@ -96,18 +97,21 @@ def _adapt_copy(
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
     style = _adapt_within_memory(base, encoder, styles, contents, request, watcher)
-    scene = draw_thumbnail(base, style)
-    preview = scene
-    if contents is not None:
-        shown = limit_long_side(contents[:_PREVIEW_PICTURES], _PREVIEW_PX)
-        preview = stylize(base, style, shown.to(base.device))
+    preview = stylize(base, style, _shown(contents, _PREVIEW_PX))
     report = describe(style, time.monotonic() - began_s)
-    return AdaptationResult(host_style(style.with_thumbnail(scene)), preview, report)
+    with_picture = style.with_thumbnail(draw_thumbnail(base, style))
+    return AdaptationResult(host_style(with_picture), preview, report)
 
 
 def _pictures(images: Tensor, role: str) -> Tensor:
     # Cloned here, outside inference mode, or no gradient could flow through them.
     return to_core_over_white(images, role, MIN_STYLE_SIDE_PX).clone()
+
+
+def _shown(contents: Tensor | None, long_side_px: int) -> Tensor:
+    """Pictures in which people can judge the style: their own, or our scene."""
+    pictures = load_image(SCENE).pixels[None] if contents is None else contents
+    return limit_long_side(pictures[:_PREVIEW_PICTURES], long_side_px)
 
 
 def _adapt_within_memory(
@@ -126,7 +130,14 @@ def _adapt_within_memory(
     while True:
         try:
             return adapt_to_style(
-                base, encoder, styles, crops, settings, resume=resume, on_step=watcher
+                base,
+                encoder,
+                styles,
+                crops,
+                settings,
+                resume=resume,
+                on_step=watcher,
+                preview_images=_shown(contents, _LIVE_PREVIEW_PX),
             )
         except RuntimeError as error:
             if not host.is_out_of_memory(error):

@@ -11,7 +11,6 @@ LOSSES_EVENT = "metastyle.losses"
 SHORTEST_PAUSE_S = 0.5
 _PREVIEW_SHARE = 0.2
 _MOST_POINTS = 200
-_PREVIEW_PICTURES = 4
 
 Point = list[float]
 
@@ -61,7 +60,7 @@ class Watcher:
         message = {"node": self.node_id, "step": report.step, "steps": report.steps}
         host.send(LOSSES_EVENT, {**message, "points": self.points[self._sent :]})
         self._sent = len(self.points)
-        pictures = list(report.preview()[:_PREVIEW_PICTURES].float().cpu())
+        pictures = list(report.preview().float().cpu())
         rows = [pictures[:2], pictures[2:]] if len(pictures) > 2 else [pictures]
         if self._progress is not None:
             self._progress.show(report.step, to_pil(contact_sheet(rows)))

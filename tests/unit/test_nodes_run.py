@@ -50,9 +50,11 @@ def test_zero_steps_are_instant_and_without_a_curve(adapt):
     assert not result.style.losses
 
 
-def test_contents_of_the_user_are_shown_in_the_preview(adapt):
+def test_contents_of_the_user_are_shown_in_the_preview(adapt, fake_host):
     contents = image(70, 90, count=5)
     assert adapt(content_images=contents).preview.shape == (4, 70, 90, 3)
+    picture = fake_host.progress[-1][2][1]
+    assert (picture.width, picture.height) == (2 * 90 + 4, 2 * 70 + 4)
 
 
 def test_a_style_can_be_resumed_also_one_that_was_loaded(adapt, run):
@@ -75,7 +77,7 @@ def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     assert [point[0] for point in points] == [1, 2, 3, 4]
     done, total, (kind, picture, limit) = fake_host.progress[-1]
     assert (done, total, kind, limit) == (4, 4, "JPEG", 512)
-    assert picture.width > 64
+    assert picture.size == (256, 256), "our own scene, where no content is given"
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end(pack):
