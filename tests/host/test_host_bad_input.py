@@ -74,6 +74,13 @@ def test_a_style_of_another_base(server: HostServer):
     assert "base" in error
 
 
+def test_an_encoder_whose_weights_are_not_there(server: HostServer):
+    error = server.run(adapt_workflow(server, steps=1, encoder="vgg16")).error
+    assert error is not None
+    assert "vgg16" in error
+    assert "models/metastyle" in error
+
+
 def _refusal(server: HostServer, workflow: Workflow) -> str:
     """What the host says, whether it refuses the workflow or its node fails."""
     try:

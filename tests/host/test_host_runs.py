@@ -1,6 +1,7 @@
 """The pack on a real server: what a user does."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,25 @@ NODES = (
 FRAMES = 200
 
 
+@pytest.fixture(scope="module")
+def saved_style(server: HostServer) -> str:
+    """Name of a style that the first server saved, in a subfolder."""
+    run = server.run(with_save(server, "project/mine"))
+    assert succeeded(run)
+    assert run.outputs["7"]["images"]
+    return "project/mine"
+
+
+@pytest.fixture(scope="module")
+def fresh(
+    server: HostServer, comfyui: Path, host_python: str, saved_style: str
+) -> Iterator[HostServer]:
+    """Another server over the same folders, started after the style was saved."""
+    running = HostServer(comfyui, host_python, server.base).start()
+    yield running
+    running.stop()
+
+
 def test_the_pack_loads_by_path_and_offers_every_node(server: HostServer):
     for name in NODES:
         info = server.node_info(name)
@@ -33,6 +53,14 @@ def test_the_pack_loads_by_path_and_offers_every_node(server: HostServer):
     assert "IMPORT FAILED: " + "metastyle" not in server.log
     files = server.ask("/extensions").json
     assert "/extensions/metastyle/metastyle.js" in files
+
+
+def test_the_template_browser_offers_every_example_with_its_picture(server: HostServer):
+    offered = server.ask("/workflow_templates").json["metastyle"]
+    assert sorted(offered) == [path.stem for path in EXAMPLES]
+    for name in offered:
+        picture = server.ask(f"/api/workflow_templates/metastyle/{name}.jpg")
+        assert picture.body.startswith(b"\xff\xd8"), name
 
 
 def test_adapting_then_stylizing_shows_pictures_losses_and_progress(server: HostServer):
@@ -94,46 +122,39 @@ def test_two_queued_prompts_both_run(server: HostServer):
             assert succeeded(listener.follow(run))
 
 
-def test_a_long_batch_runs_in_bounded_memory(server: HostServer, measured: dict[str, str]):
+def test_a_saved_style_is_there_in_a_fresh_server(
+    server: HostServer, fresh: HostServer, saved_style: str
+):
+    assert saved_style in choices(server, "MetaStyleLoadStyle", "style")
+    assert styles_of(fresh)[saved_style]["thumbnail"]
+    assert succeeded(fresh.run(load_workflow_of(fresh, saved_style)))
+
+
+def test_a_long_batch_runs_in_bounded_memory(fresh: HostServer, measured: dict[str, str]):
     """Input and output of 200 frames take 80 MB; all in one pass would take gigabytes."""
-    workflow = adapt_workflow(server, steps=0)
-    workflow["7"] = node(server, "RepeatImageBatch", image=["3", 0], amount=FRAMES)
+    workflow = adapt_workflow(fresh, steps=0)
+    workflow["7"] = node(fresh, "RepeatImageBatch", image=["3", 0], amount=FRAMES)
     workflow["5"]["inputs"]["images"] = ["7", 0]
-    workflow["6"] = node(server, "ImageFromBatch", image=["5", 0], batch_index=FRAMES - 1, length=1)
-    workflow["8"] = node(server, "PreviewImage", images=["6", 0])
-    assert succeeded(server.run(adapt_workflow(server, steps=0)))
-    server.forget_peak_memory()
-    before = server.memory_mb()
-    assert succeeded(server.run(workflow))
-    peak = server.memory_mb("VmHWM")
+    workflow["6"] = node(fresh, "ImageFromBatch", image=["5", 0], batch_index=FRAMES - 1, length=1)
+    workflow["8"] = node(fresh, "PreviewImage", images=["6", 0])
+    assert succeeded(fresh.run(adapt_workflow(fresh, steps=0)))
+    fresh.forget_peak_memory()
+    before = fresh.memory_mb()
+    assert succeeded(fresh.run(workflow))
+    peak = fresh.memory_mb("VmHWM")
     measured[f"memory, {FRAMES} frames"] = f"{before:.0f} MB before, {peak:.0f} MB at most"
     assert peak - before < 400
 
 
-def test_twenty_adaptations_leave_no_memory_behind(server: HostServer, measured: dict[str, str]):
+def test_twenty_adaptations_leave_no_memory_behind(fresh: HostServer, measured: dict[str, str]):
     for _ in range(3):
-        assert succeeded(server.run(adapt_workflow(server, steps=1)))
-    before = server.memory_mb()
+        assert succeeded(fresh.run(adapt_workflow(fresh, steps=1)))
+    before = fresh.memory_mb()
     for _ in range(20):
-        assert succeeded(server.run(adapt_workflow(server, steps=1)))
-    after = server.memory_mb()
+        assert succeeded(fresh.run(adapt_workflow(fresh, steps=1)))
+    after = fresh.memory_mb()
     measured["memory, 20 adaptations"] = f"{before:.0f} MB before, {after:.0f} MB after"
     assert after - before < 100
-
-
-def test_a_saved_style_is_there_in_a_fresh_server(
-    server: HostServer, comfyui: Path, host_python: str
-):
-    run = server.run(with_save(server, "project/mine"))
-    assert succeeded(run)
-    assert run.outputs["7"]["images"]
-    assert "project/mine" in choices(server, "MetaStyleLoadStyle", "style")
-    fresh = HostServer(comfyui, host_python, server.base).start()
-    try:
-        assert styles_of(fresh)["project/mine"]["thumbnail"]
-        assert succeeded(fresh.run(load_workflow_of(fresh, "project/mine")))
-    finally:
-        fresh.stop()
 
 
 def test_a_preset_stylizes(server: HostServer):
