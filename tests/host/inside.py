@@ -7,6 +7,7 @@ The last line printed is JSON.
 
 import argparse
 import asyncio
+import gc
 import importlib
 import importlib.util
 import json
@@ -114,15 +115,39 @@ def case_untouched(nodes: Nodes, _seconds: float) -> dict[str, Any]:
     }
 
 
+def case_leftovers(nodes: Nodes, _seconds: float) -> dict[str, Any]:
+    """Modules and megabytes of tensors alive after one adaptation and after four."""
+    import torch
+
+    def alive() -> tuple[int, float]:
+        gc.collect()
+        found = gc.get_objects()
+        modules = sum(isinstance(each, torch.nn.Module) for each in found)
+        tensors = (each for each in found if isinstance(each, torch.Tensor))
+        return modules, sum(each.numel() * each.element_size() for each in tensors) / 2**20
+
+    model = load_model(nodes)
+    adapt(nodes, model)
+    once = alive()
+    for seed in (1, 2, 3):
+        adapt(nodes, model, seed=seed)
+    return {"once": once, "four_times": alive()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("case", choices=("import", "moved", "untouched"))
+    parser.add_argument("case", choices=("import", "moved", "untouched", "leftovers"))
     parser.add_argument("paths", nargs=3, type=Path, metavar=("COMFYUI", "PACK", "BASE"))
     arguments = parser.parse_args()
     comfyui, pack, base = arguments.paths
     open_host(comfyui, base)
     nodes, seconds = load_pack(pack)
-    cases = {"import": case_import, "moved": case_moved, "untouched": case_untouched}
+    cases = {
+        "import": case_import,
+        "moved": case_moved,
+        "untouched": case_untouched,
+        "leftovers": case_leftovers,
+    }
     sys.stdout.write("\n" + json.dumps(cases[arguments.case](nodes, seconds)) + "\n")
 
 

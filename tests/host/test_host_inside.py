@@ -52,3 +52,10 @@ def test_adapting_leaves_base_style_and_random_state_as_they_were(inside: Case):
         "random_state_same": True,
         "gradients_left": 0,
     }
+
+
+def test_adaptations_leave_no_network_and_no_tensor_behind(inside: Case):
+    seen = inside("leftovers")
+    (modules, megabytes), (later_modules, later_megabytes) = seen["once"], seen["four_times"]
+    assert later_modules == modules
+    assert later_megabytes < megabytes + 0.5
