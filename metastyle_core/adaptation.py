@@ -103,7 +103,7 @@ class StepReport:
         style: style loss of this step's batch.
         total: weighted loss of this step's batch.
         elapsed_s: seconds since adaptation began.
-        preview: call it to stylize the first contents with the style so far:
+        preview: call it to stylize the preview pictures with the style so far:
             (B, 3, H, W), [0, 1], on the device.
     """
 
@@ -129,6 +129,7 @@ def adapt_to_style(
     name: str = "style",
     resume: AdaptedStyle | None = None,
     on_step: OnStep | None = None,
+    preview_images: Tensor | None = None,
 ) -> AdaptedStyle:
     """Turn one or several pictures of one style into an adapted style.
 
@@ -145,6 +146,8 @@ def adapt_to_style(
         resume: go on from this style instead of the initialisation.
         on_step: called after each step; an exception raised in it stops the
             adaptation and passes through.
+        preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
+            first contents when left out.
 
     Returns:
         The best state met, on the device of the base.
@@ -167,7 +170,8 @@ def adapt_to_style(
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
         drawn = _built_in_contents(scaled, settings) if contents is None else contents
-        loop = _InnerLoop(base, encoder, scaled, drawn, settings)
+        shown = drawn[: settings.batch] if preview_images is None else preview_images
+        loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
         fast_weights, losses = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(
         fast_weights=fast_weights,
@@ -211,9 +215,10 @@ class _InnerLoop:
         style_images: list[Tensor],
         contents: Tensor,
         settings: AdaptationSettings,
+        shown: Tensor,
     ) -> None:
         self.settings = settings
-        self._base, self._encoder, self._contents = base, encoder, contents
+        self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
             targets = [style_target(encoder(image, layers)) for image in style_images]
@@ -245,7 +250,7 @@ class _InnerLoop:
             if tracker.add(losses, step):
                 best = _detached(weights)
             if on_step is not None:
-                preview = _preview(self._base, weights, self._contents[: self.settings.batch])
+                preview = _preview(self._base, weights, self._shown)
                 elapsed_s = time.monotonic() - began_s
                 on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview))
         return best, tracker.best
@@ -313,10 +318,10 @@ def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
 
-def _preview(base: Base, weights: Mapping[str, Tensor], contents: Tensor) -> Callable[[], Tensor]:
+def _preview(base: Base, weights: Mapping[str, Tensor], shown: Tensor) -> Callable[[], Tensor]:
     def draw() -> Tensor:
         with torch.no_grad():
-            return stylize_with(base.network, weights, contents)
+            return stylize_with(base.network, weights, shown)
 
     return draw
 

@@ -113,6 +113,8 @@ def save_base(
     write_tensors(path, tensors, file_format=BASE_FORMAT, metadata=metadata)
 
 
+# What is drawn at random while building is overwritten; the caller's generator stays as it was.
+@torch.random.fork_rng(devices=[])
 def load_base(path: Path | str = SHIPPED_BASE, *, encoder: PerceptualEncoder | None = None) -> Base:
     """Read a base, frozen and in float32, on the CPU.
 

@@ -194,6 +194,8 @@ class PerceptualEncoder(nn.Module):
         return (ordered * self.spec.scale - mean) / std
 
 
+# What is drawn at random while building is overwritten; the caller's generator stays as it was.
+@torch.random.fork_rng(devices=[])
 def load_encoder(
     name: str,
     *,

@@ -13,7 +13,7 @@ from .base import Base
 from .errors import SettingsError, ShapeError
 from .network import FastWeights, stylize_with
 from .precision import Precision, autocast
-from .style import AdaptedStyle, check_style
+from .style import AdaptedStyle, check_style, scale_style
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
 
@@ -25,8 +25,16 @@ def stylize(
     *,
     precision: Precision = "auto",
     batch: int | None = None,
+    strength: float = 1.0,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
+
+    Strength mixes the stylized picture into the content, pixel by pixel, and at the
+    same time draws it in a lighter form of the style, half way back to the base at
+    strength 0. Mixing alone lays hard strokes half transparent over the photograph;
+    fading the style alone ends at the base, which is a style of its own. Together the
+    strokes soften as the photograph returns, and equal moves of strength change the
+    picture about equally.
 
     Args:
         base: the base of the style.
@@ -35,6 +43,7 @@ def stylize(
         precision: of the convolutions.
         batch: pictures per pass; None takes as many as 4 megapixels on an
             accelerator and one at a time on the CPU, where more gain nothing.
+        strength: 0 gives the content back exactly, 1 is the full style.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -42,21 +51,31 @@ def stylize(
 
     Raises:
         ShapeError: not a batch of RGB pictures, or too small.
-        SettingsError: the number of styles does not fit, or `batch` is not positive.
+        SettingsError: the number of styles does not fit, `batch` is not positive, or
+            `strength` lies outside [0, 1].
         BaseMismatchError: a style belongs to another base.
     """
     if images.ndim != 4 or images.shape[1] != 3:
         raise ShapeError(f"Got images of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
+    if not 0 <= strength <= 1:
+        raise SettingsError(f"strength is {strength}; a number from 0 to 1 is needed.")
     chosen = _per_picture(base, style, len(images))
-    size = batch or _pictures_per_pass(images, base.device)
+    size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
+        if strength == 0:
+            return images.float().clamp(0, 1)
+        if strength < 1:
+            chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
         chunks = [
             _stylize_chunk(base, chosen, images, first, min(first + size, len(images)), precision)
             for first in range(0, len(images), size)
         ]
-        return torch.cat(chunks) if chunks else images.float()
+        stylized = torch.cat(chunks) if chunks else images.float()
+        if strength == 1:
+            return stylized
+        return torch.lerp(images.float().clamp(0, 1), stylized, strength)
 
 
 def stylize_stream(
@@ -99,10 +118,11 @@ def _per_picture(
     return moved
 
 
-def _pictures_per_pass(images: Tensor, device: torch.device) -> int:
+def pictures_per_pass(height: int, width: int, device: torch.device) -> int:
+    """How many pictures of a size `stylize` takes at once when it is not told."""
     if device.type == "cpu":
         return 1
-    return max(1, _CHUNK_PIXELS // (images.shape[-2] * images.shape[-1]))
+    return max(1, _CHUNK_PIXELS // (height * width))
 
 
 def _stylize_chunk(

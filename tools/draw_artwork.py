@@ -1,7 +1,8 @@
-"""Draw the two pictures that ship with the package; both are our own work.
+"""Draw the pictures that ship with the package; all are our own work.
 
 `style.webp` is an abstract painting of curved brush strokes: the style of the demo.
 `scene.webp` is a small landscape: every style's thumbnail shows it.
+`icon.png` is the pack's icon: two peaks that make an M, on the same strokes.
 
     python tools/draw_artwork.py
 """
@@ -13,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-FOLDER = Path(__file__).parent.parent / "metastyle_core" / "artwork"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "metastyle_core" / "artwork"
+ICON = ROOT / "docs" / "images" / "icon.png"
 Array = NDArray[np.float64]
 
 PALETTE = [
@@ -137,11 +140,34 @@ def draw_scene(size: int = 256, zoom: int = 4, seed: int = 3) -> Image.Image:
     return soft.resize((size, size), Image.Resampling.LANCZOS)
 
 
+def draw_icon(size: int = 400, zoom: int = 4) -> Image.Image:
+    """A rounded square of strokes with a white ridge and a sun; transparent corners."""
+    full = size * zoom
+    box = (96, 40, 96 + 240, 40 + 240)
+    image = draw_style().crop(box).resize((full, full), Image.Resampling.LANCZOS)
+    image = Image.blend(image, Image.new("RGB", image.size, PALETTE[0]), 0.28)
+    draw = ImageDraw.Draw(image)
+    ridge = ((0.15, 0.80), (0.36, 0.36), (0.52, 0.62), (0.66, 0.42), (0.85, 0.80))
+    points = [(x * full, y * full) for x, y in ridge]
+    width, paper = round(0.085 * full), (252, 249, 240)
+    draw.line(points, fill=paper, width=width, joint="curve")
+    for x, y in points:
+        draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=paper)
+    x, y, radius = 0.72 * full, 0.22 * full, 0.075 * full
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=PALETTE[5])
+    mask = Image.new("L", image.size, 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, full, full), radius=0.2 * full, fill=255)
+    image.putalpha(mask)
+    return image.resize((size, size), Image.Resampling.LANCZOS)
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    ICON.parent.mkdir(parents=True, exist_ok=True)
     draw_style().save(FOLDER / "style.webp", quality=88, method=6)
     draw_scene().save(FOLDER / "scene.webp", quality=90, method=6)
+    draw_icon().quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(ICON, optimize=True)
 
 
 if __name__ == "__main__":

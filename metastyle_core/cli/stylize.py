@@ -27,7 +27,7 @@ from .inputs import (
     open_base,
     resolve_styles,
 )
-from .options import Commands, add_compute_options, positive_int
+from .options import Commands, add_compute_options, non_negative_float, positive_int
 from .progress import progress_bar
 
 
@@ -53,6 +53,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--max-size", type=positive_int, metavar="PX", help="shrink to this long side first"
     )
+    parser.add_argument(
+        "--strength",
+        type=non_negative_float,
+        default=1.0,
+        metavar="0..1",
+        help="0 leaves the image as it is, 1 is the full style (default: 1)",
+    )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_base_option(parser)
     add_compute_options(parser)
@@ -74,7 +81,12 @@ def run(arguments: argparse.Namespace) -> None:
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             start_s = time.monotonic()
             results = stylize(
-                base, style, pictures, precision=arguments.precision, batch=arguments.batch
+                base,
+                style,
+                pictures,
+                precision=arguments.precision,
+                batch=arguments.batch,
+                strength=arguments.strength,
             )
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):

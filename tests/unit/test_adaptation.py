@@ -176,6 +176,20 @@ def test_previews_are_pictures_of_the_contents(random_base, tiny_encoder, style_
     assert not torch.equal(previews[0], previews[-1])
 
 
+def test_previews_can_be_of_other_pictures(random_base, tiny_encoder, style_image, contents):
+    previews = []
+    adapt_to_style(
+        random_base,
+        tiny_encoder,
+        [style_image],
+        contents,
+        QUICK,
+        on_step=lambda report: previews.append(report.preview()),
+        preview_images=picture(40, 72),
+    )
+    assert {p.shape for p in previews} == {(1, 3, 40, 72)}
+
+
 def test_divergence_is_retried_once_lower_then_named(
     random_base, tiny_encoder, style_image, contents
 ):

@@ -100,6 +100,14 @@ def test_stylize_keeps_transparency_and_limits_size(tmp_path, style_file):
     assert loaded.alpha.max() == 0
 
 
+def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, style_file):
+    output = tmp_path / "same.png"
+    options = ["--style", str(style_file), "-o", str(output), "--strength"]
+    assert main(["stylize", str(image_file), *options, "0"]) == 0
+    assert torch.equal(load_image(output).pixels, load_image(image_file).pixels)
+    assert main(["stylize", str(image_file), *options, "2"]) == 2
+
+
 def test_info_describes_every_kind_of_file(style_file, capsys):
     shipped = Path(__file__).parents[2] / "metastyle_core" / "weights"
     for path, kind in (

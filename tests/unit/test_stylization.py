@@ -1,5 +1,7 @@
 """Stylization: one result per picture, the same whatever the batch."""
 
+import itertools
+
 import pytest
 import torch
 from samples import TOLERANCES, picture
@@ -7,6 +9,7 @@ from samples import TOLERANCES, picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.network import stylize_with
+from metastyle_core.style import scale_style
 from metastyle_core.stylization import stylize, stylize_stream
 
 
@@ -81,6 +84,24 @@ def test_inputs_are_not_changed_and_no_gradient_is_kept(random_base, styles, ima
     assert not result.requires_grad
 
 
+def test_strength_goes_evenly_from_the_content_to_the_style(random_base, styles, images):
+    def at(strength):
+        return stylize(random_base, styles[0], images, precision="fp32", strength=strength)
+
+    assert torch.equal(at(0), images)
+    assert torch.equal(at(1), stylize(random_base, styles[0], images, precision="fp32"))
+    row = [at(strength) for strength in (0, 0.25, 0.5, 0.75, 1)]
+    moves = [float((b - a).abs().mean()) for a, b in itertools.pairwise(row)]
+    assert max(moves) < 1.6 * min(moves)
+
+
+def test_strength_also_lightens_the_style_itself(random_base, styles, images):
+    half = stylize(random_base, styles[0], images, precision="fp32", strength=0.5)
+    lighter = scale_style(random_base, styles[0], 0.75)
+    wanted = (images + stylize(random_base, lighter, images, precision="fp32")) / 2
+    torch.testing.assert_close(half, wanted, **TOLERANCES[torch.float32])
+
+
 def test_an_empty_batch_gives_an_empty_batch(random_base, styles):
     assert stylize(random_base, styles[0], torch.empty(0, 3, 32, 32)).shape == (0, 3, 32, 32)
 
@@ -92,5 +113,8 @@ def test_bad_input_is_refused(random_base, styles, images):
         stylize(random_base, styles[0], torch.rand(1, 3, 20, 12))
     with pytest.raises(SettingsError, match="batch"):
         stylize(random_base, styles[0], images, batch=0)
+    for strength in (-0.1, 1.1, float("nan")):
+        with pytest.raises(SettingsError, match="strength"):
+            stylize(random_base, styles[0], images, strength=strength)
     with pytest.raises(SettingsError, match="3 styles for 5"):
         stylize(random_base, styles, images)

@@ -1,0 +1,37 @@
+"""The list of nodes, and what happens once when the host loads the pack."""
+
+from . import host
+from .adapt_to_style import AdaptToStyle
+from .blend_schedule import BlendSchedule
+from .blend_styles import BlendStyles
+from .load_metastyle import LoadMetaStyle
+from .load_style import LoadAdaptedStyle
+from .routes import add_routes
+from .save_style import SaveAdaptedStyle
+from .sockets import ComfyExtension, io
+from .stylize import Stylize
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    LoadMetaStyle,
+    AdaptToStyle,
+    Stylize,
+    SaveAdaptedStyle,
+    LoadAdaptedStyle,
+    BlendStyles,
+    BlendSchedule,
+)
+
+
+class MetaStyleExtension(ComfyExtension):
+    """What the host asks for the node classes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes of the pack."""
+        return list(NODES)
+
+
+def open_extension() -> MetaStyleExtension:
+    """Register folders and server routes; called once, while the host starts."""
+    host.register_folders()
+    add_routes()
+    return MetaStyleExtension()

@@ -1,0 +1,190 @@
+"""The styles a host can offer: those that ship and those people saved.
+
+Saved styles are named by their path below the styles folder without the suffix, shipped
+ones `presets/<name>`. This file knows folders only; which they are, the host says.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..metastyle_core.checkpoint import read_metadata
+from ..metastyle_core.errors import CheckpointError, MetaStyleError, SettingsError
+from ..metastyle_core.presets import PRESET_FOLDER, preset_paths
+from ..metastyle_core.style import STYLE_FORMAT, AdaptedStyle, load_style, save_style
+from .folders import RESERVED_FOLDER, checked_name, place_below, safetensors_below
+
+_MOST_COPIES = 10_000
+
+
+class StyleNotFound(MetaStyleError):  # noqa: N818 - names the event
+    """There is no style of that name, or no longer."""
+
+
+@dataclass(frozen=True)
+class StyleEntry:
+    """One line of the gallery.
+
+    Attributes:
+        name: by which workflows choose it.
+        title: what people read.
+        shipped: whether it came with the pack, and so cannot be changed.
+        mode: which parameters it replaces; None where the file cannot be read.
+        thumbnail: whether there is a picture.
+        error: why it cannot be used, or None.
+    """
+
+    name: str
+    title: str
+    shipped: bool
+    mode: str | None
+    thumbnail: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
+class StyleLibrary:
+    """Styles in folders.
+
+    Attributes:
+        folders: of saved styles; the first takes new ones.
+        presets: of shipped styles.
+    """
+
+    folders: tuple[Path, ...]
+    presets: Path = PRESET_FOLDER
+
+    def paths(self) -> dict[str, Path]:
+        """Name to file, saved styles first."""
+        saved = safetensors_below(self.folders)
+        shipped = {f"{RESERVED_FOLDER}/{k}": v for k, v in preset_paths(self.presets).items()}
+        return saved | shipped
+
+    def find(self, name: str) -> Path:
+        """The file of a style.
+
+        Raises:
+            StyleNotFound: there is none.
+        """
+        path = self.paths().get(name)
+        if path is None:
+            raise StyleNotFound(
+                f"Style '{name}' is not in models/metastyle_styles and does not ship with "
+                "MetaStyle; it may have been deleted or renamed. Choose another style."
+            )
+        return path
+
+    def load(self, name: str) -> AdaptedStyle:
+        """Read a style; a saved one is called what its file is called.
+
+        Raises:
+            StyleNotFound: there is none of that name.
+            CheckpointError: its file is damaged.
+        """
+        path = self.find(name)
+        try:
+            style = load_style(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"Style '{name}' cannot be used: {error}") from error
+        return style if _is_shipped(name) else replace(style, name=path.stem)
+
+    def entries(self) -> list[StyleEntry]:
+        """All styles; one that cannot be read says why and hides no other."""
+        return [_entry(name, path) for name, path in self.paths().items()]
+
+    def thumbnail(self, name: str) -> bytes:
+        """The WebP picture of a style.
+
+        Raises:
+            StyleNotFound: there is no such style, or it has no picture.
+            CheckpointError: its file is damaged.
+        """
+        encoded = read_metadata(self.find(name), file_format=STYLE_FORMAT).get("thumbnail")
+        if encoded is None:
+            raise StyleNotFound(f"Style '{name}' has no thumbnail; save it again to get one.")
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise CheckpointError(f"The thumbnail of '{name}' is damaged ({error}).") from error
+
+    def save(self, style: AdaptedStyle, name: str, *, half: bool, overwrite: bool) -> AdaptedStyle:
+        """Write a style, whole or not at all, and return it under its new name.
+
+        Without `overwrite` a name that is taken gets a number behind it.
+
+        Raises:
+            SettingsError: the name is not allowed.
+            CheckpointError: the folder cannot be written or is full.
+        """
+        path = place_below(self.folders[0], name)
+        if not overwrite:
+            path = _free_place(path)
+        renamed = replace(style, name=path.stem)
+        save_style(renamed, path, half=half)
+        return renamed
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a saved style another name.
+
+        Raises:
+            SettingsError: it ships with the pack, or the new name is taken or not allowed.
+            StyleNotFound: there is none.
+            CheckpointError: the folder cannot be written.
+        """
+        source = self._own(name)
+        target = place_below(self.folders[0], new_name)
+        if target.exists() or checked_name(new_name) in self.paths():
+            raise SettingsError(f"There is a style '{new_name}' already; choose another name.")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+        except OSError as error:
+            raise CheckpointError(f"Cannot rename '{name}' ({error.strerror}).") from error
+
+    def delete(self, name: str) -> None:
+        """Remove a saved style.
+
+        Raises:
+            SettingsError: it ships with the pack.
+            StyleNotFound: there is none.
+            CheckpointError: the folder cannot be written.
+        """
+        try:
+            self._own(name).unlink()
+        except OSError as error:
+            raise CheckpointError(f"Cannot delete '{name}' ({error.strerror}).") from error
+
+    def _own(self, name: str) -> Path:
+        if _is_shipped(name):
+            raise SettingsError(
+                f"Style '{name}' ships with MetaStyle and cannot be changed; save a copy instead."
+            )
+        path = self.find(name)
+        inside = (path.parent.resolve().is_relative_to(f.resolve()) for f in self.folders)
+        if not any(inside):
+            raise SettingsError(f"Style '{name}' lies behind a link outside the styles folder.")
+        return path
+
+
+def _is_shipped(name: str) -> bool:
+    return name.startswith(f"{RESERVED_FOLDER}/")
+
+
+def _free_place(path: Path) -> Path:
+    numbered = (path.with_stem(f"{path.stem}_{number}") for number in range(2, _MOST_COPIES))
+    return next((place for place in (path, *numbered) if not place.exists()), path)
+
+
+def _entry(name: str, path: Path) -> StyleEntry:
+    shipped = _is_shipped(name)
+    try:
+        header = read_metadata(path, file_format=STYLE_FORMAT)
+    except CheckpointError as error:
+        return StyleEntry(name, path.stem, shipped, None, False, _without_path(error, path))
+    title = header.get("name", path.stem) if shipped else path.stem
+    return StyleEntry(name, title, shipped, header.get("mode"), "thumbnail" in header, None)
+
+
+def _without_path(error: CheckpointError, path: Path) -> str:
+    return str(error).replace(str(path), path.name)

@@ -1,0 +1,79 @@
+"""Between the host's IMAGE (B, H, W, C) and the core's (B, 3, H, W), both in [0, 1]."""
+
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..metastyle_core.errors import SettingsError, ShapeError
+from ..metastyle_core.style import AdaptedStyle
+from . import host
+
+
+def require_images(images: Tensor, role: str, least_px: int = 1) -> None:
+    """Refuse what is not a batch of pictures large enough.
+
+    Args:
+        images: what arrived.
+        role: the input's name, for the message.
+        least_px: what both sides must have.
+
+    Raises:
+        ShapeError: not (B, H, W, C) with 1, 3 or 4 channels and at least one picture,
+            or too small.
+    """
+    if images.ndim != 4 or images.shape[-1] not in {1, 3, 4} or not len(images):
+        raise ShapeError(
+            f"Input '{role}' has shape {tuple(images.shape)}; a batch of pictures "
+            "(B, H, W, 3) is needed. Connect an IMAGE with at least one picture."
+        )
+    _, height, width, _ = images.shape
+    if min(height, width) < least_px:
+        raise ShapeError(
+            f"Input '{role}' is {width}x{height} px; both sides must be at least {least_px} px. "
+            "Resize it or pick a larger picture."
+        )
+
+
+def to_core(images: Tensor, role: str) -> Tensor:
+    """Colour of the host's pictures: (B, 3, H, W), float32, clamped, without alpha.
+
+    Raises:
+        ShapeError: not a batch of pictures.
+        SettingsError: NaN or infinity.
+    """
+    require_images(images, role)
+    colour = images[..., :3].movedim(-1, 1).float()
+    if not bool(torch.isfinite(colour).all()):
+        raise SettingsError(
+            f"Input '{role}' holds NaN or infinity, as a failed decode leaves behind. "
+            "Load or render the picture again."
+        )
+    return colour.expand(-1, 3, -1, -1).clamp(0, 1)
+
+
+def to_core_over_white(images: Tensor, role: str, least_px: int = 1) -> Tensor:
+    """As `to_core`, transparent parts over white, and with a least size."""
+    require_images(images, role, least_px)
+    colour = to_core(images, role)
+    if images.shape[-1] < 4:
+        return colour
+    alpha = images[..., 3:].movedim(-1, 1).float().clamp(0, 1)
+    return colour * alpha + (1 - alpha)
+
+
+def to_host(images: Tensor) -> Tensor:
+    """The core's pictures as IMAGE, on the device and in the format the host keeps."""
+    channels_last = images.clamp(0, 1).movedim(1, -1)
+    return channels_last.to(host.result_device(), host.result_dtype()).contiguous()
+
+
+def thumbnail_to_host(style: AdaptedStyle) -> Tensor:
+    """The thumbnail of a style as IMAGE; one white pixel where there is none."""
+    if style.thumbnail is None:
+        return torch.ones(1, 1, 1, 3)
+    with Image.open(BytesIO(style.thumbnail)) as picture:
+        pixels = np.array(picture.convert("RGB"), dtype=np.float32)
+    return torch.from_numpy(pixels)[None] / 255

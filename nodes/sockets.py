@@ -1,0 +1,109 @@
+"""Socket types, and the single import of the host's node interface.
+
+Hosts differ in what their interface offers; the differences end in this file.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from comfy_api.latest import ComfyExtension, io, ui
+
+from ..metastyle_core.errors import SettingsError
+from ..metastyle_core.mixing import StyleSchedule
+from ..metastyle_core.style import AdaptedStyle
+
+__all__ = [
+    "ComfyExtension",
+    "ModelSocket",
+    "StyleSocket",
+    "StyleValue",
+    "collect_styles",
+    "growing_styles",
+    "io",
+    "node_schema",
+    "single_style",
+    "ui",
+]
+
+CATEGORY = "MetaStyle"
+MOST_STYLES = 6
+ModelSocket = io.Custom("METASTYLE_MODEL")
+StyleSocket = io.Custom("METASTYLE_STYLE")
+StyleValue = AdaptedStyle | StyleSchedule
+_SLOTS = tuple(f"style_{number}" for number in range(1, MOST_STYLES + 1))
+_STYLE_TOOLTIP = "A style to mix in. All must belong to one base and be of one mode."
+
+
+def node_schema(
+    *,
+    node_id: str,
+    display_name: str,
+    description: str,
+    search_aliases: Sequence[str],
+    inputs: Sequence[io.Input],
+    outputs: Sequence[io.Output],
+    hidden: Sequence[io.Hidden] = (),
+    is_output_node: bool = False,
+) -> io.Schema:
+    """A schema of this pack's category, without the keywords that an older host lacks."""
+    keywords: dict[str, Any] = {
+        "node_id": node_id,
+        "display_name": display_name,
+        "category": CATEGORY,
+        "description": description,
+        "search_aliases": list(search_aliases),
+        "inputs": list(inputs),
+        "outputs": list(outputs),
+        "hidden": list(hidden),
+        "is_output_node": is_output_node,
+    }
+    known = {field.name for field in dataclasses.fields(io.Schema)}
+    return io.Schema(**{name: value for name, value in keywords.items() if name in known})
+
+
+def growing_styles() -> list[io.Input]:
+    """Two to six style sockets: growing where the host can, else all of them shown.
+
+    The ids are the same on both kinds of host, so that workflows travel.
+    """
+    if hasattr(io, "Autogrow"):
+        socket = StyleSocket.Input("style", tooltip=_STYLE_TOOLTIP)
+        template = io.Autogrow.TemplateNames(socket, names=list(_SLOTS), min=2)
+        return [io.Autogrow.Input("styles", template=template, tooltip=_STYLE_TOOLTIP)]
+    return [
+        StyleSocket.Input(
+            f"styles.{slot}", display_name=slot, optional=number > 2, tooltip=_STYLE_TOOLTIP
+        )
+        for number, slot in enumerate(_SLOTS, start=1)
+    ]
+
+
+def collect_styles(inputs: Mapping[str, object]) -> dict[int, AdaptedStyle]:
+    """What `growing_styles` received: number of the socket to style, in order.
+
+    Args:
+        inputs: the arguments of `execute`; growing sockets arrive as one mapping under
+            `styles`, fixed ones as `styles.style_1` and so on.
+    """
+    grown = cast("Mapping[str, object]", inputs.get("styles") or {})
+    given = {slot: grown.get(slot, inputs.get(f"styles.{slot}")) for slot in _SLOTS}
+    return {
+        number: single_style(cast(StyleValue, given[slot]), slot)
+        for number, slot in enumerate(_SLOTS, start=1)
+        if given[slot] is not None
+    }
+
+
+def single_style(style: StyleValue, role: str) -> AdaptedStyle:
+    """Refuse a schedule where one style is needed.
+
+    Raises:
+        SettingsError: `style` changes over frames.
+    """
+    if isinstance(style, StyleSchedule):
+        raise SettingsError(
+            f"Input '{role}' is a blend over frames; a single style is needed. "
+            "Connect the blend to Stylize, and its styles here."
+        )
+    return style

@@ -1,0 +1,65 @@
+"""Node: pictures in, stylized pictures out."""
+
+from torch import Tensor
+
+from ..metastyle_core.precision import PRECISIONS, Precision
+from .model import MetaStyleModel
+from .sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
+from .stylizing import StylizationSettings, stylize_images
+
+
+class Stylize(io.ComfyNode):
+    """One pass of the network per picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Model, style and pictures; pictures."""
+        return node_schema(
+            node_id="MetaStyleStylize",
+            display_name="Stylize",
+            description=(
+                "Draws pictures in a style: stills, folders or frames, any size and any number. "
+                "One pass each, without sampling."
+            ),
+            search_aliases=["style transfer", "apply style", "painterly", "neural style"],
+            inputs=[
+                ModelSocket.Input("model", tooltip="From Load MetaStyle."),
+                StyleSocket.Input(
+                    "style",
+                    tooltip="From Adapt to Style, Load Adapted Style or one of the blends.",
+                ),
+                io.Image.Input(
+                    "images", tooltip="What to draw. Size and transparency stay as they are."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="0 gives the pictures back unchanged, 1 is the full style. Between, "
+                    "strokes soften while the photograph returns.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=list(PRECISIONS),
+                    default="auto",
+                    tooltip="Number format. auto takes the fastest that the device does well; "
+                    "fp32 is the most exact.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="The pictures in the style.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: MetaStyleModel,
+        style: StyleValue,
+        images: Tensor,
+        strength: float,
+        precision: Precision,
+    ) -> io.NodeOutput:
+        """Stylize in bounded memory."""
+        settings = StylizationSettings(strength, precision)
+        return io.NodeOutput(stylize_images(model, style, images, settings))

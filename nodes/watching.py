@@ -1,0 +1,70 @@
+"""What people see while a style adapts: losses, progress and pictures, at a calm pace."""
+
+import time
+from dataclasses import dataclass, field
+
+from ..metastyle_core.adaptation import StepReport
+from ..metastyle_core.images import contact_sheet, to_pil
+from . import host
+
+LOSSES_EVENT = "metastyle.losses"
+SHORTEST_PAUSE_S = 0.5
+_PREVIEW_SHARE = 0.2
+_MOST_POINTS = 200
+
+Point = list[float]
+
+
+@dataclass
+class Watcher:
+    """Takes in the report of every step; a new one belongs to every run.
+
+    Attributes:
+        node_id: of the node that runs.
+        points: [step, content, style, total] of every step so far.
+    """
+
+    node_id: str
+    points: list[Point] = field(default_factory=list[Point])
+    _sent: int = field(default=0, init=False)
+    _quiet_until_s: float = field(default=0.0, init=False)
+    _progress: host.Progress | None = field(default=None, init=False)
+
+    def __call__(self, report: StepReport) -> None:
+        """Stop if the user wants it, take the losses down, and show what is due.
+
+        Raises:
+            The host's interruption, when the user pressed Cancel.
+        """
+        host.stop_if_interrupted()
+        if report.step == 1:
+            self._restart(report.steps)
+        self.points.append([report.step, report.content, report.style, report.total])
+        last = report.step == report.steps
+        if last or time.monotonic() >= self._quiet_until_s:
+            self._show(report)
+
+    def curve(self) -> list[Point]:
+        """At most 200 of the points, the last one among them."""
+        stride = -(-len(self.points) // _MOST_POINTS) or 1
+        return self.points[::-1][::stride][::-1]
+
+    def _restart(self, steps: int) -> None:
+        """Begin, or begin again after an attempt that ran out of memory or diverged."""
+        self.points.clear()
+        self._sent, self._quiet_until_s = 0, 0.0
+        self._progress = host.Progress(steps)
+
+    def _show(self, report: StepReport) -> None:
+        began_s = time.monotonic()
+        message = {"node": self.node_id, "step": report.step, "steps": report.steps}
+        host.send(LOSSES_EVENT, {**message, "points": self.points[self._sent :]})
+        self._sent = len(self.points)
+        pictures = list(report.preview().float().cpu())
+        rows = [pictures[:2], pictures[2:]] if len(pictures) > 2 else [pictures]
+        if self._progress is not None:
+            self._progress.show(report.step, to_pil(contact_sheet(rows)))
+        # A preview costs as much as a step on slow devices; it may take a fifth of the time.
+        now_s = time.monotonic()
+        pause_s = (now_s - began_s) * (1 / _PREVIEW_SHARE - 1)
+        self._quiet_until_s = now_s + max(SHORTEST_PAUSE_S, pause_s)

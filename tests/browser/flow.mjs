@@ -1,0 +1,251 @@
+// A user's first hour, in a real browser on a real host. Run by test_browser_flow.py:
+//
+//   node flow.mjs '{"url": …, "chromium": …, "playwright": …, "workflow": …, "renderer": …, "shots": …}'
+//
+// Every wait is for something that a user would see; what it saw goes to standard output as JSON.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const task = JSON.parse(process.argv[2]);
+const { chromium } = await import(pathToFileURL(join(task.playwright, "index.mjs")).href);
+
+const CURVE = ".metastyle-curve-plot > svg > path.metastyle-total";
+const STYLE = "browser/first";
+const STEPS = 20;
+const PATIENCE_MS = 120_000;
+const EXPECTED_NOISE = /404|deprecated|Content Security Policy|Refused to connect|reading 'id'|before initialization/;
+
+const browser = await chromium.launch({
+  executablePath: task.chromium,
+  args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server"],
+});
+const page = await browser.newPage({
+  viewport: { width: 1400, height: 880 },
+  deviceScaleFactor: 1.4,
+});
+page.setDefaultTimeout(PATIENCE_MS);
+const problems = [];
+page.on("pageerror", (error) => problems.push(`${error.message}\n${error.stack}`));
+page.on("console", (message) => {
+  if (message.type() === "error") problems.push(message.text());
+});
+
+const seen = {};
+try {
+  await open();
+  await loadWorkflow();
+  await adapt();
+  await save();
+  await addFromGallery();
+  await runWithSavedStyle();
+  await reload();
+  seen.problems = problems.filter((text) => !EXPECTED_NOISE.test(text));
+  process.stdout.write(JSON.stringify(seen));
+} catch (error) {
+  await shot("failed");
+  process.stderr.write(`${error.stack}\n${problems.join("\n")}\n`);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
+
+async function open() {
+  await page.goto(task.url);
+  await ready();
+  await page.evaluate(
+    (vue) => window.app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue),
+    task.renderer === "vue",
+  );
+}
+
+async function ready() {
+  await page.waitForFunction(
+    () => window.app?.extensionManager?.workflow?.activeWorkflow && window.app.graph?.nodes?.length,
+  );
+}
+
+async function loadWorkflow() {
+  const workflow = JSON.parse(await readFile(task.workflow, "utf8"));
+  await page.evaluate(async (graph) => window.app.loadGraphData(graph, true, true, "first"), workflow);
+  await page.waitForFunction(
+    () => window.app.graph.nodes.some((node) => node.type === "MetaStyleAdaptToStyle"),
+  );
+  await page.evaluate(
+    ([steps, pictures]) => {
+      const find = (type) => window.app.graph.nodes.find((each) => each.type === type);
+      const set = (where, name, value) => {
+        const widget = where.widgets.find((each) => each.name === name);
+        widget.value = value;
+        widget.callback?.(value);
+      };
+      set(find("MetaStyleAdaptToStyle"), "steps", steps);
+      set(find("MetaStyleAdaptToStyle"), "seed", Date.now() % 1_000_000); // never what the host has in its cache
+      for (const [input, picture] of Object.entries(pictures)) {
+        const [type, name] = input.split(".");
+        const node = find(type);
+        const slot = node.inputs.findIndex((each) => each.name === name);
+        set(node.getInputNode(slot), "image", picture);
+      }
+    },
+    [STEPS, task.pictures],
+  );
+  await fitView();
+}
+
+async function fitView() {
+  await page.evaluate(() => {
+    window.app.canvas.deselectAll(); // or only what is selected is fitted
+    window.app.extensionManager.command.execute("Comfy.Canvas.FitView");
+  });
+}
+
+/** Press Run and wait for the end of the prompt; `during` happens meanwhile. */
+async function run(during = async () => {}) {
+  await page.evaluate(() => {
+    window.ended = new Promise((resolve) => {
+      for (const end of ["execution_success", "execution_error", "execution_interrupted"]) {
+        const tell = ({ detail }) => resolve([end, detail?.exception_message ?? ""]);
+        window.comfyAPI.api.api.addEventListener(end, tell, { once: true });
+      }
+    });
+  });
+  const button = page
+    .getByRole("button", { name: "Run", exact: true })
+    .or(page.getByTestId("queue-button"));
+  await button.first().click();
+  await during();
+  const [end, message] = await page.evaluate(() => window.ended);
+  if (end !== "execution_success") throw new Error(`The run ended with ${end}: ${message}`);
+}
+
+async function adapt() {
+  await run(async () => {
+    await page.locator(`${CURVE}[d*='L']`).waitFor();
+    seen.curveWhileRunning = await page.locator(".metastyle-curve-step").textContent();
+    await page.waitForFunction(hasPreview);
+    await shot("adapting");
+  });
+  await page.getByText(`${STEPS} / ${STEPS}`).waitFor();
+  seen.curve = await curvePoints();
+  await shot("adapted");
+}
+
+/** True when the adapting node shows a picture, on the canvas or as an element. */
+function hasPreview() {
+  const node = window.app.graph.nodes.find((each) => each.type === "MetaStyleAdaptToStyle");
+  return node.imgs?.length > 0 || document.querySelector(`[data-node-id="${node.id}"] img`) !== null;
+}
+
+async function curvePoints() {
+  const path = page.locator(CURVE);
+  return ((await path.getAttribute("d")) ?? "").split(/[ML]/).length - 1;
+}
+
+async function save() {
+  await page.evaluate((name) => {
+    const { graph } = window.app;
+    const find = (type) => graph.nodes.find((node) => node.type === type);
+    let node = find("MetaStyleSaveStyle");
+    if (!node) {
+      node = window.LiteGraph.createNode("MetaStyleSaveStyle");
+      graph.add(node);
+      const stylize = find("MetaStyleStylize");
+      node.pos = [stylize.pos[0], stylize.pos[1] + stylize.size[1] + 60];
+    }
+    const slotOf = (each) => node.inputs.findIndex((input) => input.name === each);
+    find("MetaStyleAdaptToStyle").connect(0, node, slotOf("style"));
+    if (slotOf("model") >= 0) find("LoadMetaStyle").connect(0, node, slotOf("model"));
+    node.widgets.find((widget) => widget.name === "name").value = name;
+    node.mode = 0;
+  }, STYLE);
+  await run();
+}
+
+async function addFromGallery() {
+  await page.getByRole("button", { name: /styles/i }).first().click();
+  const gallery = page.locator(".metastyle-gallery");
+  await gallery.locator(`[data-style="${STYLE}"] img`).waitFor();
+  await gallery.getByRole("searchbox").fill("zzz");
+  await gallery.locator(".metastyle-card").first().waitFor({ state: "detached" });
+  await gallery.getByRole("searchbox").fill("first");
+  const card = gallery.locator(`[data-style="${STYLE}"]`);
+  await card.waitFor();
+  await gallery.getByRole("searchbox").fill("");
+  await shot("gallery");
+  const before = await loaders();
+  await card.dblclick();
+  await page.waitForFunction(moreLoadersThan, before);
+  await drag(card);
+  await page.waitForFunction(moreLoadersThan, before + 1);
+  seen.loadersAdded = (await loaders()) - before;
+}
+
+
+async function loaders() {
+  return page.evaluate(
+    () => window.app.graph.nodes.filter((node) => node.type === "MetaStyleLoadStyle").length,
+  );
+}
+
+function moreLoadersThan(count) {
+  const { nodes } = window.app.graph;
+  return nodes.filter((node) => node.type === "MetaStyleLoadStyle").length > count;
+}
+
+async function drag(card) {
+  await card.scrollIntoViewIfNeeded();
+  const box = await card.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 3);
+  await page.mouse.down();
+  await page.mouse.move(900, 500, { steps: 8 });
+  await page.locator(".metastyle-ghost img").waitFor();
+  await page.mouse.move(950, 650);
+  await page.mouse.up();
+}
+
+async function runWithSavedStyle() {
+  await page.evaluate(() => {
+    const find = (type) => window.app.graph.nodes.findLast((node) => node.type === type);
+    const stylize = find("MetaStyleStylize");
+    const slot = stylize.inputs.findIndex((input) => input.name === "style");
+    find("MetaStyleLoadStyle").connect(0, stylize, slot);
+  });
+  await fitView();
+  await run();
+  await shot("saved-style");
+}
+
+async function reload() {
+  const before = await page.evaluate(() => window.app.graph.nodes.length);
+  await page.waitForFunction(isKept, before);
+  await page.reload();
+  await ready();
+  await page.waitForFunction((count) => window.app.graph.nodes.length === count, before);
+  await fitView();
+  await page.locator(`${CURVE}[d*='L']`).waitFor();
+  seen.curveAfterReload = await curvePoints();
+  await page.locator(".metastyle-thumbnail img[src]").first().waitFor();
+  if (!(await page.locator(".metastyle-gallery").isVisible())) {
+    await page.getByRole("button", { name: /styles/i }).first().click();
+  }
+  await page.locator(`.metastyle-gallery [data-style="${STYLE}"]`).waitFor();
+  seen.nodesAfterReload = await page.evaluate(() => window.app.graph.nodes.length);
+  seen.nodesBeforeReload = before;
+  await shot("reloaded");
+}
+
+/** True when the browser's storage holds the graph with all its nodes and the losses. */
+function isKept(count) {
+  const stored = [...Object.values(localStorage), ...Object.values(sessionStorage)];
+  return stored.some((text) => {
+    const ids = text.match(/\\*"order\\*":/g) ?? [];
+    return ids.length >= count && text.includes("metastyle_losses");
+  });
+}
+
+async function shot(name) {
+  const path = join(task.shots, `${task.renderer}-${name}.jpg`);
+  await page.screenshot({ path, type: "jpeg", quality: 80 });
+}

@@ -1,0 +1,144 @@
+// The pure modules of web/lib, without a browser: node --test tests/browser/modules.test.mjs
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+
+import { canvasPlace, findNode, nodesOfType } from "../../web/lib/graph.js";
+import * as losses from "../../web/lib/losses.js";
+import { group, label, matches } from "../../web/lib/style_list.js";
+import { StylesApi } from "../../web/lib/styles_api.js";
+import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
+
+const points = Array.from({ length: 500 }, (_, i) => [i + 1, 1 / (i + 1), 2, 3]);
+
+test("what is no point is left out, and points are put in order", () => {
+  const mixed = [[2, 1, 1, 1], "x", null, [1, 1, 1], [1, NaN, 1, 1], [1, 0.123456, 1, 1]];
+  assert.deepEqual(losses.readPoints(mixed), [[1, 0.1235, 1, 1], [2, 1, 1, 1]]);
+  assert.deepEqual(losses.readPoints(undefined), []);
+});
+
+test("thinning keeps the ends and the limit", () => {
+  const few = losses.thin(points);
+  assert.equal(few.length, losses.MOST_POINTS);
+  assert.deepEqual(few[0], points[0]);
+  assert.deepEqual(few.at(-1), points.at(-1));
+  assert.equal(losses.thin(points.slice(0, 3)).length, 3);
+});
+
+test("a run that begins anew replaces the old curve", () => {
+  const once = losses.append(points, [[501, 1, 1, 1]]);
+  assert.equal(once.length, 501);
+  assert.deepEqual(losses.append(once, [[1, 5, 5, 5]]), [[1, 5, 5, 5]]);
+  assert.equal(losses.append(once, "nothing"), once);
+});
+
+test("the scale puts the lowest loss at the bottom and the highest on top", () => {
+  const y = losses.heightScale(losses.valueRange([[1, 0.1, 1, 10]]), 5, 95);
+  assert.equal(y(0.1), 95);
+  assert.ok(Math.abs(y(10) - 5) < 1e-9);
+  assert.ok(Math.abs(y(1) - 50) < 1e-9);
+  assert.equal(y(0), 95);
+});
+
+test("equal values still have a range, and no values too", () => {
+  const [low, high] = losses.valueRange([[1, 2, 2, 2]]);
+  assert.ok(low < 2 && high > 2);
+  assert.deepEqual(losses.valueRange([]), [0.5, 1]);
+});
+
+test("losses are drawn as shares of where they began", () => {
+  const shares = losses.sharesOfStart([[1, 4, 0, 8], [2, 2, 10, 4], [3, 8, 5, 2]]);
+  assert.deepEqual(shares, [[1, 1, 0, 1], [2, 0.5, 1, 0.5], [3, 2, 0.5, 0.25]]);
+});
+
+test("smoothing keeps a constant, calms a swing and begins where the losses begin", () => {
+  assert.deepEqual(losses.smooth([[1, 3, 3, 3], [2, 3, 3, 3]])[1].map((v) => Number(v.toFixed(9))), [2, 3, 3, 3]);
+  const calm = losses.smooth([[1, 1, 1, 1], [2, 9, 9, 9]]);
+  assert.equal(calm[0][1], 1);
+  assert.ok(calm[1][1] > 5 && calm[1][1] < 6);
+});
+
+test("grid lines are round values within the range", () => {
+  assert.deepEqual(losses.gridValues([0.05, 1]), [0.05, 0.1, 0.2, 0.5, 1]);
+  assert.deepEqual(losses.gridValues([0.6, 0.9]), []);
+});
+
+test("a line starts with a move and visits all points", () => {
+  const line = losses.linePath([[1, 2, 3, 4], [2, 3, 4, 5]], 2, (x) => x, (y) => y);
+  assert.equal(line, "M1.0 3.0L2.0 4.0");
+  assert.deepEqual(losses.nearest(points, 41.4), points[40]);
+  assert.equal(losses.formatLoss(0.012345), "0.0123");
+});
+
+const styles = [
+  { name: "project/wave_10", title: "x", shipped: false },
+  { name: "project/wave_2", title: "x", shipped: false },
+  { name: "presets/cezanne", title: "Cézanne, Mont Sainte-Victoire", shipped: true },
+];
+
+test("search ignores case, accents and underscores, and wants every word", () => {
+  assert.ok(matches(styles[2], "CEZANNE mont"));
+  assert.ok(matches(styles[0], "wave 10"));
+  assert.ok(!matches(styles[0], "wave mont"));
+});
+
+test("saved styles come first, in natural order; presets show their titles", () => {
+  const { saved, shipped } = group(styles, "");
+  assert.deepEqual(saved.map((style) => style.name), ["project/wave_2", "project/wave_10"]);
+  assert.equal(label(saved[0]), "wave 2");
+  assert.equal(label(shipped[0]), "Cézanne, Mont Sainte-Victoire");
+});
+
+const inner = { id: 7, type: "Wanted" };
+const graph = {
+  nodes: [{ id: 4, type: "Sub", subgraph: { nodes: [inner], getNodeById: () => inner } }],
+  getNodeById(id) {
+    return this.nodes.find((node) => node.id === id);
+  },
+};
+
+test("nodes inside subgraphs are found by their execution id and by type", () => {
+  assert.equal(findNode(graph, "4:7"), inner);
+  assert.equal(findNode(graph, 4).type, "Sub");
+  assert.equal(findNode(graph, "9:7"), undefined);
+  assert.deepEqual(nodesOfType(graph, "Wanted"), [inner]);
+});
+
+test("a drop beside the canvas adds nothing", () => {
+  const box = { left: 100, right: 200, top: 0, bottom: 50 };
+  const canvas = { canvas: { getBoundingClientRect: () => box } };
+  const app = { canvas, clientPosToCanvasPos: ([x, y]) => [x * 2, y * 2] };
+  assert.deepEqual(canvasPlace(app, 150, 20), [300, 40]);
+  assert.equal(canvasPlace(app, 50, 20), null);
+});
+
+test("the server's refusal becomes an error with its own words", async () => {
+  const refused = { ok: false, status: 400, json: async () => ({ error: "Names stay inside." }) };
+  const server = new StylesApi({ fetchApi: async () => refused });
+  await assert.rejects(server.remove("../x"), { message: "Names stay inside." });
+});
+
+test("names are escaped in the address of a picture", () => {
+  const server = new StylesApi({ apiURL: (route) => `/api${route}` });
+  const url = server.thumbnailUrl("a b/ä&c", 3);
+  assert.equal(url, "/api/metastyle/styles/thumbnail?name=a+b%2F%C3%A4%26c&v=3");
+});
+
+test("words come in the user's language, with English in the gaps", () => {
+  chooseWords({ de: { metastyle: { tab: "Stile" } } }, "de-AT");
+  assert.equal(say("tab"), "Stile");
+  assert.equal(say("rename"), "Rename");
+  assert.equal(say("unreachable", { reason: "x" }), "The styles could not be read: x");
+  chooseWords({}, "fr");
+  assert.equal(say("tab"), "Styles");
+});
+
+for (const language of ["en", "de"]) {
+  test(`locales/${language} has the words that the browser side says`, async () => {
+    const file = new URL(`../../locales/${language}/main.json`, import.meta.url);
+    const { metastyle } = JSON.parse(await readFile(file, "utf8"));
+    assert.deepEqual(Object.keys(metastyle).sort(), Object.keys(ENGLISH).sort());
+    if (language === "en") assert.deepEqual(metastyle, ENGLISH);
+  });
+}

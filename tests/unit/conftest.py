@@ -1,0 +1,115 @@
+"""The pack, loaded into a fake host with a small base of its own."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from samples import picture
+from torch import Tensor
+from unit.fake_host import FakeHost, loaded_pack
+
+from metastyle_core.base import save_base
+from metastyle_core.encoder import load_encoder
+from metastyle_core.initialisation import StylePredictor, count_statistics
+from metastyle_core.network import StylizationNetwork
+
+SMALL_BASE = "small.safetensors"
+
+
+@pytest.fixture(scope="session")
+def small_base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained base with a predictor that changes something."""
+    path = tmp_path_factory.mktemp("small") / SMALL_BASE
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(8)
+        network, encoder = StylizationNetwork(channels=8, blocks=1), load_encoder("compact")
+        predictor = StylePredictor(network, count_statistics(encoder))
+        torch.nn.init.normal_(predictor.layers[-1].weight, std=0.05)
+    save_base(path, network, predictor, encoder, {"updates": 0})
+    return path
+
+
+@pytest.fixture
+def fake_host(tmp_path: Path, small_base_file: Path) -> FakeHost:
+    host = FakeHost(tmp_path / "models")
+    folder = host.models_dir / "metastyle"
+    folder.mkdir(parents=True)
+    (folder / SMALL_BASE).write_bytes(small_base_file.read_bytes())
+    return host
+
+
+@pytest.fixture
+def pack(fake_host: FakeHost) -> Iterator[ModuleType]:
+    """The pack's root module; its parts are `pack.nodes.…`."""
+    with loaded_pack(fake_host) as module:
+        asyncio.run(module.comfy_entrypoint())
+        yield module
+
+
+@pytest.fixture
+def run(pack: ModuleType) -> Callable[..., Any]:
+    """Execute a node by id under inference mode, as the host does."""
+    classes = {node.define_schema().node_id: node for node in pack.nodes.NODES}
+
+    def execute(node_id: str, **inputs: Any) -> Any:
+        with torch.inference_mode():
+            return classes[node_id].execute(**inputs)
+
+    return execute
+
+
+@pytest.fixture
+def model(run: Callable[..., Any]) -> Any:
+    return run("LoadMetaStyle", base=SMALL_BASE).args[0]
+
+
+@pytest.fixture
+def adapt(
+    run: Callable[..., Any], model: Any, pack: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Adapt on a few small contents; keywords replace the node's inputs."""
+    node = pack.nodes.adapt_to_style
+    few = partial(node.AdaptationSettings, content_count=4, content_size_px=64, batch=2)
+    monkeypatch.setattr(node, "AdaptationSettings", few)
+
+    def execute(**changed: Any) -> SimpleNamespace:
+        inputs = {
+            "model": model, "style_images": image(72, 80), "steps": 2, "style_weight": 20.0,
+            "brush_size": 64, "mode": "norm", "encoder": "compact", "seed": 0,
+        }  # fmt: skip
+        output = run("MetaStyleAdaptToStyle", **inputs | changed)
+        style, preview, report = output.args
+        return SimpleNamespace(style=style, preview=preview, report=report, ui=output.ui)
+
+    return execute
+
+
+def image(height: int, width: int, *, count: int = 1, channels: int = 3, seed: int = 0) -> Tensor:
+    """A batch in the host's form: (count, height, width, channels), [0, 1]."""
+    rows = torch.cat([picture(height, width, seed=seed + i) for i in range(count)])
+    with_alpha = torch.cat([rows, rows[:, :1]], dim=1)
+    return with_alpha[:, :channels].movedim(1, -1).contiguous()
+
+
+def stylize(
+    run: Callable[..., Any], model: Any, style: Any, images: Tensor, **changed: Any
+) -> Tensor:
+    """What the node makes of pictures; keywords replace its inputs."""
+    inputs = {"model": model, "style": style, "images": images, "strength": 1.0}
+    return run("MetaStyleStylize", **inputs | {"precision": "fp32"} | changed).args[0]
+
+
+def save(run: Callable[..., Any], style: Any, name: str = "wave", **changed: Any) -> Any:
+    """The output of the node that saves."""
+    inputs = {"style": style, "name": name, "fp16": False, "overwrite": False}
+    return run("MetaStyleSaveStyle", **inputs | changed)
+
+
+def load(run: Callable[..., Any], name: str) -> Any:
+    """A style as the node opens it."""
+    return run("MetaStyleLoadStyle", style=name).args[0]

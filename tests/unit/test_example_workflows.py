@@ -1,0 +1,62 @@
+"""Example workflows: links that lead somewhere, values in the order of the widgets."""
+
+import json
+from pathlib import Path
+
+import pytest
+from unit.test_nodes_schema import INPUTS
+
+FOLDER = Path(__file__).parents[2] / "example_workflows"
+WORKFLOWS = sorted(FOLDER.glob("*.json"))
+WIDGETS = {
+    "LoadMetaStyle": ["base"],
+    "MetaStyleAdaptToStyle": ["steps", "style_weight", "brush_size", "mode", "encoder", "seed"],
+    "MetaStyleStylize": ["strength", "precision"],
+    "MetaStyleSaveStyle": ["name", "fp16", "overwrite"],
+    "MetaStyleLoadStyle": ["style"],
+    "MetaStyleBlendSchedule": ["curve", "route"],
+}
+
+
+@pytest.fixture(params=WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
+def workflow(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+def ours(workflow):
+    return [node for node in workflow["nodes"] if node["type"] in INPUTS]
+
+
+def test_there_are_five():
+    assert [path.stem[0] for path in WORKFLOWS] == list("12345")
+
+
+def test_links_join_the_sockets_they_name(workflow):
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    assert workflow["last_node_id"] == max(nodes)
+    assert workflow["last_link_id"] == max(link[0] for link in workflow["links"])
+    for number, source, output, target, slot, kind in workflow["links"]:
+        sender, receiver = nodes[source]["outputs"][output], nodes[target]["inputs"][slot]
+        assert number in sender["links"]
+        assert receiver["link"] == number
+        assert {sender["type"], receiver["type"]} <= {kind, "*"}
+    held = [slot["link"] for node in nodes.values() for slot in node["inputs"] if slot["link"]]
+    assert sorted(held) == sorted(link[0] for link in workflow["links"])
+
+
+def test_our_nodes_have_the_inputs_and_widgets_of_the_schema(workflow):
+    assert ours(workflow)
+    for node in ours(workflow):
+        names = [slot["name"].split(".")[0] for slot in node["inputs"]]
+        assert set(names) <= set(INPUTS[node["type"]])
+        assert len(node["widgets_values"]) == len(WIDGETS[node["type"]])
+        widgets = [slot["name"] for slot in node["inputs"] if "widget" in slot]
+        assert widgets == WIDGETS[node["type"]]
+
+
+def test_only_shipped_things_are_named(workflow):
+    for node in ours(workflow):
+        if node["type"] == "MetaStyleLoadStyle":
+            assert node["widgets_values"][0].startswith("presets/")
+        if node["type"] == "LoadMetaStyle":
+            assert node["widgets_values"] == ["shipped"]

@@ -1,0 +1,196 @@
+"""The styles folder: listing, renaming, deleting, and names that stay inside; the routes."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+
+import pytest
+from samples import picture
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+
+
+@pytest.fixture
+def style(random_base, pack):
+    """A style as the pack's own classes see it, with a thumbnail."""
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    made = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+    made = made.with_thumbnail(picture(64, 64))
+    own = pack.metastyle_core.style.AdaptedStyle
+    return own(
+        made.fast_weights, made.base_sha256, made.mode, made.name, made.settings, made.losses,
+        made.thumbnail,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(fake_host):
+    return fake_host.models_dir / "metastyle_styles"
+
+
+@pytest.fixture
+def library(pack, style):
+    styles = pack.nodes.saving.library()
+    for name in ("wave", "project/scream"):
+        styles.save(style, name, half=False, overwrite=False)
+    return styles
+
+
+def saved(library):
+    return [entry for entry in library.entries() if not entry.shipped]
+
+
+def names(library):
+    return [entry.name for entry in saved(library)]
+
+
+def test_saved_and_shipped_styles_are_listed(library):
+    assert names(library) == ["project/scream", "wave"]
+    entry = saved(library)[1]
+    assert (entry.title, entry.mode, entry.thumbnail, entry.error) == ("wave", "norm", True, None)
+    shipped = [entry for entry in library.entries() if entry.shipped]
+    assert all(entry.name.startswith("presets/") for entry in shipped)
+
+
+def test_a_corrupt_file_is_listed_with_its_error_and_hides_no_other(library, folder):
+    (folder / "torn.safetensors").write_bytes(b"\x10\x00\x00")
+    (folder / "notes.txt").write_text("no style")
+    (folder / ".wave.safetensors.x.part").write_bytes(b"half a file")
+    entries = {entry.name: entry for entry in saved(library)}
+    assert list(entries) == ["project/scream", "torn", "wave"]
+    assert "torn.safetensors" in entries["torn"].error
+    assert str(folder) not in entries["torn"].error
+    assert entries["wave"].error is None
+
+
+def test_rename_and_delete(library, folder):
+    library.rename("wave", "sea/big wave")
+    assert names(library) == ["project/scream", "sea/big wave"]
+    assert library.load("sea/big wave").name == "big wave"
+    library.delete("sea/big wave")
+    assert names(library) == ["project/scream"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("rename", "wave", "project/scream"), "already"),
+        (("rename", "wave", "../wave"), "Choose another"),
+        (("rename", "wave", "/etc/wave"), "Choose another"),
+        (("rename", "wave", "presets/wave"), "ship with"),
+        (("rename", "wave", "a" * 300), "up to 200"),
+        (("rename", "nobody", "wave2"), "may have been deleted"),
+        (("rename", "../wave", "wave2"), "may have been deleted"),
+        (("delete", "nobody"), "may have been deleted"),
+        (("delete", "presets/anything"), "cannot be changed"),
+        (("delete", "../../secret"), "may have been deleted"),
+    ],
+)
+def test_what_must_not_change_does_not(library, change, words):
+    before = names(library)
+    with pytest.raises(Exception, match=words):
+        getattr(library, change[0])(*change[1:])
+    assert names(library) == before
+
+
+def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / "wave.safetensors").rename(outside / "wave.safetensors")
+    (folder / "linked").symlink_to(outside)
+    assert "linked/wave" in names(library)
+    with pytest.raises(Exception, match="outside"):
+        library.delete("linked/wave")
+    with pytest.raises(Exception, match="leads out"):
+        library.rename("project/scream", "linked/scream")
+    assert (outside / "wave.safetensors").is_file()
+
+
+@pytest.fixture
+def ask(fake_host, library):
+    """Send a request to a route: (status, data or body)."""
+
+    def send(route, body=None, *, name="", headers=None, broken=False):
+        async def read():
+            return json.loads("{" if broken else json.dumps(body))
+
+        request = SimpleNamespace(
+            json=read,
+            query={"name": name},
+            headers={"Content-Type": "application/json", "Host": "here:8188"} | (headers or {}),
+        )
+        answer = asyncio.run(fake_host.routes[route](request))
+        return answer.status, getattr(answer, "data", None) or answer.body
+
+    return send
+
+
+def test_the_routes_list_show_rename_and_delete(ask, library):
+    status, data = ask("GET /metastyle/styles")
+    assert status == 200
+    row = next(row for row in data["styles"] if row["name"] == "wave")
+    assert row == {
+        "name": "wave", "title": "wave", "shipped": False, "mode": "norm", "thumbnail": True,
+        "error": None,
+    }  # fmt: skip
+    status, body = ask("GET /metastyle/styles/thumbnail", name="wave")
+    assert (status, body[:4]) == (200, b"RIFF")
+    rename = {"name": "wave", "new_name": "sea"}
+    assert ask("POST /metastyle/styles/rename", rename) == (200, {"ok": True})
+    assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"ok": True})
+    assert names(library) == ["project/scream"]
+
+
+@pytest.mark.parametrize("name", ["nobody", "../wave", ""])
+def test_a_thumbnail_that_is_not_there_is_json(ask, name):
+    status, data = ask("GET /metastyle/styles/thumbnail", name=name)
+    assert status == 404
+    assert "error" in data
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "nobody"}, 404),
+        ({"name": "presets/x"}, 400),
+        ({"name": 3}, 400),
+        ({}, 400),
+        (["wave"], 400),
+        (None, 400),
+    ],
+)
+def test_bad_requests_change_nothing(ask, library, body, status):
+    assert ask("POST /metastyle/styles/delete", body)[0] == status
+    assert ask("POST /metastyle/styles/delete", broken=True)[0] == 400
+    assert names(library) == ["project/scream", "wave"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://here:9999"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_other_sites_cannot_change_styles(ask, library, headers):
+    status, data = ask("POST /metastyle/styles/delete", {"name": "wave"}, headers=headers)
+    assert status == 403
+    assert data["error"]
+    assert "wave" in names(library)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Origin": "http://here:8188", "Sec-Fetch-Site": "same-origin"},
+    ],
+)
+def test_our_own_pages_can(ask, headers):
+    assert ask("POST /metastyle/styles/delete", {"name": "wave"}, headers=headers)[0] == 200

@@ -1,0 +1,272 @@
+"""What the nodes do: adapt on copies, stylize in pieces, save, reuse, blend."""
+
+import pytest
+import torch
+from unit.conftest import image, load, save, stylize
+from unit.fake_host import FakeMemoryError, Interrupted
+
+from metastyle_core.checkpoint import content_hash, read_tensors
+
+THUMBNAIL_BYTES = 8 * 1024
+
+
+def test_the_model_is_in_the_hosts_care(model):
+    assert model.patcher.model.network.channels == 8
+    assert model.base().predictor is not None
+
+
+def test_adaptation_learns_and_changes_nothing_that_others_hold(adapt, model, fake_host):
+    before = content_hash(model.patcher.model.state_dict())
+    result = adapt(steps=3)
+    assert content_hash(model.patcher.model.state_dict()) == before
+    assert result.style.base_sha256 == model.sha256
+    assert result.style.losses["total"] > 0
+    assert not any(t.requires_grad for t in result.style.fast_weights.values())
+    assert len(result.style.thumbnail) <= THUMBNAIL_BYTES
+    assert result.preview.shape[-1] == 3
+    assert "steps: 3 in" in result.report
+    assert fake_host.freed[0] > 0
+    assert fake_host.emptied > 0
+
+
+def test_a_model_that_the_host_moved_in_inference_mode_still_trains(adapt, model):
+    adapt()
+    with torch.inference_mode():
+        for parameter in model.patcher.model.parameters():
+            parameter.data = parameter.data.clone()
+    assert adapt().style.losses
+
+
+def test_the_same_seed_gives_the_same_style(adapt):
+    first, second, other = adapt(), adapt(), adapt(seed=5)
+    name = next(iter(first.style.fast_weights))
+    assert torch.equal(first.style.fast_weights[name], second.style.fast_weights[name])
+    assert not torch.equal(first.style.fast_weights[name], other.style.fast_weights[name])
+
+
+def test_zero_steps_are_instant_and_without_a_curve(adapt):
+    result = adapt(steps=0, encoder="vgg19")
+    assert result.ui == {"metastyle_losses": []}
+    assert not result.style.losses
+
+
+def test_contents_of_the_user_are_shown_in_the_preview(adapt, fake_host):
+    contents = image(70, 90, count=5)
+    assert adapt(content_images=contents).preview.shape == (4, 70, 90, 3)
+    picture = fake_host.progress[-1][2][1]
+    assert (picture.width, picture.height) == (2 * 90 + 4, 2 * 70 + 4)
+
+
+def test_a_style_can_be_resumed_also_one_that_was_loaded(adapt, run):
+    first = adapt().style
+    save(run, first, "first")
+    loaded = load(run, "first")
+    resumed = adapt(resume=loaded).style
+    assert resumed.settings["resumed_from"] == "first"
+    assert adapt(mode="full", resume=first).style.mode == "full"
+
+
+def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
+    result = adapt(steps=4)
+    events = [message for event, message in fake_host.sent if event == "metastyle.losses"]
+    assert len(events) < 4
+    assert events[-1]["step"] == events[-1]["steps"] == 4
+    assert {message["node"] for message in events} == {"7"}
+    points = [point for message in events for point in message["points"]]
+    assert points == result.ui["metastyle_losses"]
+    assert [point[0] for point in points] == [1, 2, 3, 4]
+    done, total, (kind, picture, limit) = fake_host.progress[-1]
+    assert (done, total, kind, limit) == (4, 4, "JPEG", 512)
+    assert picture.size == (256, 256), "our own scene, where no content is given"
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end(pack):
+    watcher = pack.nodes.watching.Watcher("1")
+    watcher.points.extend([[float(step)] * 4 for step in range(1, 1001)])
+    curve = watcher.curve()
+    assert len(curve) <= 200
+    assert curve[-1][0] == 1000
+
+
+def test_cancel_stops_at_the_next_step_and_the_next_run_is_whole(adapt, fake_host, model):
+    before = content_hash(model.patcher.model.state_dict())
+    fake_host.interrupt_after = 1
+    with pytest.raises(Interrupted):
+        adapt(steps=50)
+    assert fake_host.checks == 2
+    assert fake_host.emptied > 0
+    fake_host.interrupt_after = None
+    assert adapt(steps=2).style.losses
+    assert content_hash(model.patcher.model.state_dict()) == before
+
+
+def test_too_little_memory_halves_the_batch_and_says_so(adapt, pack, monkeypatch, caplog):
+    whole = pack.nodes.adapting.adapt_to_style
+    tried = []
+
+    def greedy(base, encoder, styles, contents, settings, **options):
+        tried.append(settings.batch)
+        if settings.batch > 1:
+            raise FakeMemoryError
+        return whole(base, encoder, styles, contents, settings, **options)
+
+    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", greedy)
+    assert adapt().style.settings["batch"] == 1
+    assert tried == [2, 1]
+    assert "Out of memory at 2 contents" in caplog.text
+
+
+def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
+    def hopeless(*_, **__):
+        raise FakeMemoryError
+
+    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", hopeless)
+    with pytest.raises(Exception, match="Lower brush_size"):
+        adapt()
+
+
+@pytest.mark.parametrize(
+    ("error", "lack"),
+    [
+        (FakeMemoryError("device"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
+        (RuntimeError("expected scalar type Half but found Float"), False),
+    ],
+)
+def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lack):
+    assert pack.nodes.host.is_out_of_memory(error) is lack
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", fail)
+    with pytest.raises(Exception, match="Lower brush_size" if lack else "scalar type"):
+        adapt()
+
+
+def test_stylizing_keeps_sizes_and_takes_any_images(run, adapt, model, fake_host):
+    style = adapt(steps=0).style
+    assert stylize(run, model, style, image(33, 47, count=3)).shape == (3, 33, 47, 3)
+    assert stylize(run, model, style, image(32, 32).half()).dtype == torch.float32
+    gray = image(32, 32, channels=1)
+    alone = stylize(run, model, style, gray.expand(-1, -1, -1, 3))
+    torch.testing.assert_close(stylize(run, model, style, gray), alone)
+    patchers, needed = fake_host.loads[-1]
+    assert patchers == [model.patcher]
+    assert needed > 0
+
+
+def test_transparency_passes_through(run, adapt, model):
+    images = image(32, 40, channels=4)
+    result = stylize(run, model, adapt(steps=0).style, images)
+    assert torch.equal(result[..., 3], images[..., 3])
+    assert result.shape == images.shape
+
+
+def test_strength_zero_gives_the_pictures_back(run, adapt, model):
+    images = image(32, 40, count=2)
+    assert torch.equal(stylize(run, model, adapt(steps=0).style, images, strength=0.0), images)
+
+
+def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeypatch):
+    style, images = adapt(steps=0).style, image(32, 32, count=5)
+    wanted = stylize(run, model, style, images)
+    module, whole, sizes = pack.nodes.stylizing, pack.nodes.stylizing.stylize, []
+
+    def greedy(base, chosen, colour, **options):
+        sizes.append(len(colour))
+        if len(colour) > 2:
+            raise FakeMemoryError
+        return whole(base, chosen, colour, **options)
+
+    monkeypatch.setattr(module, "pictures_per_pass", lambda *_: 4)
+    monkeypatch.setattr(module, "stylize", greedy)
+    torch.testing.assert_close(stylize(run, model, style, images), wanted, rtol=0, atol=1e-5)
+    assert sizes == [4, 2, 2, 1]
+    monkeypatch.setattr(module, "pictures_per_pass", lambda *_: 1)
+    monkeypatch.setattr(module, "stylize", lambda *_, **__: (_ for _ in ()).throw(FakeMemoryError))
+    with pytest.raises(Exception, match="Make the input 'images' smaller"):
+        stylize(run, model, style, images)
+
+
+def test_cancel_stops_between_pictures(run, adapt, model, fake_host):
+    style = adapt(steps=0).style
+    fake_host.checks, fake_host.interrupt_after = 0, 3
+    with pytest.raises(Interrupted):
+        stylize(run, model, style, image(32, 32, count=50))
+    assert fake_host.checks == 4
+
+
+def test_full_styles_move_with_the_host(run, adapt, model, fake_host):
+    style = adapt(mode="full", steps=1).style
+    assert style.fast_weights.keys() == dict(model.base().network.named_parameters()).keys()
+    stylize(run, model, style, image(32, 32))
+    assert fake_host.loads[-1][0] == [model.patcher, style.fast_weights.patcher]
+    saved = save(run, style, "whole").args[0]
+    assert saved.name == "whole"
+    assert load(run, "whole").mode == "full"
+
+
+def test_saved_styles_come_back_the_same(run, adapt, model, fake_host):
+    style = adapt().style
+    output = save(run, style, "project/%year%/wave")
+    assert output.args[0].name == "wave"
+    assert output.ui.image.shape[-1] == 3
+    path = fake_host.models_dir / "metastyle_styles" / "project" / "2026" / "wave.safetensors"
+    assert path.is_file()
+    back, name = run("MetaStyleLoadStyle", style="project/2026/wave").args
+    assert name == "wave"
+    images = image(32, 32)
+    assert torch.equal(stylize(run, model, back, images), stylize(run, model, style, images))
+
+
+def test_saving_again_numbers_the_file_or_replaces_it(run, adapt, fake_host):
+    style, folder = adapt(steps=0).style, fake_host.models_dir / "metastyle_styles"
+    assert save(run, style).args[0].name == "wave"
+    assert save(run, style).args[0].name == "wave_2"
+    assert save(run, style, overwrite=True, fp16=True).args[0].name == "wave"
+    assert sorted(p.stem for p in folder.iterdir()) == ["wave", "wave_2"]
+    stored = next(iter(read_tensors(folder / "wave.safetensors").tensors.values()))
+    assert stored.dtype == torch.float16
+
+
+def test_a_given_picture_becomes_the_thumbnail(run, adapt):
+    style = adapt(steps=0).style
+    red = torch.zeros(1, 64, 64, 3)
+    red[..., 0] = 1.0
+    shown = save(run, style, style_image=red).ui.image
+    assert shown[..., 0].mean() > 0.9
+    assert shown[..., 1].mean() < 0.1
+
+
+def test_a_base_without_a_predictor_adapts_from_its_own_start(run, adapt, fake_host, base_file):
+    plain = fake_host.models_dir / "metastyle" / "plain.safetensors"
+    plain.write_bytes(base_file.read_bytes())
+    model = run("LoadMetaStyle", base="plain.safetensors").args[0]
+    assert adapt(model=model, steps=1).style.losses
+
+
+def test_blending_takes_growing_and_fixed_sockets(run, adapt, model):
+    one, two = adapt(steps=0).style, adapt(steps=0, style_images=image(80, 80, seed=9)).style
+    weights = {f"weight_{number}": 1.0 for number in range(1, 7)} | {"weight_1": 3.0}
+    grown = run("MetaStyleBlendStyles", styles={"style_1": one, "style_3": two}, **weights)
+    fixed = run("MetaStyleBlendStyles", **{"styles.style_1": one, "styles.style_3": two}, **weights)
+    assert grown.args[0].name == "75% style + 25% style"
+    for name, tensor in grown.args[0].fast_weights.items():
+        wanted = 0.75 * one.fast_weights[name] + 0.25 * two.fast_weights[name]
+        torch.testing.assert_close(tensor, wanted)
+        assert torch.equal(tensor, fixed.args[0].fast_weights[name])
+
+
+@pytest.mark.parametrize("mode", ["norm", "full"])
+def test_a_blend_over_frames_goes_from_style_to_style(run, adapt, model, mode):
+    one = adapt(steps=1, mode=mode).style
+    two = adapt(steps=1, mode=mode, style_images=image(80, 80, seed=9)).style
+    styles = {"style_1": one, "style_2": two}
+    blend = run("MetaStyleBlendSchedule", styles=styles, curve="linear", route="once").args[0]
+    images = image(32, 32).expand(3, -1, -1, -1)
+    frames = stylize(run, model, blend, images)
+    for frame, style in ((0, one), (2, two)):
+        alone = stylize(run, model, style, images[:1])
+        torch.testing.assert_close(frames[frame : frame + 1], alone, rtol=0, atol=1e-5)

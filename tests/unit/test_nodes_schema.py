@@ -1,0 +1,140 @@
+"""What workflows depend on: ids, order and kinds of inputs; and words for everything."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from unit.fake_host import loaded_pack
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = ("en", "de")
+STYLES = [f"styles.style_{number}" for number in range(1, 7)]
+WEIGHTS = [f"weight_{number}" for number in range(1, 7)]
+# Widgets are saved by position and sockets by id: this table may only grow at the ends.
+INPUTS = {
+    "LoadMetaStyle": ["base"],
+    "MetaStyleAdaptToStyle": [
+        "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
+        "content_images", "resume",
+    ],
+    "MetaStyleStylize": ["model", "style", "images", "strength", "precision"],
+    "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
+    "MetaStyleLoadStyle": ["style"],
+    "MetaStyleBlendStyles": ["styles", *WEIGHTS],
+    "MetaStyleBlendSchedule": ["styles", "curve", "route"],
+}  # fmt: skip
+OUTPUTS = {
+    "LoadMetaStyle": ["model"],
+    "MetaStyleAdaptToStyle": ["style", "preview", "report"],
+    "MetaStyleStylize": ["images"],
+    "MetaStyleSaveStyle": ["style"],
+    "MetaStyleLoadStyle": ["style", "name"],
+    "MetaStyleBlendStyles": ["style"],
+    "MetaStyleBlendSchedule": ["style"],
+}
+
+
+@pytest.fixture
+def schemas(pack):
+    return {schema.node_id: schema for schema in (n.define_schema() for n in pack.nodes.NODES)}
+
+
+def test_ids_and_order_are_those_that_workflows_store(schemas):
+    assert {k: [i.id for i in s.inputs] for k, s in schemas.items()} == INPUTS
+    assert {k: [o.display_name for o in s.outputs] for k, s in schemas.items()} == OUTPUTS
+
+
+def test_everything_has_words(schemas):
+    for schema in schemas.values():
+        assert schema.category == "MetaStyle"
+        assert schema.description
+        assert schema.search_aliases
+        for part in (*schema.inputs, *schema.outputs):
+            assert part.tooltip, f"{schema.node_id}: {part.id}"
+
+
+def test_only_saving_is_an_output(schemas):
+    assert [k for k, s in schemas.items() if s.is_output_node] == ["MetaStyleSaveStyle"]
+
+
+def test_the_seed_stays_so_that_running_again_costs_nothing(schemas):
+    seed = next(i for i in schemas["MetaStyleAdaptToStyle"].inputs if i.id == "seed")
+    assert seed.options["control_after_generate"] is False
+
+
+def test_lists_of_files_are_made_when_asked(pack, fake_host, schemas):
+    folder = fake_host.models_dir / "metastyle"
+    (folder / "vgg19.safetensors").write_bytes(b"an encoder")
+    (folder / "other.safetensors").write_bytes(b"a base")
+    load = next(n for n in pack.nodes.NODES if n.define_schema().node_id == "LoadMetaStyle")
+    choices = load.define_schema().inputs[0].choices
+    assert choices == ["shipped", "other.safetensors", "small.safetensors"]
+    assert schemas["LoadMetaStyle"].inputs[0].choices == ["shipped", "small.safetensors"]
+
+
+def test_an_older_host_gets_fixed_sockets_of_the_same_ids(fake_host):
+    with loaded_pack(fake_host, old=True) as pack:
+        asyncio.run(pack.comfy_entrypoint())
+        schemas = {s.node_id: s for s in (n.define_schema() for n in pack.nodes.NODES)}
+    blend = schemas["MetaStyleBlendStyles"]
+    assert not hasattr(blend, "search_aliases")
+    assert [i.id for i in blend.inputs] == STYLES + WEIGHTS
+    assert [i.optional for i in blend.inputs[:6]] == [False, False, True, True, True, True]
+
+
+def test_the_extension_hands_over_all_nodes(pack):
+    extension = asyncio.run(pack.comfy_entrypoint())
+    assert asyncio.run(extension.get_node_list()) == list(pack.nodes.NODES)
+    assert (ROOT / pack.WEB_DIRECTORY).is_dir()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_everything_and_nothing_else(language):
+    path = ROOT / "locales" / language / "nodeDefs.json"
+    words = json.loads(path.read_text(encoding="utf-8"))
+    assert words.keys() == INPUTS.keys()
+    for node_id, names in INPUTS.items():
+        entry = words[node_id]
+        assert entry["display_name"]
+        assert entry["description"]
+        wanted = [part for name in names for part in (STYLES if name == "styles" else [name])]
+        keys = [name.replace(".", "_") for name in wanted]
+        assert list(entry["inputs"]) == keys, node_id
+        assert list(entry["outputs"]) == [str(i) for i in range(len(OUTPUTS[node_id]))]
+        for part in (*entry["inputs"].values(), *entry["outputs"].values()):
+            assert part["name"]
+            assert part["tooltip"]
+
+
+def test_the_english_words_are_those_of_the_schemas(schemas):
+    words = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+    for node_id, schema in schemas.items():
+        assert words[node_id]["display_name"] == schema.display_name
+        assert words[node_id]["description"] == schema.description
+        for part in schema.inputs:
+            key = "styles_style_1" if part.id == "styles" else part.id
+            assert words[node_id]["inputs"][key]["tooltip"] == part.tooltip
+        for number, part in enumerate(schema.outputs):
+            assert words[node_id]["outputs"][str(number)]["tooltip"] == part.tooltip
+
+
+def test_languages_have_the_same_words_for_the_interface():
+    keys = []
+    for language in LANGUAGES:
+        text = (ROOT / "locales" / language / "main.json").read_text(encoding="utf-8")
+        keys.append(_paths(json.loads(text)))
+    assert keys[0] == keys[1]
+
+
+def _paths(value, prefix=""):
+    if not isinstance(value, dict):
+        return {prefix}
+    return {path for key, inner in value.items() for path in _paths(inner, f"{prefix}/{key}")}
+
+
+@pytest.mark.parametrize("node_id", INPUTS)
+def test_every_node_has_help(node_id):
+    text = (ROOT / "web" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
+    for name in (*INPUTS[node_id], *OUTPUTS[node_id]):
+        assert f"`{name.split('_')[0] if name in WEIGHTS else name}" in text, name

@@ -1,0 +1,79 @@
+"""Draw the pictures of the node help from photographs and paintings.
+
+    python tools/draw_help_pictures.py PAINTINGS PHOTOS [--steps N]
+
+Only stylized results are written, to web/docs/. Run it again when the base changes.
+"""
+
+import argparse
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.base import load_base
+from metastyle_core.encoder import load_encoder
+from metastyle_core.images import (
+    center_crop,
+    contact_sheet,
+    load_image,
+    resize_short_side,
+    save_image,
+)
+from metastyle_core.mixing import StyleSchedule
+from metastyle_core.network import ADAPTATION_MODES
+from metastyle_core.style import AdaptedStyle
+from metastyle_core.stylization import stylize
+
+OUTPUT = Path(__file__).parents[1] / "web" / "docs"
+SIDE_PX = 256
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+BRUSHES_PX = (128, 256, 512)
+BLEND_FRAMES = 5
+_LOG = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Draw every picture."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("paintings", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--steps", type=int, default=100, help="steps of adaptation (default: 100)")
+    arguments = parser.parse_args()
+    base, encoder = load_base(), load_encoder("compact")
+    wave = load_image(arguments.paintings / "hokusai_great_wave.jpg").pixels[None]
+    scream = load_image(arguments.paintings / "munch_the_scream.jpg").pixels[None]
+    night = load_image(arguments.paintings / "van_gogh_starry_night.jpg").pixels[None]
+    house = _square(arguments.photos / "timbered_houses.jpg")
+    boat = _square(arguments.photos / "boat.jpg")
+
+    def adapt(style: Tensor, settings: AdaptationSettings) -> AdaptedStyle:
+        return adapt_to_style(base, encoder, [style], settings=settings)
+
+    learned = AdaptationSettings(steps=arguments.steps)
+    ends = adapt(wave, learned), adapt(scream, learned)
+    _write("strength", [stylize(base, ends[1], house, strength=s) for s in STRENGTHS])
+    schedule = StyleSchedule(ends)
+    between = [schedule.at_frame(frame, BLEND_FRAMES) for frame in range(BLEND_FRAMES)]
+    _write("blend", [stylize(base, style, boat) for style in between])
+    brushes = [adapt(night, replace(learned, style_size_px=size)) for size in BRUSHES_PX]
+    _write("brush_size", [stylize(base, style, boat) for style in brushes])
+    modes = [adapt(night, replace(learned, mode=mode)) for mode in ADAPTATION_MODES]
+    _write("modes", [stylize(base, style, house) for style in modes])
+
+
+def _square(path: Path) -> Tensor:
+    return center_crop(resize_short_side(load_image(path).pixels[None], SIDE_PX), SIDE_PX)
+
+
+def _write(name: str, pictures: list[Tensor]) -> None:
+    path = OUTPUT / f"{name}.webp"
+    save_image(contact_sheet([[picture[0] for picture in pictures]]), path)
+    _LOG.info("%s", path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from . import ui
+
+class Input:
+    id: str
+    display_name: str | None
+    optional: bool
+    tooltip: str | None
+    def __init__(
+        self,
+        id: str,
+        display_name: str | None = None,
+        optional: bool = False,
+        tooltip: str | None = None,
+    ) -> None: ...
+
+class Output:
+    id: str | None
+    display_name: str | None
+    tooltip: str | None
+    io_type: str
+    def __init__(
+        self, id: str | None = None, display_name: str | None = None, tooltip: str | None = None
+    ) -> None: ...
+
+_Input = Input
+_Output = Output
+
+class ComfyTypeIO:
+    class Input(_Input): ...
+    class Output(_Output): ...
+
+def Custom(io_type: str) -> type[ComfyTypeIO]: ...
+
+class Image(ComfyTypeIO): ...
+
+class String(ComfyTypeIO):
+    class Input(_Input):
+        def __init__(
+            self,
+            id: str,
+            display_name: str | None = None,
+            optional: bool = False,
+            tooltip: str | None = None,
+            *,
+            default: str | None = None,
+        ) -> None: ...
+
+class Boolean(ComfyTypeIO):
+    class Input(_Input):
+        def __init__(
+            self,
+            id: str,
+            display_name: str | None = None,
+            optional: bool = False,
+            tooltip: str | None = None,
+            *,
+            default: bool | None = None,
+        ) -> None: ...
+
+class Int(ComfyTypeIO):
+    class Input(_Input):
+        def __init__(
+            self,
+            id: str,
+            display_name: str | None = None,
+            optional: bool = False,
+            tooltip: str | None = None,
+            *,
+            default: int | None = None,
+            min: int | None = None,
+            max: int | None = None,
+            step: int | None = None,
+            control_after_generate: bool | None = None,
+        ) -> None: ...
+
+class Float(ComfyTypeIO):
+    class Input(_Input):
+        def __init__(
+            self,
+            id: str,
+            display_name: str | None = None,
+            optional: bool = False,
+            tooltip: str | None = None,
+            *,
+            default: float | None = None,
+            min: float | None = None,
+            max: float | None = None,
+            step: float | None = None,
+        ) -> None: ...
+
+class Combo(ComfyTypeIO):
+    class Input(_Input):
+        def __init__(
+            self,
+            id: str,
+            options: Sequence[str] | None = None,
+            display_name: str | None = None,
+            optional: bool = False,
+            tooltip: str | None = None,
+            *,
+            default: str | None = None,
+        ) -> None: ...
+
+class Autogrow:
+    class TemplateNames:
+        def __init__(self, input: _Input, names: list[str], min: int = 1) -> None: ...
+
+    class Input(_Input):
+        def __init__(
+            self,
+            id: str,
+            template: Autogrow.TemplateNames,
+            display_name: str | None = None,
+            optional: bool = False,
+            tooltip: str | None = None,
+        ) -> None: ...
+
+class Hidden(Enum):
+    unique_id = "UNIQUE_ID"
+
+class HiddenHolder:
+    unique_id: str
+
+@dataclass
+class Schema:
+    node_id: str
+    display_name: str | None = None
+    category: str = ""
+    inputs: list[Input] | None = None
+    outputs: list[Output] | None = None
+    hidden: list[Hidden] | None = None
+    description: str = ""
+    search_aliases: list[str] | None = None
+    is_output_node: bool = False
+
+class NodeOutput:
+    def __init__(
+        self, *args: object, ui: ui.PreviewImage | dict[str, list[list[float]]] | None = None
+    ) -> None: ...
+
+class ComfyNode:
+    hidden: HiddenHolder
+    @classmethod
+    def define_schema(cls) -> Schema: ...
