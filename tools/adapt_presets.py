@@ -1,6 +1,6 @@
 """Adapt the shipped styles again, for example after the base has changed.
 
-    python tools/adapt_presets.py FOLDER_OF_PAINTINGS [NAME ...]
+    python tools/adapt_presets.py FOLDER_OF_PAINTINGS [NAME ...] [--steps N]
 
 Each painting NAME.jpg becomes metastyle_core/styles/NAME.safetensors with its title and a
 thumbnail of our own scene. The paintings themselves are not part of the project.
@@ -58,11 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adapt the shipped styles again.")
     parser.add_argument("folder", type=Path, help="folder of paintings, NAME.jpg")
     parser.add_argument("names", nargs="*", help="only these")
+    parser.add_argument("--steps", type=int, default=AdaptationSettings().steps)
     arguments = parser.parse_args()
     base, encoder = load_base(), load_encoder("compact")
     for name in arguments.names or TITLES:
         painting = load_image(arguments.folder / f"{name}.jpg").pixels[None]
-        defaults = AdaptationSettings()
+        defaults = AdaptationSettings(steps=arguments.steps)
         weight = STYLE_WEIGHTS.get(name, defaults.loss.style_weight)
         settings = replace(defaults, loss=LossSettings(style_weight=weight))
         style = adapt_to_style(base, encoder, [painting], settings=settings, name=TITLES[name])
