@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+import textwrap
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +120,11 @@ def _photograph(name: str) -> Tensor:
     return center_crop(resize_short_side(image, _SIZE_PX), _SIZE_PX)
 
 
+def without_accents(text: str) -> str:
+    """The text in plain letters: Pillow's own font has no others."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+
+
 def _spread(names: Sequence[str], count: int) -> list[str]:
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
@@ -165,7 +172,9 @@ def _sheet(
         if row == 1:
             paste(painting, 0, row, f"{style.name} (adapted now)")
         else:
-            draw.text((4, row * (_CELL_PX + _LABEL_PX) + _CELL_PX // 2), style.name, "black", font)
+            middle = row * (_CELL_PX + _LABEL_PX) + _CELL_PX // 2
+            title = "\n".join(textwrap.wrap(without_accents(style.name), 34))
+            draw.text((4, middle), title, "black", font)
         for column, result in enumerate(results, start=1):
             paste(result, column, row, "")
     return sheet
