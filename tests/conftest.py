@@ -14,6 +14,9 @@ from metastyle_core.images import save_image
 from metastyle_core.initialisation import StylePredictor, count_statistics
 from metastyle_core.network import StylizationNetwork
 
+# Everything here is tiny: more threads only wait for each other, long on a busy machine.
+torch.set_num_threads(1)
+
 
 @pytest.fixture
 def generator() -> Generator:
