@@ -20,7 +20,7 @@ from .checkpoint import (
     refuse_other_keys,
     write_tensors,
 )
-from .encoder import PerceptualEncoder, load_encoder
+from .encoder import PerceptualEncoder, build_encoder
 from .errors import CheckpointError
 from .initialisation import StylePredictor, count_statistics, style_statistics
 from .network import StylizationNetwork
@@ -97,7 +97,8 @@ def save_base(
         path: the file.
         network: the trained network.
         predictor: its predictor, if any.
-        encoder: the encoder that the predictor reads; needed with a predictor.
+        encoder: the encoder that the predictor reads; needed with a predictor, and
+            kept in the file, so that the base stands on its own.
         training: settings and results, kept in the header as JSON.
 
     Raises:
@@ -108,34 +109,38 @@ def save_base(
     metadata = {"architecture": json.dumps(size), "training": json.dumps(training)}
     if predictor is not None and encoder is not None:
         tensors |= {f"predictor.{k}": v.half() for k, v in predictor.state_dict().items()}
-        metadata["predictor_encoder"] = encoder.spec.name
-        metadata["predictor_encoder_sha256"] = content_hash(encoder.state_dict())
+        tensors |= {f"predictor_encoder.{k}": v.half() for k, v in encoder.state_dict().items()}
+        metadata["predictor_encoder"] = json.dumps(encoder.spec.to_json())
     write_tensors(path, tensors, file_format=BASE_FORMAT, metadata=metadata)
 
 
 # What is drawn at random while building is overwritten; the caller's generator stays as it was.
 @torch.random.fork_rng(devices=[])
-def load_base(path: Path | str = SHIPPED_BASE, *, encoder: PerceptualEncoder | None = None) -> Base:
+def load_base(path: Path | str = SHIPPED_BASE) -> Base:
     """Read a base, frozen and in float32, on the CPU.
 
     Args:
         path: the file; the shipped base when left out.
-        encoder: what the predictor reads; the shipped compact encoder when left out.
 
     Raises:
-        CheckpointError: the file is missing, damaged, of another kind, or its
-            predictor was trained with another encoder.
+        CheckpointError: the file is missing, damaged or of another kind.
     """
     file = read_tensors(path, file_format=BASE_FORMAT)
     network = _sized_network(path, file.metadata)
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "predictor": {}, "": {}}
+    parts: dict[str, dict[str, Tensor]] = {
+        "network": {}, "predictor": {}, "predictor_encoder": {}, "": {},
+    }  # fmt: skip
     for key, tensor in file.tensors.items():
         part, _, name = key.partition(".")
         parts[part if part in parts else ""][name] = tensor.float()
     if parts[""]:
         raise CheckpointError(f"{path} has unknown tensors {sorted(parts[''])[:3]}.")
     _fill(path, network, parts["network"])
-    predictor = _load_predictor(path, network, parts["predictor"], file.metadata, encoder)
+    predictor = None
+    if parts["predictor"]:
+        spec = parse_json(path, file.metadata, "predictor_encoder")
+        encoder = build_encoder(path, spec, parts["predictor_encoder"])
+        predictor = _load_predictor(path, network, parts["predictor"], encoder)
     network.requires_grad_(False).eval()
     return Base(
         network,
@@ -159,17 +164,8 @@ def _load_predictor(
     path: Path | str,
     network: StylizationNetwork,
     tensors: Mapping[str, Tensor],
-    metadata: Mapping[str, str],
-    encoder: PerceptualEncoder | None,
-) -> Predictor | None:
-    if not tensors:
-        return None
-    encoder = encoder or load_encoder(metadata.get("predictor_encoder", "compact"))
-    if metadata.get("predictor_encoder_sha256") != content_hash(encoder.state_dict()):
-        raise CheckpointError(
-            f"{path}: its predictor was trained with other weights of the encoder "
-            f"'{encoder.spec.name}'; name the file of that encoder."
-        )
+    encoder: PerceptualEncoder,
+) -> Predictor:
     predictor = StylePredictor(network, count_statistics(encoder))
     _fill(path, predictor, tensors)
     return Predictor(predictor.requires_grad_(False).eval(), encoder)

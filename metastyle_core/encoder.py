@@ -254,14 +254,29 @@ def _load_compact(path: Path) -> PerceptualEncoder:
             "or name the file with --encoder-weights."
         )
     file = read_tensors(path, file_format=ENCODER_FORMAT)
+    return build_encoder(path, parse_json(path, file.metadata, "spec"), file.tensors)
+
+
+def build_encoder(
+    path: Path | str, spec: Mapping[str, object], tensors: Mapping[str, Tensor]
+) -> PerceptualEncoder:
+    """An encoder, frozen, from what a file says about it.
+
+    Args:
+        path: of the file, for messages.
+        spec: from `EncoderSpec.to_json`.
+        tensors: its weights by name, any float type.
+
+    Raises:
+        CheckpointError: description or weights are damaged or do not go together.
+    """
     try:
-        spec = EncoderSpec.from_json(parse_json(path, file.metadata, "spec"))
+        encoder = PerceptualEncoder(EncoderSpec.from_json(spec))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: the encoder's description is damaged.") from error
-    encoder = PerceptualEncoder(spec)
     expected = {key: value.shape for key, value in encoder.state_dict().items()}
-    refuse_other_keys(path, file.tensors, expected)
-    encoder.load_state_dict({key: value.float() for key, value in file.tensors.items()})
+    refuse_other_keys(path, tensors, expected)
+    encoder.load_state_dict({key: value.float() for key, value in tensors.items()})
     return encoder.requires_grad_(False).eval()
 
 

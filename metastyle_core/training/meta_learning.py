@@ -9,7 +9,7 @@ Reptile (Nichol et al. 2018); learned inner rates: Meta-SGD (Li et al. 2017).
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -441,12 +441,13 @@ class MetaLearning:
         """Begin with the weights of a base in place of random ones.
 
         Args:
-            path: a base file. Its predictor is taken over where both have one.
+            path: a base file. Its predictor is taken over where both have one, with
+                the encoder that this predictor reads.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
         """
-        base = load_base(path, encoder=self.learner.style_encoder)
+        base = load_base(path)
         own = self.learner.network
         if (base.network.channels, base.network.blocks) != (own.channels, own.blocks):
             raise CheckpointError(
@@ -455,7 +456,14 @@ class MetaLearning:
             )
         self.learner.network.load_state_dict(base.network.state_dict())
         if self.learner.predictor is not None and base.predictor is not None:
+            read = base.predictor.encoder.to(self._device)
+            if count_statistics(read) != count_statistics(self.learner.style_encoder):
+                raise CheckpointError(
+                    f"{path}: its predictor reads an encoder of other layers; name that encoder's "
+                    "file with --style-encoder-weights."
+                )
             self.learner.predictor.load_state_dict(base.predictor.network.state_dict())
+            self.learner = replace(self.learner, style_encoder=read)
 
     def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:
         """Draw tasks and add up their outer gradients."""

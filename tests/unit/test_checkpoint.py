@@ -6,10 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from metastyle_core.base import BASE_FORMAT, load_base
+from metastyle_core.base import BASE_FORMAT, load_base, save_base
 from metastyle_core.checkpoint import content_hash, read_metadata, read_tensors, write_tensors
-from metastyle_core.encoder import load_encoder
+from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
 from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError
+from metastyle_core.initialisation import StylePredictor, count_statistics
+from metastyle_core.network import StylizationNetwork
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3)}
 
@@ -89,6 +91,26 @@ def test_hash_sees_names_shapes_and_values_but_not_format():
 def test_base_round_trip_keeps_its_hash(base_file):
     assert load_base(base_file).sha256 == load_base(base_file).sha256
     assert not any(p.requires_grad for p in load_base(base_file).network.parameters())
+
+
+def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
+    spec = EncoderSpec("own", ((4,), (4,)), content_layers=("relu2_1",), style_layers=("relu2_1",))
+    network, encoder = StylizationNetwork(channels=4, blocks=1), PerceptualEncoder(spec)
+    predictor = StylePredictor(network, count_statistics(encoder))
+    path = tmp_path / "base.safetensors"
+    save_base(path, network, predictor, encoder, {})
+    read = load_base(path).predictor
+    assert read is not None
+    assert read.encoder.spec == spec
+    for name, value in encoder.state_dict().items():
+        torch.testing.assert_close(read.encoder.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+    file = read_tensors(path)
+    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    spoilt = {**header, "predictor_encoder": '{"name": "own"}'}
+    write_tensors(path, file.tensors, file_format=BASE_FORMAT, metadata=spoilt)
+    with pytest.raises(CheckpointError, match="description is damaged"):
+        load_base(path)
 
 
 def test_a_base_with_missing_or_unknown_tensors_is_refused(tmp_path, base_file):

@@ -123,7 +123,7 @@ def test_the_log_the_picture_and_the_base_are_written(tmp_path, tiny_encoder, po
     assert [line["update"] for line in lines] == [1, 2]
     assert all(line["metrics"]["total"] > 0 for line in lines)
     assert (tmp_path / "pictures" / "00000002.png").is_file()
-    base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
+    base = load_base(tmp_path / "base.safetensors")
     assert base.predictor is not None
     assert base.training["updates"] == 2
 
@@ -131,7 +131,7 @@ def test_the_log_the_picture_and_the_base_are_written(tmp_path, tiny_encoder, po
 def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
     recipe = make_recipe(tiny_encoder, pool)
     trainer = run(recipe, tmp_path)
-    base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
+    base = load_base(tmp_path / "base.safetensors")
     name = "output.bias"
     average = trainer.state.average[f"network.{name}"]
     exported = base.network.state_dict()[name]
@@ -149,7 +149,7 @@ def test_training_lowers_the_loss(tmp_path, tiny_encoder, pool):
 
 def test_start_from_takes_the_weights_over(tmp_path, tiny_encoder, pool):
     run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
-    base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
+    base = load_base(tmp_path / "base.safetensors")
     fresh = make_recipe(tiny_encoder, pool)
     fresh.start_from(tmp_path / "base.safetensors")
     for name, value in base.network.state_dict().items():
