@@ -17,7 +17,7 @@ from .base import Base
 from .content import procedural_contents
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
-from .images import fit_within, resize, resize_short_side
+from .images import fit_within, resize
 from .initialisation import InitialisationForm, initial_norms
 from .losses import LossSettings, StyleTarget, perceptual_loss, style_target
 from .network import (
@@ -51,11 +51,12 @@ class AdaptationSettings:
         batch: contents per step.
         content_count: how many built-in contents to make where none are given.
         content_size_px: their side.
-        style_size_px: short side the style pictures are scaled to. Smaller means
-            finer brush strokes on the content, larger means broader ones.
+        style_size_px: short side the style pictures are scaled to, or what keeps
+            them within one megapixel. Smaller means finer brush strokes on the
+            content, larger means broader ones.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
-        seed: of the order in which contents are used.
+        seed: of the built-in contents and the order in which contents are used.
         precision: of the convolutions.
     """
 
@@ -274,6 +275,11 @@ class _InnerLoop:
         terms = perceptual_loss(stylized, features, content, self._target, self.settings.loss)
         # Not backward(): that would also fill .grad of a base that is being trained.
         gradients = torch.autograd.grad(terms.total.mean(), list(weights.values()))
+        if not bool(torch.stack([gradient.sum() for gradient in gradients]).isfinite().all()):
+            raise AdaptationDiverged(
+                "The gradient holds NaN or infinity, also at a lower rate. Lower the learning "
+                "rate or the style weight."
+            )
         for weight, gradient in zip(weights.values(), gradients, strict=True):
             weight.grad = gradient
         optimizer.step()
@@ -377,9 +383,9 @@ def _prepare_styles(images: list[Tensor], size_px: int, device: torch.device) ->
     scaled: list[Tensor] = []
     for image in images:
         checked = _checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device)
-        resized = resize_short_side(checked, size_px)
-        height, width = fit_within(resized.shape[-2], resized.shape[-1], _MAX_STYLE_PIXELS)
-        scaled.append(resize(resized, height, width))
+        factor = size_px / min(checked.shape[-2:])
+        height, width = (round(side * factor) for side in checked.shape[-2:])
+        scaled.append(resize(checked, *fit_within(height, width, _MAX_STYLE_PIXELS)))
     return scaled
 
 

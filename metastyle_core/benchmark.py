@@ -4,7 +4,6 @@ Two ways of doing a thing take turns, A B A B, and the median of the ratios of
 neighbours is reported: what slows the machine slows both.
 """
 
-import resource
 import statistics
 import sys
 import time
@@ -67,12 +66,20 @@ def run_benchmark(
     style = _instant(base, precision)
     rows = _stylization_rows(base, style, rounds, precision)
     rows += _adaptation_rows(base, compact, rounds, precision)
-    if base.device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(base.device)
-    else:
-        scale = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-    return [*rows, Row("peak memory", peak / 2**20, "MiB")]
+    peak = _peak_bytes(base.device)
+    return rows if peak is None else [*rows, Row("peak memory", peak / 2**20, "MiB")]
+
+
+def _peak_bytes(device: torch.device) -> int | None:
+    """Most memory in use so far: the device's, or this process's where the system tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def _instant(base: Base, precision: Precision) -> AdaptedStyle:

@@ -5,8 +5,10 @@ written whole or not at all, and read with safetensors only: nothing is unpickle
 What the tensors mean is the business of `style`, `model` and `encoder`.
 """
 
+import errno
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +83,24 @@ def write_text(path: Path | str, text: str) -> None:
     except OSError as error:
         raise CheckpointError(
             f"Cannot write {path} ({error.strerror}); choose a folder that can be written."
+        ) from error
+
+
+def refuse_unwritable(path: Path | str) -> None:
+    """Try, before long work, whether a file can be written at `path`; leaves no file.
+
+    Raises:
+        CheckpointError: it cannot.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write {path} ({error.strerror}); name a file in a folder that can be written."
         ) from error
 
 

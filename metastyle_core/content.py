@@ -51,7 +51,7 @@ def crop_contents(
 def _random_crop(image: Tensor, size_px: int, generator: Generator) -> Tensor:
     short = min(image.shape[-2:])
     zoom, top, left, flip = torch.rand(4, generator=generator).tolist()
-    # Between the whole short side and a close-up at original resolution.
+    # Between the whole short side and a close-up, half the way to the original resolution.
     scaled_short = round(size_px * (max(short, size_px) / size_px) ** (zoom * 0.5))
     scaled = resize_short_side(image, max(size_px, scaled_short))
     y = round(top * (scaled.shape[-2] - size_px))
@@ -125,7 +125,7 @@ def _surface(size_px: int, key: Tensor, generator: Generator) -> Tensor:
 
 
 def _pink_noise(size_px: int, generator: Generator, *, finest: int) -> Tensor:
-    """Noise whose contrast halves with every halving of scale: (1, 1, size, size)."""
+    """Noise whose contrast falls to 0.7 with every halving of scale: (1, 1, size, size)."""
     total = torch.zeros(1, 1, size_px, size_px)
     for octave in range(finest + 1):
         cells = 3 * 2**octave

@@ -8,7 +8,8 @@ what is done with the pixels is the business of others.
 import math
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from torch import Tensor
 from .errors import ImageFileError, ShapeError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-SAVE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-MAX_PIXELS = 300_000_000
+_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
+SAVE_SUFFIXES = _JPEG_SUFFIXES | {".png", ".webp"}
+MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -57,7 +59,24 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
         ImageFileError: the file is missing, not an image, damaged, animated,
             of an unsupported kind, or larger than `max_pixels`.
     """
-    path = Path(path)
+    with _opened(Path(path), max_pixels) as image:
+        image.load()
+        return _decode(image)
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Height and width that a picture file declares, in pixels, before EXIF turns it.
+
+    Raises:
+        ImageFileError: as `load_image`, as far as the header tells.
+    """
+    with _opened(Path(path), MAX_PIXELS) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int) -> Generator[Image.Image]:
+    """A picture whose header is in order; what fails inside the block becomes ImageFileError."""
     if path.is_dir():
         raise ImageFileError(f"{path} is a folder; an image file is needed.")
     if not path.is_file():
@@ -65,8 +84,7 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
     try:
         with Image.open(path) as image:
             _refuse_unsupported(path, image, max_pixels)
-            image.load()
-            return _decode(image)
+            yield image
     except UnidentifiedImageError as error:
         raise ImageFileError(
             f"{path} is not an image that can be read; PNG, JPEG, WebP, BMP and TIFF can."
@@ -168,14 +186,19 @@ def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) 
         ImageFileError: unknown suffix, or the place cannot be written.
         ShapeError: `image` is not one RGB picture.
     """
+    suffix = _checked_suffix(Path(path))
+    save_pil(to_pil(image, None if suffix in _JPEG_SUFFIXES else alpha), path)
+
+
+def save_pil(picture: Image.Image, path: Path | str) -> None:
+    """Write a Pillow picture as `save_image` does.
+
+    Raises:
+        ImageFileError: unknown suffix, or the place cannot be written.
+    """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SAVE_SUFFIXES:
-        raise ImageFileError(
-            f"{path.name} ends in '{suffix}'; name an output that ends in .png, .jpg or .webp."
-        )
-    jpeg = suffix in {".jpg", ".jpeg"}
-    picture = to_pil(image, None if jpeg else alpha)
+    suffix = _checked_suffix(path)
+    jpeg = suffix in _JPEG_SUFFIXES
     options = {"quality": 95, "subsampling": 0} if jpeg else {}
     if suffix == ".webp":
         options = {"quality": 92, "method": 4}
@@ -188,6 +211,15 @@ def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) 
         raise ImageFileError(
             f"Cannot write {path} ({error.strerror or error}); choose a folder that can be written."
         ) from error
+
+
+def _checked_suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SAVE_SUFFIXES:
+        raise ImageFileError(
+            f"{path.name} ends in '{suffix}'; name an output that ends in .png, .jpg or .webp."
+        )
+    return suffix
 
 
 class atomic_file:  # noqa: N801 - used like a function, in a with statement
@@ -208,10 +240,11 @@ class atomic_file:  # noqa: N801 - used like a function, in a with statement
         return self._temporary
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._temporary.chmod(0o644)
-            self._temporary.replace(self._target)
-        else:
+        try:
+            if kind is None:
+                self._temporary.chmod(0o644)
+                self._temporary.replace(self._target)
+        finally:
             self._temporary.unlink(missing_ok=True)
 
 

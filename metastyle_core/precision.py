@@ -77,10 +77,10 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise SettingsError(f"Device is '{name}'; choose auto, cpu, cuda or mps.") from error
     present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }.get(device.type, False)
-    if not present:
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(device.type, 0)
+    if (device.index or 0) >= present:
         raise SettingsError(f"Device '{name}' is not available here; choose auto or cpu.")
     return device

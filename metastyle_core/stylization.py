@@ -84,6 +84,7 @@ def stylize_stream(
     images: Iterable[Tensor],
     *,
     precision: Precision = "auto",
+    strength: float = 1.0,
 ) -> Iterator[Tensor]:
     """Stylize pictures of any sizes one after another, holding one at a time.
 
@@ -92,12 +93,13 @@ def stylize_stream(
         style: for all pictures.
         images: (1, 3, H, W) or (B, 3, H, W) each, [0, 1].
         precision: of the convolutions.
+        strength: as in `stylize`.
 
     Yields:
         One result per item, of its shape; see `stylize`.
     """
     for image in images:
-        yield stylize(base, style, image, precision=precision)
+        yield stylize(base, style, image, precision=precision, strength=strength)
 
 
 def _per_picture(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
+from ..checkpoint import refuse_unwritable
 from ..errors import SettingsError
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
@@ -65,6 +66,14 @@ def add_parser(commands: Commands) -> None:
         default=_DEFAULTS.steps,
         help=f"gradient steps; 0 is instant (default: {_DEFAULTS.steps})",
     )
+    parser.add_argument(
+        "--style-size",
+        type=positive_int,
+        default=_DEFAULTS.style_size_px,
+        metavar="PX",
+        help="short side of the style while adapting: the brush size "
+        f"(default: {_DEFAULTS.style_size_px}; at most one megapixel is used)",
+    )
     add_base_option(parser)
     add_adaptation_options(parser)
     add_encoder_options(parser)
@@ -74,7 +83,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `AdaptationSettings` holds, but for mode and steps."""
+    """Add what `AdaptationSettings` holds, but for mode, steps and size of the style."""
     group = parser.add_argument_group("adaptation")
     group.add_argument(
         "--content",
@@ -85,14 +94,6 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--initialisation", choices=("predicted", "fixed"), default=_DEFAULTS.initialisation
-    )
-    group.add_argument(
-        "--style-size",
-        type=positive_int,
-        default=_DEFAULTS.style_size_px,
-        metavar="PX",
-        help="short side of the style while adapting: the brush size "
-        f"(default: {_DEFAULTS.style_size_px})",
     )
     group.add_argument(
         "--style-weight",
@@ -112,13 +113,13 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def adaptation_settings(arguments: argparse.Namespace) -> AdaptationSettings:
+def adaptation_settings(arguments: argparse.Namespace, *, style_size_px: int) -> AdaptationSettings:
     """The settings from `add_adaptation_options`; mode and steps stay at their defaults."""
     return AdaptationSettings(
         learning_rate=arguments.lr,
         batch=arguments.batch,
         content_size_px=arguments.crop,
-        style_size_px=arguments.style_size,
+        style_size_px=style_size_px,
         initialisation=arguments.initialisation,
         loss=LossSettings(style_weight=arguments.style_weight, tv_weight=arguments.tv_weight),
         seed=arguments.seed,
@@ -132,7 +133,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise SettingsError(
             f"Output is '{arguments.output}'; name a file that ends in .safetensors."
         )
-    settings = replace(adaptation_settings(arguments), mode=arguments.mode, steps=arguments.steps)
+    refuse_unwritable(arguments.output)
+    settings = replace(
+        adaptation_settings(arguments, style_size_px=arguments.style_size),
+        mode=arguments.mode,
+        steps=arguments.steps,
+    )
     resume = load_style(arguments.resume) if arguments.resume else None
     images = [load_batch(path) for path in arguments.style_images]
     contents = load_contents(arguments.content, settings)

@@ -18,7 +18,7 @@ from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, load_base
 from ..encoder import load_encoder
 from ..errors import SettingsError
-from ..images import center_crop, load_image, resize_short_side, save_image, to_pil
+from ..images import center_crop, load_image, resize_short_side, save_image, save_pil, to_pil
 from ..precision import Precision, resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, save_style
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     clock.stage("stylize", f"{1000 * clock.latest_s / count:.0f} ms per {_SIZE_PX} px image")
     sheet = _sheet(list(photographs.values()), styles, rows, painting)
     sheet_path = arguments.output / "contact_sheet.png"
-    sheet.save(sheet_path)
+    save_pil(sheet, sheet_path)
     clock.stage("lay out")
     sys.stdout.write(
         f"{clock.table()}\n{count} pictures are in {arguments.output}, "

@@ -3,12 +3,12 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor
 
-from ..checkpoint import write_text
+from ..checkpoint import refuse_unwritable, write_text
 from ..encoder import ENCODER_NAMES, load_encoder
 from ..errors import SettingsError
 from ..evaluation import EVALUATION_MODES, Entry, evaluate, summarise
@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print the table and write all numbers as JSON."""
     modes = _choices(arguments.modes)
     steps = _step_counts(arguments.steps)
-    settings = replace(adaptation_settings(arguments), style_size_px=arguments.size)
+    settings = adaptation_settings(arguments, style_size_px=arguments.size)
+    refuse_unwritable(arguments.json)
     base = open_base(arguments)
     judge = load_encoder(arguments.encoder, weights=arguments.encoder_weights).to(base.device)
     adapt_encoder = judge
@@ -70,17 +71,29 @@ def run(arguments: argparse.Namespace) -> None:
         ).to(base.device)
     style_paths = spread_paths(list_images(arguments.styles), arguments.max_styles)
     styles = {
-        path.stem: square_picture(path, arguments.size).to(base.device) for path in style_paths
+        path.relative_to(arguments.styles).with_suffix("").as_posix(): square_picture(
+            path, arguments.size
+        ).to(base.device)
+        for path in style_paths
     }
     content_paths = spread_paths(list_images(arguments.contents), arguments.max_contents)
     contents = [square_picture(path, arguments.size).to(base.device) for path in content_paths]
     adapt_contents = load_contents(arguments.content, settings)
     entries: list[Entry] = []
+    report = {
+        "base_sha256": base.sha256,
+        "judge": judge.spec.name,
+        "adapt_encoder": adapt_encoder.spec.name,
+        "size_px": arguments.size,
+        "styles": list(styles),
+        "contents": [path.stem for path in content_paths],
+        "settings": asdict(settings),
+    }
 
     def keep(style: str, mode: str, count: int, pictures: list[Tensor]) -> None:
         if arguments.pictures:
             for path, picture in zip(content_paths, pictures, strict=True):
-                name = f"{style}-{mode}-{count:04d}-{path.stem}.png"
+                name = f"{style.replace('/', '-')}-{mode}-{count:04d}-{path.stem}.png"
                 save_image(picture, arguments.pictures / name)
 
     with progress_bar(len(styles) * len(modes) * len(steps), "evaluating") as bar:
@@ -98,20 +111,13 @@ def run(arguments: argparse.Namespace) -> None:
         ):
             entries.append(entry)
             bar.update(1)
-    rows = summarise(entries)
-    report = {
-        "base_sha256": base.sha256,
-        "judge": judge.spec.name,
-        "adapt_encoder": adapt_encoder.spec.name,
-        "size_px": arguments.size,
-        "styles": list(styles),
-        "contents": [path.stem for path in content_paths],
-        "settings": asdict(settings),
-        "summary": rows,
-        "entries": [asdict(entry) for entry in entries],
-    }
-    write_text(arguments.json, json.dumps(report, indent=1))
-    _print_table(rows)
+            # After every entry: a run takes hours, and may be stopped.
+            results = {
+                "summary": summarise(entries),
+                "entries": [asdict(entry) for entry in entries],
+            }
+            write_text(arguments.json, json.dumps(report | results, indent=1))
+    _print_table(summarise(entries))
 
 
 def _choices(text: str) -> list[str]:

@@ -58,8 +58,13 @@ def open_encoder(arguments: argparse.Namespace, device: torch.device) -> Percept
     return encoder.to(device)
 
 
-def find_images(paths: Sequence[Path]) -> list[ImageInput]:
+def find_images(paths: Sequence[Path], *, but_not_below: Path | None = None) -> list[ImageInput]:
     """Files and the images below folders, in order.
+
+    Args:
+        paths: files and folders.
+        but_not_below: a folder of results; when it lies in one of the folders, what an
+            earlier run left there is no input.
 
     Raises:
         ImageFileError: a path is missing, or a folder holds no image.
@@ -67,12 +72,21 @@ def find_images(paths: Sequence[Path]) -> list[ImageInput]:
     found: list[ImageInput] = []
     for path in paths:
         if path.is_dir():
-            found += [ImageInput(p, p.relative_to(path)) for p in list_images(path)]
+            inside = [p for p in list_images(path) if not _lies_below(p, path, but_not_below)]
+            found += [ImageInput(p, p.relative_to(path)) for p in inside]
         elif path.is_file():
             found.append(ImageInput(path, Path(path.name)))
         else:
             raise ImageFileError(f"{path} does not exist; check the name of the image or folder.")
+    if not found:
+        raise ImageFileError(f"All images given lie below {but_not_below}; name other ones.")
     return found
+
+
+def _lies_below(image: Path, folder: Path, results: Path | None) -> bool:
+    if results is None or results.resolve() == folder.resolve():
+        return False
+    return image.resolve().is_relative_to(results.resolve())
 
 
 def load_batch(path: Path) -> Tensor:
@@ -84,8 +98,11 @@ def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) ->
     """Crops of the user's contents to adapt on, or None for the built-in ones."""
     if not paths:
         return None
-    images = [load_batch(item.path) for item in find_images(paths)]
+    found = find_images(paths)
     generator = Generator().manual_seed(settings.seed)
+    # No more is decoded than is used: the folder may hold all frames of a clip.
+    chosen = torch.randperm(len(found), generator=generator)[: settings.content_count]
+    images = [load_batch(found[index].path) for index in chosen.tolist()]
     return crop_contents(images, settings.content_count, settings.content_size_px, generator)
 
 

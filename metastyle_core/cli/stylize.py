@@ -9,15 +9,17 @@ from pathlib import Path
 
 import torch
 
-from ..errors import ImageFileError
+from ..errors import ImageFileError, ShapeError
 from ..images import (
     SAVE_SUFFIXES,
     LoadedImage,
+    image_size,
     limit_long_side,
     load_image,
     resize,
     save_image,
 )
+from ..network import MIN_SIDE_PX
 from ..style import check_style
 from ..stylization import stylize
 from .inputs import (
@@ -44,8 +46,9 @@ def add_parser(commands: Commands) -> None:
         action="append",
         required=True,
         metavar="STYLE[:WEIGHT]",
-        help="a style file, a preset's name or an image (an instant style); "
-        "repeat it with weights to blend, e.g. --style a --style b:0.3",
+        help="a style file, a preset's name or an image (an instant style); repeat it with "
+        "weights to blend, e.g. --style a --style b:0.3; weights that add up to more than 1 "
+        "exaggerate",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="an image file, or a folder"
@@ -69,7 +72,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture."""
-    inputs = find_images(arguments.images)
+    inputs = find_images(arguments.images, but_not_below=arguments.output)
+    _refuse_bad_headers(inputs)
     outputs = _plan_outputs(inputs, arguments.output)
     base = open_base(arguments)
     style = resolve_styles(base, arguments.style)
@@ -93,6 +97,17 @@ def run(arguments: argparse.Namespace) -> None:
                 save_image(result, output, alpha=loaded.alpha)
                 bar.update(1)
     _announce(arguments, outputs, working_s, time.monotonic() - began_s)
+
+
+def _refuse_bad_headers(inputs: list[ImageInput]) -> None:
+    """Find what cannot be stylized before the first picture is written."""
+    for item in inputs:
+        height, width = image_size(item.path)
+        if min(height, width) < MIN_SIDE_PX:
+            raise ShapeError(
+                f"{item.path} is {width}x{height} px; both sides must be at least "
+                f"{MIN_SIDE_PX} px. Resize it or pick a larger image."
+            )
 
 
 def _plan_outputs(inputs: list[ImageInput], output: Path) -> list[Path]:

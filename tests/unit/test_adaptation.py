@@ -204,6 +204,23 @@ def test_divergence_is_retried_once_lower_then_named(
     assert len(steps) < 8, "it notices within a step or two"
 
 
+def test_a_gradient_that_is_not_finite_is_never_kept(
+    random_base, tiny_encoder, style_image, contents, monkeypatch
+):
+    from metastyle_core import adaptation
+
+    original = adaptation.perceptual_loss
+
+    def with_a_steep_edge(stylized, *rest):
+        terms = original(stylized, *rest)
+        # The value is finite and its gradient at 0 is not.
+        return replace(terms, total=terms.total + (stylized - stylized.detach()).sum().abs().sqrt())
+
+    monkeypatch.setattr(adaptation, "perceptual_loss", with_a_steep_edge)
+    with pytest.raises(AdaptationDiverged, match="gradient"):
+        adapt_to_style(random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=1))
+
+
 def test_a_rate_that_only_the_retry_can_bear_succeeds(
     random_base, tiny_encoder, style_image, contents, monkeypatch
 ):

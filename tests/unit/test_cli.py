@@ -88,6 +88,50 @@ def test_stylize_takes_folders_presets_images_and_blends(tmp_path, image_file, s
         assert files_below(output) == {"a.png", "deep/b.jpg"}
 
 
+def test_stylize_does_not_take_its_own_results_for_inputs(tmp_path, style_file):
+    folder = tmp_path / "photos"
+    save_image(picture(64, 64)[0], folder / "a.png")
+    for _ in range(2):
+        command = ["stylize", str(folder), "--style", str(style_file), "-o", str(folder / "out")]
+        assert main(command) == 0
+    assert files_below(folder) == {"a.png", "out/a.png"}
+
+
+def test_stylize_finds_a_bad_picture_before_it_writes_any(tmp_path, style_file, capsys):
+    folder, output = tmp_path / "photos", tmp_path / "out"
+    save_image(picture(64, 64)[0], folder / "a.png")
+    save_image(picture(8, 64)[0], folder / "small.png")
+    assert main(["stylize", str(folder), "--style", str(style_file), "-o", str(output)]) == 2
+    assert "small.png is 64x8 px" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_adapt_finds_an_output_that_cannot_be_written_before_it_begins(
+    tmp_path, image_file, capsys, monkeypatch
+):
+    monkeypatch.setattr("metastyle_core.cli.adapt.adapt_to_style", pytest.fail)
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "style.safetensors"
+    assert main(["adapt", str(image_file), "-o", str(output)]) == 2
+    assert "Cannot write" in capsys.readouterr().err
+
+
+def test_adapt_decodes_no_more_contents_than_it_uses(tmp_path, image_file, monkeypatch):
+    for i in range(30):
+        save_image(picture(64, 64, seed=i)[0], tmp_path / "frames" / f"{i:02d}.png")
+    decoded: list[Path] = []
+
+    def load(path: Path):
+        decoded.append(path)
+        return load_image(path).pixels[None]
+
+    monkeypatch.setattr("metastyle_core.cli.inputs.load_batch", load)
+    output = tmp_path / "style.safetensors"
+    command = ["adapt", str(image_file), "-o", str(output), "--steps", "0", "--crop", "64"]
+    assert main([*command, "--content", str(tmp_path / "frames")]) == 0
+    assert len(set(decoded)) == len(decoded) == 24
+
+
 def test_stylize_keeps_transparency_and_limits_size(tmp_path, style_file):
     source = tmp_path / "logo.png"
     Image.new("RGBA", (120, 60), (200, 10, 10, 0)).save(source)
@@ -124,20 +168,21 @@ def test_info_describes_every_kind_of_file(style_file, capsys):
 
 
 def test_evaluate_reports_every_mode_and_number_of_steps(tmp_path, capsys):
-    for i in range(2):
-        save_image(picture(80, 80, seed=i)[0], tmp_path / "styles" / f"{i}.png")
-        save_image(picture(80, 80, seed=9 + i)[0], tmp_path / "contents" / f"{i}.png")
+    for name in ("a/same", "b/same", "c"):
+        save_image(picture(80, 80)[0], tmp_path / "styles" / f"{name}.png")
+        save_image(picture(80, 80, seed=9)[0], tmp_path / "contents" / f"{name}.png")
     output = tmp_path / "report.json"
     code = main(
         ["evaluate", "--styles", str(tmp_path / "styles"), "--contents", str(tmp_path / "contents"),
          "--encoder", "compact", "--steps", "0,2", "--modes", "norm,scratch", "--size", "64",
-         "--max-styles", "1", "--crop", "64", "--json", str(output)]
+         "--max-styles", "2", "--crop", "64", "--json", str(output)]
     )  # fmt: skip
     assert code == 0
     report = json.loads(output.read_text())
     assert [(r["mode"], r["steps"]) for r in report["summary"]] == [
         ("norm", 0), ("norm", 2), ("scratch", 0), ("scratch", 2),
     ]  # fmt: skip
+    assert report["styles"] == ["a/same", "b/same"]
     for row in report["summary"]:
         assert row["total"] == pytest.approx(row["content"] + 20 * row["style"], rel=0.2)
     assert report["judge"] == report["adapt_encoder"] == "compact"

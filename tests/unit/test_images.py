@@ -10,6 +10,7 @@ from metastyle_core.images import (
     center_crop,
     contact_sheet,
     fit_within,
+    image_size,
     limit_long_side,
     list_images,
     load_image,
@@ -139,6 +140,20 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(ImageFileError, match="No space left"):
         save_image(torch.rand(3, 8, 8), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_rename_leaves_nothing_behind(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ImageFileError, match="Cannot write"):
+        save_image(torch.zeros(3, 20, 20), tmp_path / "folder.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_the_size_is_read_off_the_header(tmp_path):
+    save_image(torch.zeros(3, 20, 30), tmp_path / "a.png")
+    assert image_size(tmp_path / "a.png") == (20, 30)
+    with pytest.raises(ImageFileError, match="does not exist"):
+        image_size(tmp_path / "b.png")
 
 
 def test_listing_is_sorted_recursive_and_refuses_empty_folders(tmp_path):
