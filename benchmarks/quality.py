@@ -47,7 +47,8 @@ def main() -> None:
     styles = spread_paths(list_images(arguments.styles), arguments.max_styles)
     contents = spread_paths(list_images(arguments.contents), arguments.max_contents)
     results_path = arguments.output / "results.json"
-    rows: list[Row] = json.loads(results_path.read_text()) if results_path.is_file() else []
+    setting = {name: str(value) for name, value in vars(arguments).items() if name != "output"}
+    rows = _earlier_rows(results_path, setting)
     done = {(row["method"], row["style_name"]) for row in rows}
     for style_path in styles:
         style = square_picture(style_path, arguments.size)
@@ -58,7 +59,7 @@ def main() -> None:
             rows.append({"method": method.name, "style_name": style_path.stem, **row})
             for path, picture in zip(contents, pictures, strict=True):
                 save_image(picture, _picture_path(arguments.output, style_path, method, path))
-            write_text(results_path, json.dumps(rows, indent=1))
+            write_text(results_path, json.dumps({"setting": setting, "rows": rows}, indent=1))
             sys.stdout.write(f"{style_path.stem} {method.name}: total {row['total']:.3f}\n")
             sys.stdout.flush()
         _write_sheet(arguments.output, style_path, style, methods, contents, arguments.size)
@@ -69,6 +70,16 @@ def main() -> None:
     )
     write_text(arguments.output / "table.md", heading + table)
     sys.stdout.write(heading + table)
+
+
+def _earlier_rows(results_path: Path, setting: dict[str, str]) -> list[Row]:
+    """What a run that was stopped has measured; refused when it measured something else."""
+    if not results_path.is_file():
+        return []
+    earlier = json.loads(results_path.read_text())
+    if earlier["setting"] != setting:
+        sys.exit(f"{results_path} was measured with other options; name another output folder.")
+    return earlier["rows"]
 
 
 def _parser() -> argparse.ArgumentParser:
