@@ -1,6 +1,6 @@
 """Adapt the shipped styles again, for example after the base has changed.
 
-    python tools/adapt_presets.py FOLDER_OF_PAINTINGS [NAME ...] [--steps N]
+    python tools/adapt_presets.py FOLDER_OF_PAINTINGS [NAME ...] [--encoder NAME ...]
 
 Each painting NAME.jpg becomes metastyle_core/styles/NAME.safetensors with its title and a
 thumbnail of our own scene. The paintings themselves are not part of the project.
@@ -8,14 +8,13 @@ thumbnail of our own scene. The paintings themselves are not part of the project
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
-from metastyle_core.encoder import load_encoder
+from metastyle_core.cli.inputs import open_encoder
+from metastyle_core.cli.options import add_encoder_options, positive_int
 from metastyle_core.images import load_image
-from metastyle_core.losses import LossSettings
 from metastyle_core.presets import PRESET_FOLDER
 from metastyle_core.style import save_style
 from metastyle_core.thumbnails import draw_thumbnail
@@ -49,23 +48,19 @@ TITLES = {
     "wang_ximeng_thousand_li": "Wang Ximeng, A Thousand Li of Rivers and Mountains",
 }
 
-# Looked at one by one; most paintings are best with the defaults.
-STYLE_WEIGHTS: dict[str, float] = {}
-
 
 def main() -> None:
     """Adapt the named paintings, or all that have a title."""
     parser = argparse.ArgumentParser(description="Adapt the shipped styles again.")
     parser.add_argument("folder", type=Path, help="folder of paintings, NAME.jpg")
     parser.add_argument("names", nargs="*", help="only these")
-    parser.add_argument("--steps", type=int, default=AdaptationSettings().steps)
+    parser.add_argument("--steps", type=positive_int, default=20, help="default: %(default)s")
+    add_encoder_options(parser)
     arguments = parser.parse_args()
-    base, encoder = load_base(), load_encoder("compact")
+    base, settings = load_base(), AdaptationSettings(steps=arguments.steps)
+    encoder = open_encoder(arguments, base.device)
     for name in arguments.names or TITLES:
         painting = load_image(arguments.folder / f"{name}.jpg").pixels[None]
-        defaults = AdaptationSettings(steps=arguments.steps)
-        weight = STYLE_WEIGHTS.get(name, defaults.loss.style_weight)
-        settings = replace(defaults, loss=LossSettings(style_weight=weight))
         style = adapt_to_style(base, encoder, [painting], settings=settings, name=TITLES[name])
         style = style.with_thumbnail(draw_thumbnail(base, style))
         path = PRESET_FOLDER / f"{name}.safetensors"
