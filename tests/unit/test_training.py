@@ -87,6 +87,15 @@ def test_style_weights_are_drawn_from_their_range_and_below(pool):
     assert float(usual.log().mean().exp()) == pytest.approx(200**0.5, rel=0.05)
 
 
+def test_an_average_turned_on_later_begins_at_the_trained_weights(tmp_path, tiny_encoder, pool):
+    without = replace(LOOP, updates=2, average_decay=0.0)
+    run(make_recipe(tiny_encoder, pool), tmp_path, without)
+    recipe = make_recipe(tiny_encoder, pool)
+    trainer = Trainer(recipe, LOOP, tmp_path, resume=True)
+    for name, parameter in recipe.modules.named_parameters():
+        assert torch.equal(trainer.state.average[name], parameter), name
+
+
 def test_a_run_is_not_overwritten_without_resume(tmp_path, tiny_encoder, pool):
     short = replace(LOOP, updates=1)
     run(make_recipe(tiny_encoder, pool), tmp_path, short)
