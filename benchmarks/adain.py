@@ -157,10 +157,10 @@ class AdainTraining:
             errors = (mean - to_mean).square() + (deviation - to_deviation).square()
             style = style + errors.mean(dim=(1, 2, 3)) / size
         loss = content + STYLE_WEIGHT * style
-        if not bool(torch.isfinite(loss).all()):
-            return Outcome(0, len(loss), {})
-        loss.sum().backward()
         terms = {"content": content, "style": style, "loss": loss}
+        if not bool(torch.isfinite(loss).all()):
+            return Outcome(0, len(loss), dict.fromkeys(terms, 0.0))
+        loss.sum().backward()
         return Outcome(len(loss), 0, {k: float(v.detach().sum()) for k, v in terms.items()})
 
     def draw_picture(self) -> Tensor:

@@ -56,7 +56,8 @@ class Outcome:
         count: tasks whose gradients were added up; gradients are divided by the
             sum of this over all processes.
         skipped: tasks the loss guard left out.
-        metrics: sums over the counted tasks.
+        metrics: sums over the counted tasks; the names are the same in every outcome
+            of a recipe, whatever was skipped, so that processes can add theirs up.
     """
 
     count: int

@@ -323,6 +323,35 @@ def test_projections_keep_what_the_axes_span(tiny_encoder, pool):
         torch.testing.assert_close(distance(projected), distance(features), rtol=1e-3, atol=1e-5)
 
 
+def test_a_distillation_without_a_finite_loss_names_the_same_metrics(tiny_encoder, pool):
+    """Processes add up their metrics by position, so that the names must agree."""
+    recipe = make_distillation(tiny_encoder, pool)
+    good = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    with torch.no_grad():
+        recipe.modules["student"].get_parameter("convolutions.conv1_1.bias").fill_(float("nan"))
+    bad = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    assert (bad.count, bad.skipped) == (0, 4)
+    assert bad.metrics == dict.fromkeys(good.metrics, 0.0)
+
+
+def test_an_adain_decoder_without_a_finite_loss_names_the_same_metrics(pool):
+    from benchmarks.adain import DEEPEST, STYLE_LAYERS, AdainTraining
+
+    spec = EncoderSpec(
+        "thin", ((4,), (4,), (4,), (512,)), content_layers=(DEEPEST,), style_layers=STYLE_LAYERS
+    )
+    encoder = PerceptualEncoder(spec).requires_grad_(False)
+    recipe = AdainTraining(
+        encoder, pool, pool, batch=2, crop_px=64, device=torch.device("cpu"), seed=0
+    )
+    good = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    with torch.no_grad():
+        recipe.modules.output.bias.fill_(float("nan"))
+    bad = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    assert (good.count, bad.count, bad.skipped) == (2, 0, 2)
+    assert bad.metrics == dict.fromkeys(good.metrics, 0.0)
+
+
 def test_distillation_can_learn_from_stylized_pictures(tiny_encoder, pool):
     seen = []
 
