@@ -1,7 +1,12 @@
 """Progress on a terminal, silence in a pipe."""
 
 import argparse
+import signal
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn, TypeAlias
 
 from tqdm import tqdm
@@ -39,8 +44,17 @@ def trainer_settings(arguments: argparse.Namespace) -> TrainerSettings:
 
 
 def run_with_progress(trainer: Trainer) -> None:
-    """Run a trainer under a progress bar that shows its metrics."""
-    with progress_bar(trainer.settings.updates, trainer.folder.name) as bar:
+    """Run a trainer under a progress bar that shows its metrics.
+
+    Ctrl-C and SIGTERM end it after the update under way and a checkpoint; another Ctrl-C
+    ends it at once, and the last checkpoint stays.
+
+    Raises:
+        KeyboardInterrupt: the run was asked to stop.
+    """
+    stop = _StopRequest()
+    bar = progress_bar(trainer.settings.updates, trainer.folder.name)
+    with bar, stop.instead_of_interrupts():
         bar.update(trainer.state.update)
 
         def show(report: TrainingReport) -> None:
@@ -48,4 +62,32 @@ def run_with_progress(trainer: Trainer) -> None:
             shown = {name: f"{value:.3g}" for name, value in report.metrics.items()}
             bar.set_postfix(shown, refresh=False)
 
-        trainer.run(show)
+        trainer.run(show, should_stop=lambda: stop.made)
+    if stop.made:
+        raise KeyboardInterrupt
+
+
+class _StopRequest:
+    """What becomes of a signal that asks a training run to end."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    @contextmanager
+    def instead_of_interrupts(self) -> Generator[None]:
+        """Inside the block signals are noted down; only a second Ctrl-C raises."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # Schedulers may send SIGTERM more than once; only a person's hurry is obeyed.
+        if self.made and number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        self.made = True

@@ -1,8 +1,10 @@
 """Training: resuming to the bit, several processes like one, guards, distillation."""
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from samples import TINY_SPEC, picture
 from torch import Generator, nn
 
 from metastyle_core.base import load_base
+from metastyle_core.cli.progress import run_with_progress
 from metastyle_core.encoder import (
     COMPACT_WEIGHTS,
     EncoderSpec,
@@ -22,13 +25,14 @@ from metastyle_core.errors import CheckpointError, ImageFileError, SettingsError
 from metastyle_core.images import save_image
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.distillation import Distillation, DistillationSettings
-from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
+from metastyle_core.training.meta_learning import MetaLearning, MetaSettings, meta_step
 from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSettings
 
 META = MetaSettings(
     styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1, precision="fp32"
 )
 LOOP = TrainerSettings(updates=4, picture_every=0, warmup_updates=2, log_every=1)
+SAVE_ALWAYS = replace(LOOP, checkpoint_minutes=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,84 @@ def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm):
     assert torch.equal(whole.state.generator.get_state(), resumed.state.generator.get_state())
 
 
+class _Interrupted(MetaLearning):
+    """Is interrupted in its second update, between its draw and its gradients."""
+
+    def __init__(self, encoder, pool, interrupt: Callable[[], None]) -> None:
+        super().__init__(encoder, encoder, pool, pool, META, device=torch.device("cpu"), seed=3)
+        self.interrupt, self.draws = interrupt, 0
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        tasks = self._sampler.sample(generator, shard)
+        self.draws += 1
+        if self.draws == 2:
+            self.interrupt()
+        return meta_step(self.learner, tasks, self.settings)
+
+
+@pytest.mark.parametrize(
+    ("signals", "kept"),
+    [
+        ((signal.SIGINT,), 2),
+        ((signal.SIGTERM,), 2),
+        ((signal.SIGTERM, signal.SIGTERM), 2),
+        ((signal.SIGINT, signal.SIGINT), 1),
+    ],
+)
+def test_an_interrupted_update_is_finished_or_left_out(tmp_path, tiny_encoder, pool, signals, kept):
+    """A request is honoured after the update; a second Ctrl-C keeps the checkpoint before it."""
+    straight = make_recipe(tiny_encoder, pool)
+    whole = run(straight, tmp_path / "straight")
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+
+    def send_signals() -> None:
+        for number in signals:
+            signal.raise_signal(number)
+
+    first = _Interrupted(tiny_encoder, pool, send_signals)
+    with pytest.raises(KeyboardInterrupt):
+        run_with_progress(Trainer(first, SAVE_ALWAYS, tmp_path / "broken"))
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+    second = make_recipe(tiny_encoder, pool)
+    resumed = Trainer(second, LOOP, tmp_path / "broken", resume=True)
+    assert resumed.state.update == kept
+    resumed.run()
+    for name, value in parameters(straight).items():
+        assert torch.equal(parameters(second)[name], value), name
+    for name, value in whole.state.average.items():
+        assert torch.equal(resumed.state.average[name], value)
+    assert torch.equal(whole.state.generator.get_state(), resumed.state.generator.get_state())
+
+
+def test_an_exception_inside_an_update_keeps_the_checkpoint_before_it(tmp_path, tiny_encoder, pool):
+    """As for someone who uses the core without the command line's handling of signals."""
+    straight = make_recipe(tiny_encoder, pool)
+    run(straight, tmp_path / "straight")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(_Interrupted(tiny_encoder, pool, interrupt), tmp_path / "broken", SAVE_ALWAYS)
+    second = make_recipe(tiny_encoder, pool)
+    resumed = run(second, tmp_path / "broken", resume=True)
+    assert resumed.state.update == 4
+    for name, value in parameters(straight).items():
+        assert torch.equal(parameters(second)[name], value), name
+
+
+def test_weights_return_when_the_average_cannot_be_put_in(tmp_path, tiny_encoder, pool):
+    recipe = make_recipe(tiny_encoder, pool)
+    trainer = run(recipe, tmp_path, replace(LOOP, updates=1))
+    before = parameters(recipe)
+    *_, last = trainer.state.average
+    trainer.state.average[last] = torch.zeros(1, 2, 3)
+    with pytest.raises(RuntimeError), trainer.averaged_weights():
+        pass
+    for name, value in before.items():
+        assert torch.equal(parameters(recipe)[name], value), name
+
+
 def test_style_weights_are_drawn_from_their_range_and_below(pool):
     from metastyle_core.training.meta_learning import TaskSampler
 
@@ -111,8 +193,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, tiny_encoder, pool
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path, tiny_encoder, pool):
-    every_update = replace(LOOP, checkpoint_minutes=1e-9)
-    run(make_recipe(tiny_encoder, pool), tmp_path, every_update)
+    run(make_recipe(tiny_encoder, pool), tmp_path, SAVE_ALWAYS)
     kept = sorted(p.name for p in tmp_path.glob("update-*"))
     assert kept == ["update-00000003", "update-00000004"]
     assert not list(tmp_path.glob(".*"))
