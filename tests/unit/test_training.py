@@ -14,7 +14,9 @@ from samples import TINY_SPEC, picture
 from torch import Generator, nn
 
 from metastyle_core.base import load_base
-from metastyle_core.cli.progress import run_with_progress
+from metastyle_core.checkpoint import read_tensors
+from metastyle_core.cli import build_parser
+from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.encoder import (
     COMPACT_WEIGHTS,
     EncoderSpec,
@@ -287,65 +289,89 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
         assert torch.equal(part.query_contents, wanted.query_contents)
 
 
-TWO_PROCESSES = """
-import sys, torch, torch.distributed as dist
+ONE_OF_SEVERAL = """
+import sys, torch
 sys.path.insert(0, {tests!r})
 from samples import TINY_SPEC, picture
+from metastyle_core.cli.training_run import joined_processes
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
-from metastyle_core.training.trainer import Trainer, TrainerSettings
+from metastyle_core.training.trainer import Shard, Trainer, TrainerSettings
 torch.set_num_threads(1)
-if {distributed}:
-    dist.init_process_group("gloo")
 torch.manual_seed(5)
 encoder = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
 pool = ImagePool([picture(80, 100, seed=s)[0].mul(255).to(torch.uint8) for s in range(6)])
 settings = MetaSettings(styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1,
     precision="fp32")
-recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=torch.device("cpu"), seed=3)
-loop = TrainerSettings(updates={updates}, picture_every=0, log_every=1)
-Trainer(recipe, loop, {folder!r}, resume=True).run()
+with joined_processes(torch.device("cpu")) as device:
+    recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=device, seed=3)
+    in_a_hurry = Shard.current().rank == {rank_in_a_hurry}
+    loop = TrainerSettings(updates=3, picture_every=0, log_every=1,
+        max_minutes=1e-9 if in_a_hurry else 0.0)
+    Trainer(recipe, loop, {folder!r}, resume=True).run()
 """
 
 
-def launch(folder: Path, processes: int, updates: int = 2) -> dict[str, torch.Tensor]:
-    script = folder.parent / f"script_{folder.name}_{updates}.py"
+def launch(folder: Path, processes: int, rank_in_a_hurry: int | None = None) -> Path:
+    """Train three updates, or until a rank's time is up, and return the newest checkpoint."""
+    script = folder.parent / "one_of_several.py"
     script.write_text(
-        TWO_PROCESSES.format(
+        ONE_OF_SEVERAL.format(
             tests=str(Path(__file__).parents[1]),
-            distributed=processes > 1,
+            rank_in_a_hurry=rank_in_a_hurry,
             folder=str(folder),
-            updates=updates,
         )
     )
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     subprocess.run([*command, str(script)], check=True, capture_output=True, timeout=300)
-    from metastyle_core.checkpoint import read_tensors
-
-    newest = max(folder.glob("update-*"))
-    return read_tensors(newest / "weights.safetensors").tensors
+    return max(folder.glob("update-*"))
 
 
-def test_two_processes_update_like_one_with_all_the_styles(tmp_path):
-    one = launch(tmp_path / "one", 1)
-    two = launch(tmp_path / "two", 2)
+@pytest.fixture(scope="module")
+def checkpoint_of_two(tmp_path_factory) -> Path:
+    """What two processes have after three updates without a break."""
+    return launch(tmp_path_factory.mktemp("straight") / "run", 2)
+
+
+def test_two_processes_update_like_one_with_all_the_styles(tmp_path, checkpoint_of_two):
+    one = read_tensors(launch(tmp_path / "one", 1) / "weights.safetensors").tensors
+    two = read_tensors(checkpoint_of_two / "weights.safetensors").tensors
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=2e-5)
-    log = [json.loads(s) for s in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
-    assert [line["samples"] for line in log] == [2, 4]
+    log = [json.loads(s) for s in (checkpoint_of_two.parent / "log.jsonl").open()]
+    assert [line["samples"] for line in log] == [2, 4, 6]
 
 
-def test_a_restarted_group_goes_on_from_the_checkpoint(tmp_path):
-    straight = launch(tmp_path / "straight", 2, updates=3)
-    launch(tmp_path / "restarted", 2, updates=2)
-    resumed = launch(tmp_path / "restarted", 2, updates=3)
-    # The schedule differs by its length; the counter and the generator must not.
-    log = (tmp_path / "restarted" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["update"] for line in log] == [1, 2, 3]
-    assert straight.keys() == resumed.keys()
+def test_a_group_stops_together_and_goes_on_to_the_bit(tmp_path, checkpoint_of_two):
+    """The time of one process is up after one update; the others must not wait for it."""
+    stopped = launch(tmp_path / "run", 2, rank_in_a_hurry=1)
+    assert stopped.name == "update-00000001"
+    resumed = launch(tmp_path / "run", 2)
+    assert resumed.name == checkpoint_of_two.name
+    for file in checkpoint_of_two.iterdir():
+        wanted = read_tensors(file).tensors
+        found = read_tensors(resumed / file.name).tensors
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            assert torch.equal(found[name], value), f"{file.name}: {name}"
+
+
+@pytest.mark.parametrize("command", ["train", "distill"])
+def test_training_joins_the_group_that_torchrun_announces(command, tmp_path, monkeypatch):
+    def join(backend) -> None:
+        raise TrainingError(f"joined with {backend}")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "init_process_group", join)
+    arguments = ["--content", "a", "--style", "b", "-o", str(tmp_path), "--device", "cpu"]
+    if command == "distill":
+        arguments += ["--teacher-weights", "c"]
+    parsed = build_parser().parse_args([command, *arguments])
+    with pytest.raises(TrainingError, match="joined with gloo"):
+        parsed.run(parsed)
 
 
 STUDENT = EncoderSpec(
@@ -402,6 +428,19 @@ def test_projections_keep_what_the_axes_span(tiny_encoder, pool):
             return (pair[0][tap] - pair[1][tap]).square().sum() / pair[0][tap].square().sum()
 
         torch.testing.assert_close(distance(projected), distance(features), rtol=1e-3, atol=1e-5)
+
+
+def test_shares_of_a_distillation_add_up_to_the_whole(tiny_encoder, pool):
+    recipe = make_distillation(tiny_encoder, pool)
+    weight = recipe.modules["student"].get_parameter("convolutions.conv1_1.weight")
+    whole = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    wanted = weight.grad.clone()
+    weight.grad.zero_()
+    parts = [recipe.accumulate_gradients(Generator().manual_seed(0), Shard(r, 2)) for r in range(2)]
+    assert [part.count for part in parts] == [2, 2]
+    torch.testing.assert_close(weight.grad, wanted, rtol=1e-4, atol=1e-5)
+    loss = sum(part.metrics["loss"] for part in parts)
+    assert loss == pytest.approx(whole.metrics["loss"], rel=1e-4)
 
 
 def test_a_distillation_without_a_finite_loss_names_the_same_metrics(tiny_encoder, pool):
