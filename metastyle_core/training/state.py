@@ -72,7 +72,12 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
             metadata={"counters": json.dumps(counters)},
         )
     shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    try:
+        partial.rename(target)
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write {target} ({error.strerror}); choose a folder that can be written."
+        ) from error
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target

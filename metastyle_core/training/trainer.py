@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor, nn
 
-from ..errors import SettingsError, TrainingError
+from ..errors import MetaStyleError, SettingsError, TrainingError
 from ..images import save_image
 from .state import (
     TrainingState,
@@ -318,10 +318,14 @@ class Trainer:
         every, update = self.settings.picture_every, self.state.update
         if self._shard.rank or not every or update % every:
             return
-        with self.averaged_weights():
-            picture = self.recipe.draw_picture()
-        if picture is not None:
-            save_image(picture, self.folder / "pictures" / f"{update:08d}.png")
+        try:
+            with self.averaged_weights():
+                picture = self.recipe.draw_picture()
+            if picture is not None:
+                save_image(picture, self.folder / "pictures" / f"{update:08d}.png")
+        except MetaStyleError as error:
+            # A preview adapts for real, which can diverge; training must not end with it.
+            logger.warning("No picture of update %d: %s", update, error)
 
     def _save(self) -> None:
         if self._shard.rank:
@@ -346,7 +350,7 @@ class _Log:
         self._path, self._settings, self._enabled = path, settings, enabled
         self._clear()
         if enabled:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._append("")
 
     def _clear(self) -> None:
         self._sums: dict[str, float] = {}
@@ -372,6 +376,16 @@ class _Log:
         )
         self._clear()
         if self._enabled:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(report)) + "\n")
+            self._append(json.dumps(asdict(report)) + "\n")
         return report
+
+    def _append(self, text: str) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise TrainingError(
+                f"Cannot write {self._path} ({error.strerror}); choose an output folder that "
+                "can be written and has room."
+            ) from error

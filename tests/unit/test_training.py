@@ -23,11 +23,18 @@ from metastyle_core.encoder import (
     PerceptualEncoder,
     load_encoder,
 )
-from metastyle_core.errors import CheckpointError, ImageFileError, SettingsError, TrainingError
+from metastyle_core.errors import (
+    AdaptationDiverged,
+    CheckpointError,
+    ImageFileError,
+    SettingsError,
+    TrainingError,
+)
 from metastyle_core.images import save_image
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.distillation import Distillation, DistillationSettings
 from metastyle_core.training.meta_learning import MetaLearning, MetaSettings, meta_step
+from metastyle_core.training.state import save_state
 from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSettings
 
 META = MetaSettings(
@@ -218,6 +225,35 @@ def test_the_log_the_picture_and_the_base_are_written(tmp_path, tiny_encoder, po
     base = load_base(tmp_path / "base.safetensors", encoder=tiny_encoder)
     assert base.predictor is not None
     assert base.training["updates"] == 2
+
+
+def test_a_preview_that_diverges_does_not_end_training(tmp_path, tiny_encoder, pool, caplog):
+    recipe = make_recipe(tiny_encoder, pool)
+
+    def diverge() -> None:
+        raise AdaptationDiverged("the loss exploded")
+
+    recipe.draw_picture = diverge
+    trainer = run(recipe, tmp_path, replace(LOOP, updates=2, picture_every=1))
+    assert trainer.state.update == 2
+    assert "No picture of update 1: the loss exploded" in caplog.text
+
+
+def test_a_run_folder_that_cannot_be_written_is_named_before_the_first_update(
+    tmp_path, tiny_encoder, pool
+):
+    (tmp_path / "blocked").write_text("a file where a folder is needed")
+    trainer = Trainer(make_recipe(tiny_encoder, pool), LOOP, tmp_path / "blocked" / "run")
+    with pytest.raises(TrainingError, match="Cannot write"):
+        trainer.run()
+    assert trainer.state.update == 0
+
+
+def test_a_checkpoint_that_cannot_take_its_place_is_a_clear_error(tmp_path, tiny_encoder, pool):
+    trainer = Trainer(make_recipe(tiny_encoder, pool), LOOP, tmp_path)
+    (tmp_path / "update-00000000").write_text("a file where a folder is needed")
+    with pytest.raises(CheckpointError, match="Cannot write"):
+        save_state(trainer.state, tmp_path)
 
 
 def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
