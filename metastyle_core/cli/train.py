@@ -44,7 +44,10 @@ def add_parser(commands: Commands) -> None:
         "--inner-lr", type=positive_float, default=1e-2, help="rate of the inner loop"
     )
     meta.add_argument(
-        "--learn-inner-lr", action="store_true", help="learn one inner rate per parameter tensor"
+        "--learn-inner-lr",
+        action="store_true",
+        help="learn one inner rate per parameter tensor; the rates shape training only, "
+        "the base does not carry them and adaptation does not use them",
     )
     meta.add_argument(
         "--inner-mode", choices=ADAPTATION_MODES, default="norm", help="what the inner loop adapts"

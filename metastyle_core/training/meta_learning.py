@@ -57,7 +57,8 @@ class MetaSettings:
             second derivatives out, `reptile` moves towards the adapted weights.
         inner_steps: T of the paper; 0 trains without an inner loop (the control).
         inner_lr: rate of the inner gradient steps, or where learned rates start.
-        learn_inner_lr: learn one rate per parameter tensor.
+        learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
+            checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
         inner_mode: what the inner loop adapts.
         initialisation: `fixed` or `predicted`.
         styles: tasks per update, over all processes.
