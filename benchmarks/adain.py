@@ -16,13 +16,13 @@ from torch import Generator, Tensor, nn
 
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.cli.options import add_compute_options, add_training_data_options
-from metastyle_core.cli.progress import run_with_progress, trainer_settings
+from metastyle_core.cli.training_run import run_training
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.images import contact_sheet
 from metastyle_core.network import ReflectConv
-from metastyle_core.precision import autocast, resolve_device
+from metastyle_core.precision import autocast
 from metastyle_core.training.data import ImagePool
-from metastyle_core.training.trainer import Outcome, Shard, Trainer
+from metastyle_core.training.trainer import Outcome, Shard
 
 DEEPEST = "relu4_1"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -157,10 +157,10 @@ class AdainTraining:
             errors = (mean - to_mean).square() + (deviation - to_deviation).square()
             style = style + errors.mean(dim=(1, 2, 3)) / size
         loss = content + STYLE_WEIGHT * style
-        if not bool(torch.isfinite(loss).all()):
-            return Outcome(0, len(loss), {})
-        loss.sum().backward()
         terms = {"content": content, "style": style, "loss": loss}
+        if not bool(torch.isfinite(loss).all()):
+            return Outcome(0, len(loss), dict.fromkeys(terms, 0.0))
+        loss.sum().backward()
         return Outcome(len(loss), 0, {k: float(v.detach().sum()) for k, v in terms.items()})
 
     def draw_picture(self) -> Tensor:
@@ -188,18 +188,19 @@ def main() -> None:
     add_training_data_options(parser)
     parser.add_argument("--encoder-weights", type=Path, required=True, help="vgg19_caffe")
     add_compute_options(parser)
-    arguments = parser.parse_args()
-    recipe = AdainTraining(
+    run_training(parser.parse_args(), _build)
+
+
+def _build(arguments: argparse.Namespace, device: torch.device) -> AdainTraining:
+    return AdainTraining(
         load_encoder("vgg19_caffe", weights=arguments.encoder_weights),
         ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
         ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
         batch=arguments.batch or 4,
         crop_px=arguments.crop,
-        device=resolve_device(arguments.device),
+        device=device,
         seed=arguments.seed,
     )
-    settings = trainer_settings(arguments)
-    run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
 
 
 if __name__ == "__main__":

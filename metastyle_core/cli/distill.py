@@ -3,19 +3,19 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from ..base import load_base
 from ..encoder import ENCODER_SPECS, load_encoder
-from ..precision import resolve_device
 from ..training.data import ImagePool
 from ..training.distillation import Distillation, DistillationSettings, instant_stylizer
-from ..training.trainer import Trainer
 from .options import (
     Commands,
     add_compute_options,
     add_training_data_options,
     non_negative_float,
 )
-from .progress import run_with_progress, trainer_settings
+from .training_run import run_training
 
 
 def add_parser(commands: Commands) -> None:
@@ -23,7 +23,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "distill",
         help="train the compact encoder to stand in for VGG",
-        description="Train the compact encoder to stand in for VGG in the perceptual loss.",
+        description="Train the compact encoder to stand in for VGG in the perceptual loss. "
+        "Starts on several processes under torchrun.",
     )
     add_training_data_options(parser)
     teacher = parser.add_argument_group("teacher")
@@ -55,13 +56,15 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, and write `compact.safetensors` into the output folder."""
-    teacher = load_encoder(arguments.teacher, weights=arguments.teacher_weights)
-    device = resolve_device(arguments.device)
+    run_training(arguments, _build)
+
+
+def _build(arguments: argparse.Namespace, device: torch.device) -> Distillation:
     stylize = None
     if arguments.stylized_by:
         stylize = instant_stylizer(load_base(arguments.stylized_by), device)
     recipe = Distillation(
-        teacher,
+        load_encoder(arguments.teacher, weights=arguments.teacher_weights),
         ENCODER_SPECS["compact"],
         ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
         ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
@@ -77,7 +80,4 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if arguments.start_from:
         recipe.start_from(arguments.start_from)
-    trainer = Trainer(
-        recipe, trainer_settings(arguments), arguments.output, resume=arguments.resume
-    )
-    run_with_progress(trainer)
+    return recipe

@@ -41,6 +41,14 @@ def non_negative_float(text: str) -> float:
     return _number(text, float, 0.0)
 
 
+def seed(text: str) -> int:
+    """A whole number from 0 up that PyTorch's generators take."""
+    value = non_negative_int(text)
+    if value >= 2**64:
+        raise argparse.ArgumentTypeError(f"got {text}; a number below 2^64 is needed")
+    return value
+
+
 def _number(text: str, kind: type[_T], least: _T) -> _T:
     try:
         value = kind(text)
@@ -63,7 +71,7 @@ def add_compute_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="number format of the convolutions (default: auto, the fastest the device has)",
     )
-    group.add_argument("--seed", type=non_negative_int, default=0, help="seed (default: 0)")
+    group.add_argument("--seed", type=seed, default=0, help="seed (default: 0)")
 
 
 def add_training_data_options(parser: argparse.ArgumentParser) -> None:

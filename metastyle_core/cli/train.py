@@ -1,20 +1,16 @@
 """`metastyle train`: train the base, with or without an inner loop."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import get_args
 
 import torch
-import torch.distributed as dist
 
 from ..encoder import load_encoder
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
-from ..precision import resolve_device
 from ..training.data import ImagePool
 from ..training.meta_learning import Algorithm, MetaLearning, MetaSettings
-from ..training.trainer import Trainer
 from .options import (
     Commands,
     add_compute_options,
@@ -25,7 +21,7 @@ from .options import (
     positive_float,
     positive_int,
 )
-from .progress import run_with_progress, trainer_settings
+from .training_run import run_training
 
 
 def add_parser(commands: Commands) -> None:
@@ -48,7 +44,10 @@ def add_parser(commands: Commands) -> None:
         "--inner-lr", type=positive_float, default=1e-2, help="rate of the inner loop"
     )
     meta.add_argument(
-        "--learn-inner-lr", action="store_true", help="learn one inner rate per parameter tensor"
+        "--learn-inner-lr",
+        action="store_true",
+        help="learn one inner rate per parameter tensor; the rates shape training only, "
+        "the base does not carry them and adaptation does not use them",
     )
     meta.add_argument(
         "--inner-mode", choices=ADAPTATION_MODES, default="norm", help="what the inner loop adapts"
@@ -92,7 +91,10 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, and write `base.safetensors` into the output folder."""
-    device = _join_processes(resolve_device(arguments.device))
+    run_training(arguments, _build)
+
+
+def _build(arguments: argparse.Namespace, device: torch.device) -> MetaLearning:
     recipe = MetaLearning(
         load_encoder(
             arguments.encoder,
@@ -108,14 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if arguments.start_from:
         recipe.start_from(arguments.start_from)
-    trainer = Trainer(
-        recipe, trainer_settings(arguments), arguments.output, resume=arguments.resume
-    )
-    try:
-        run_with_progress(trainer)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    return recipe
 
 
 def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
@@ -145,16 +140,3 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
         ),
         precision=arguments.precision,
     )
-
-
-def _join_processes(device: torch.device) -> torch.device:
-    """Join the group that torchrun announces in the environment, if it does."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return device
-    on_gpu = device.type == "cuda"
-    dist.init_process_group("nccl" if on_gpu else "gloo")
-    if not on_gpu:
-        return device
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    torch.cuda.set_device(device)
-    return device

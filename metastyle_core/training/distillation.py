@@ -169,12 +169,11 @@ class Distillation:
         losses = torch.stack(
             [weights[name.split("_")[0]] * error for name, error in errors.items()]
         ).sum(0)
-        good = torch.isfinite(losses)
-        if not bool(good.all()):
-            return Outcome(0, len(losses), {})
+        terms = {"loss": losses, **errors}
+        if not bool(torch.isfinite(losses).all()):
+            return Outcome(0, len(losses), dict.fromkeys(terms, 0.0))
         losses.sum().backward()
-        metrics = {name: float(error.detach().sum()) for name, error in errors.items()}
-        return Outcome(len(losses), 0, {"loss": float(losses.detach().sum()), **metrics})
+        return Outcome(len(losses), 0, {k: float(v.detach().sum()) for k, v in terms.items()})
 
     def _real_pictures(self, generator: Generator) -> Tensor:
         half, size = self.settings.batch // 2, self.settings.crop_px

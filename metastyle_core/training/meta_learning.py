@@ -57,7 +57,8 @@ class MetaSettings:
             second derivatives out, `reptile` moves towards the adapted weights.
         inner_steps: T of the paper; 0 trains without an inner loop (the control).
         inner_lr: rate of the inner gradient steps, or where learned rates start.
-        learn_inner_lr: learn one rate per parameter tensor.
+        learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
+            checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
         inner_mode: what the inner loop adapts.
         initialisation: `fixed` or `predicted`.
         styles: tasks per update, over all processes.
@@ -265,19 +266,17 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
     adapted = start
     for _ in range(settings.inner_steps):
         adapted = _inner_step(learner, adapted, tasks, target, settings)
-    if settings.algorithm == "reptile":
-        _backward_reptile(start, adapted)
-        with torch.no_grad():
-            losses = _losses(learner, adapted, tasks, tasks.query_contents, target, settings)
-        good = torch.isfinite(losses.objective)
-    else:
+    reptile = settings.algorithm == "reptile"
+    with torch.set_grad_enabled(not reptile):
         losses = _losses(learner, adapted, tasks, tasks.query_contents, target, settings)
-        good = torch.isfinite(losses.objective) & (losses.total.detach() < _POISONED)
-        if bool(good.all()):
-            losses.objective.sum().backward()
+    good = torch.isfinite(losses.objective) & (losses.total.detach() < _POISONED)
     if not bool(good.all()):
         kept = _group_step(learner, tasks.select(good.nonzero().flatten()), settings)
         return Outcome(kept.count, kept.skipped + int((~good).sum()), kept.metrics)
+    if reptile:
+        _backward_reptile(start, adapted)
+    else:
+        losses.objective.sum().backward()
     return Outcome(len(tasks), 0, losses.sums())
 
 

@@ -72,7 +72,12 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
             metadata={"counters": json.dumps(counters)},
         )
     shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    try:
+        partial.rename(target)
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write {target} ({error.strerror}); choose a folder that can be written."
+        ) from error
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -98,11 +103,8 @@ def load_state(state: TrainingState, folder: Path) -> bool:
     _load_moments(state, newest)
     generator = read_tensors(newest / "generator.safetensors", file_format=_FORMAT)
     state.generator.set_state(generator.tensors["state"])
-    if state.average and (newest / "average.safetensors").is_file():
-        saved = read_tensors(newest / "average.safetensors", file_format=_FORMAT).tensors
-        refuse_other_keys(newest, saved, {k: v.shape for k, v in state.average.items()})
-        for name, tensor in state.average.items():
-            tensor.copy_(saved[name])
+    if state.average:
+        _load_average(state, newest)
     try:
         counters = json.loads(weights.metadata["counters"])
         state.update, state.skipped = int(counters["update"]), int(counters["skipped"])
@@ -148,3 +150,15 @@ def _load_moments(state: TrainingState, folder: Path) -> None:
                 "exp_avg": groups["exp_avg"][name].to(parameter),
                 "exp_avg_sq": groups["exp_avg_sq"][name].to(parameter),
             }
+
+
+@torch.no_grad()
+def _load_average(state: TrainingState, folder: Path) -> None:
+    """Continue the average, or begin one at the loaded weights where none was kept."""
+    path = folder / "average.safetensors"
+    saved = dict(state.modules.named_parameters())
+    if path.is_file():
+        saved = read_tensors(path, file_format=_FORMAT).tensors
+        refuse_other_keys(folder, saved, {k: v.shape for k, v in state.average.items()})
+    for name, tensor in state.average.items():
+        tensor.copy_(saved[name])

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor, nn
 
-from ..errors import SettingsError, TrainingError
+from ..errors import MetaStyleError, SettingsError, TrainingError
 from ..images import save_image
 from .state import (
     TrainingState,
@@ -56,7 +56,8 @@ class Outcome:
         count: tasks whose gradients were added up; gradients are divided by the
             sum of this over all processes.
         skipped: tasks the loss guard left out.
-        metrics: sums over the counted tasks.
+        metrics: sums over the counted tasks; the names are the same in every outcome
+            of a recipe, whatever was skipped, so that processes can add theirs up.
     """
 
     count: int
@@ -180,23 +181,36 @@ class Trainer:
         elif load_state(self.state, self.folder):
             logger.info("continuing from update %d", self.state.update)
 
-    def run(self, on_report: Callable[[TrainingReport], None] | None = None) -> TrainingState:
+    def run(
+        self,
+        on_report: Callable[[TrainingReport], None] | None = None,
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> TrainingState:
         """Train until `settings.updates`, then write what ships.
+
+        An update that an exception cuts short is not saved: its generator, and perhaps
+        half of its weights, are ahead of its counter. The checkpoint before it stays.
 
         Args:
             on_report: called every `log_every` updates; an exception raised in
                 it stops the run after a checkpoint is written.
+            should_stop: asked after every update; True on any process stops all of
+                them after a checkpoint is written.
 
         Raises:
-            TrainingError: many updates in a row gave no usable gradient.
+            TrainingError: many updates in a row gave no usable gradient, or the
+                folder cannot be written.
         """
         state, settings = self.state, self.settings
         started_s, before_s = time.monotonic(), state.elapsed_s
-        saved_s, failures = started_s, 0
+        saved_s, failures, whole = started_s, 0, True
         log = _Log(self.folder / "log.jsonl", settings, enabled=self._shard.rank == 0)
         try:
             while state.update < settings.updates:
+                whole = False
                 outcome, norm = self._update()
+                whole = True
                 failures = 0 if outcome.count else failures + 1
                 if failures >= _GIVE_UP_AFTER:
                     raise TrainingError(
@@ -211,10 +225,12 @@ class Trainer:
                 if now_s - saved_s > settings.checkpoint_minutes * 60:
                     self._save()
                     saved_s = now_s
-                if settings.max_minutes and now_s - started_s > settings.max_minutes * 60:
+                out_of_time = 0 < settings.max_minutes * 60 < now_s - started_s
+                if self._any_process(should_stop() or out_of_time):
                     break
         finally:
-            self._save()
+            if whole:
+                self._save()
         return state
 
     def _update(self) -> tuple[Outcome, float]:
@@ -259,6 +275,14 @@ class Trainer:
         count, skipped, *sums = flat[offset:].tolist()
         return Outcome(round(count), round(skipped), dict(zip(names, sums, strict=True)))
 
+    def _any_process(self, answer: bool) -> bool:
+        """Whether the answer is yes on any process; the same on all, so that none waits alone."""
+        if self._shard.world_size == 1:
+            return answer
+        votes = self._parameters[0].new_tensor(float(answer))
+        dist.all_reduce(votes)
+        return bool(votes)
+
     def _initial_average(self) -> dict[str, Tensor]:
         if self.settings.average_decay == 0:
             return {}
@@ -277,12 +301,12 @@ class Trainer:
     def averaged_weights(self) -> GeneratorType[None]:
         """Inside the block the modules hold the moving average, where there is one."""
         own: dict[str, Tensor] = {}
-        with torch.no_grad():
-            for name, parameter in self.recipe.modules.named_parameters():
-                if name in self.state.average:
-                    own[name] = parameter.detach().clone()
-                    parameter.copy_(self.state.average[name])
         try:
+            with torch.no_grad():
+                for name, parameter in self.recipe.modules.named_parameters():
+                    if name in self.state.average:
+                        own[name] = parameter.detach().clone()
+                        parameter.copy_(self.state.average[name])
             yield
         finally:
             with torch.no_grad():
@@ -294,10 +318,14 @@ class Trainer:
         every, update = self.settings.picture_every, self.state.update
         if self._shard.rank or not every or update % every:
             return
-        with self.averaged_weights():
-            picture = self.recipe.draw_picture()
-        if picture is not None:
-            save_image(picture, self.folder / "pictures" / f"{update:08d}.png")
+        try:
+            with self.averaged_weights():
+                picture = self.recipe.draw_picture()
+            if picture is not None:
+                save_image(picture, self.folder / "pictures" / f"{update:08d}.png")
+        except MetaStyleError as error:
+            # A preview adapts for real, which can diverge; training must not end with it.
+            logger.warning("No picture of update %d: %s", update, error)
 
     def _save(self) -> None:
         if self._shard.rank:
@@ -322,7 +350,7 @@ class _Log:
         self._path, self._settings, self._enabled = path, settings, enabled
         self._clear()
         if enabled:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._append("")
 
     def _clear(self) -> None:
         self._sums: dict[str, float] = {}
@@ -348,6 +376,16 @@ class _Log:
         )
         self._clear()
         if self._enabled:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(report)) + "\n")
+            self._append(json.dumps(asdict(report)) + "\n")
         return report
+
+    def _append(self, text: str) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise TrainingError(
+                f"Cannot write {self._path} ({error.strerror}); choose an output folder that "
+                "can be written and has room."
+            ) from error

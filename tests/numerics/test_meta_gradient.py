@@ -253,11 +253,27 @@ def test_gradient_of_a_learned_rate_matches_finite_differences(encoder64):
     assert found == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-4)
 
 
-def test_a_poisoned_style_is_skipped_and_counted(encoder64):
+@pytest.mark.parametrize("algorithm", ["maml", "fomaml", "reptile"])
+def test_a_poisoned_style_is_skipped_and_counted(encoder64, algorithm):
+    """The gradient is that of the other style alone, added once."""
+    settings = replace(SETTINGS, algorithm=algorithm)
     learner, tasks = make_learner(encoder64), make_tasks()
     tasks.styles[1] = float("nan")
-    outcome = meta_step(learner, tasks, SETTINGS)
+    outcome = meta_step(learner, tasks, settings)
     assert (outcome.count, outcome.skipped) == (1, 1)
-    for parameter in learner.network.parameters():
-        if parameter.grad is not None:
-            assert torch.isfinite(parameter.grad).all()
+    alone = make_learner(encoder64)
+    meta_step(alone, tasks.select(torch.tensor([0])), settings)
+    wanted = {n: p.grad for n, p in alone.network.named_parameters() if p.grad is not None}
+    found = {n: p.grad for n, p in learner.network.named_parameters() if p.grad is not None}
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        assert torch.equal(found[name], gradient), name
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "fomaml", "reptile"])
+def test_a_style_whose_loss_explodes_is_skipped_and_counted(encoder64, algorithm):
+    settings = replace(SETTINGS, algorithm=algorithm, inner_lr=1e-6)
+    learner, tasks = make_learner(encoder64), make_tasks()
+    tasks.style_weights[1] = 1e9
+    outcome = meta_step(learner, tasks, settings)
+    assert (outcome.count, outcome.skipped) == (1, 1)

@@ -1,11 +1,12 @@
 """The command line: its results, and one clear line with exit code 2 for bad input."""
 
 import json
+import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,10 @@ def bad_inputs(folder: Path, image: Path, style: Path) -> dict[str, tuple[list[s
             ["train", "--content", str(folder / "bare"), "--style", str(folder), "-o",
              str(folder / "run")], "no image",
         ),
+        "train into an unwritable folder": (
+            ["train", "--content", str(folder), "--style", str(folder), "-o",
+             str(folder / "blocked" / "run"), "--updates", "1"], "Cannot write",
+        ),
     }  # fmt: skip
 
 
@@ -331,7 +336,7 @@ CASES = (
     "missing style file", "weight that is no number", "small image", "empty folder",
     "output suffix of images", "unwritable output", "output is the input", "info on a picture",
     "info on nothing", "evaluate an unknown mode", "evaluate with words for steps",
-    "train on an empty folder",
+    "train on an empty folder", "train into an unwritable folder",
 )  # fmt: skip
 
 
@@ -366,6 +371,8 @@ def test_every_case_of_the_table_is_tried(tmp_path, image_file, style_file):
         (["stylize", "a.png", "--style", "x", "-o", "b.png", "--max-size", "-3"], "from 1 up"),
         (["stylize", "a.png", "--style", "x", "-o", "b.png", "--batch", "two"], "a number"),
         (["train", "--content", "a", "--style", "b", "-o", "c", "--updates", "0"], "from 1 up"),
+        (["adapt", "a.png", "-o", "b.safetensors", "--seed", "-1"], "from 0 up"),
+        (["train", "--content", "a", "--style", "b", "-o", "c", "--seed", str(2**64)], "2^64"),
         (["paint"], "paint"),
         ([], "COMMAND"),
     ],
@@ -377,18 +384,34 @@ def test_bad_options_end_with_code_two(arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def read_until(words: bytes, screen: int) -> None:
+    """Read what a terminal shows until the words come."""
+    shown = b""
+    while words not in shown:
+        ready, _, _ = select.select([screen], [], [], 120)
+        assert ready, f"nothing new for two minutes after {shown!r}"
+        shown += os.read(screen, 4096)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
+    """The progress bar, which only a terminal shows, tells when adaptation is under way."""
     output = tmp_path / "style.safetensors"
+    screen, terminal = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "metastyle_core", "adapt", str(image_file), "-o", str(output),
          "--steps", "100000", "--crop", "64", "--style-size", "64"],
-        stderr=subprocess.PIPE, text=True,
+        stderr=terminal, env={**os.environ, "TQDM_NCOLS": "80", "TQDM_NROWS": "24"},
     )  # fmt: skip
-    time.sleep(12)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.strip() == "metastyle adapt: stopped"
+    os.close(terminal)
+    try:
+        read_until(b"adapting", screen)
+        process.send_signal(signal.SIGINT)
+        read_until(b"metastyle adapt: stopped", screen)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        os.close(screen)
     assert files_below(tmp_path) == {"painting.png"}
 
 

@@ -1,8 +1,10 @@
 """Training: resuming to the bit, several processes like one, guards, distillation."""
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,23 +14,34 @@ from samples import TINY_SPEC, picture
 from torch import Generator, nn
 
 from metastyle_core.base import load_base
+from metastyle_core.checkpoint import read_tensors
+from metastyle_core.cli import build_parser
+from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.encoder import (
     COMPACT_WEIGHTS,
     EncoderSpec,
     PerceptualEncoder,
     load_encoder,
 )
-from metastyle_core.errors import CheckpointError, ImageFileError, SettingsError, TrainingError
+from metastyle_core.errors import (
+    AdaptationDiverged,
+    CheckpointError,
+    ImageFileError,
+    SettingsError,
+    TrainingError,
+)
 from metastyle_core.images import save_image
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.distillation import Distillation, DistillationSettings
-from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
+from metastyle_core.training.meta_learning import MetaLearning, MetaSettings, meta_step
+from metastyle_core.training.state import save_state
 from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSettings
 
 META = MetaSettings(
     styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1, precision="fp32"
 )
 LOOP = TrainerSettings(updates=4, picture_every=0, warmup_updates=2, log_every=1)
+SAVE_ALWAYS = replace(LOOP, checkpoint_minutes=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +88,84 @@ def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm):
     assert torch.equal(whole.state.generator.get_state(), resumed.state.generator.get_state())
 
 
+class _Interrupted(MetaLearning):
+    """Is interrupted in its second update, between its draw and its gradients."""
+
+    def __init__(self, encoder, pool, interrupt: Callable[[], None]) -> None:
+        super().__init__(encoder, encoder, pool, pool, META, device=torch.device("cpu"), seed=3)
+        self.interrupt, self.draws = interrupt, 0
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        tasks = self._sampler.sample(generator, shard)
+        self.draws += 1
+        if self.draws == 2:
+            self.interrupt()
+        return meta_step(self.learner, tasks, self.settings)
+
+
+@pytest.mark.parametrize(
+    ("signals", "kept"),
+    [
+        ((signal.SIGINT,), 2),
+        ((signal.SIGTERM,), 2),
+        ((signal.SIGTERM, signal.SIGTERM), 2),
+        ((signal.SIGINT, signal.SIGINT), 1),
+    ],
+)
+def test_an_interrupted_update_is_finished_or_left_out(tmp_path, tiny_encoder, pool, signals, kept):
+    """A request is honoured after the update; a second Ctrl-C keeps the checkpoint before it."""
+    straight = make_recipe(tiny_encoder, pool)
+    whole = run(straight, tmp_path / "straight")
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+
+    def send_signals() -> None:
+        for number in signals:
+            signal.raise_signal(number)
+
+    first = _Interrupted(tiny_encoder, pool, send_signals)
+    with pytest.raises(KeyboardInterrupt):
+        run_with_progress(Trainer(first, SAVE_ALWAYS, tmp_path / "broken"))
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+    second = make_recipe(tiny_encoder, pool)
+    resumed = Trainer(second, LOOP, tmp_path / "broken", resume=True)
+    assert resumed.state.update == kept
+    resumed.run()
+    for name, value in parameters(straight).items():
+        assert torch.equal(parameters(second)[name], value), name
+    for name, value in whole.state.average.items():
+        assert torch.equal(resumed.state.average[name], value)
+    assert torch.equal(whole.state.generator.get_state(), resumed.state.generator.get_state())
+
+
+def test_an_exception_inside_an_update_keeps_the_checkpoint_before_it(tmp_path, tiny_encoder, pool):
+    """As for someone who uses the core without the command line's handling of signals."""
+    straight = make_recipe(tiny_encoder, pool)
+    run(straight, tmp_path / "straight")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(_Interrupted(tiny_encoder, pool, interrupt), tmp_path / "broken", SAVE_ALWAYS)
+    second = make_recipe(tiny_encoder, pool)
+    resumed = run(second, tmp_path / "broken", resume=True)
+    assert resumed.state.update == 4
+    for name, value in parameters(straight).items():
+        assert torch.equal(parameters(second)[name], value), name
+
+
+def test_weights_return_when_the_average_cannot_be_put_in(tmp_path, tiny_encoder, pool):
+    recipe = make_recipe(tiny_encoder, pool)
+    trainer = run(recipe, tmp_path, replace(LOOP, updates=1))
+    before = parameters(recipe)
+    *_, last = trainer.state.average
+    trainer.state.average[last] = torch.zeros(1, 2, 3)
+    with pytest.raises(RuntimeError), trainer.averaged_weights():
+        pass
+    for name, value in before.items():
+        assert torch.equal(parameters(recipe)[name], value), name
+
+
 def test_style_weights_are_drawn_from_their_range_and_below(pool):
     from metastyle_core.training.meta_learning import TaskSampler
 
@@ -85,6 +176,15 @@ def test_style_weights_are_drawn_from_their_range_and_below(pool):
     assert float((drawn < 5).float().mean()) == pytest.approx(0.25, abs=0.03)
     usual = drawn[drawn >= 5]
     assert float(usual.log().mean().exp()) == pytest.approx(200**0.5, rel=0.05)
+
+
+def test_an_average_turned_on_later_begins_at_the_trained_weights(tmp_path, tiny_encoder, pool):
+    without = replace(LOOP, updates=2, average_decay=0.0)
+    run(make_recipe(tiny_encoder, pool), tmp_path, without)
+    recipe = make_recipe(tiny_encoder, pool)
+    trainer = Trainer(recipe, LOOP, tmp_path, resume=True)
+    for name, parameter in recipe.modules.named_parameters():
+        assert torch.equal(trainer.state.average[name], parameter), name
 
 
 def test_a_run_is_not_overwritten_without_resume(tmp_path, tiny_encoder, pool):
@@ -102,8 +202,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, tiny_encoder, pool
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path, tiny_encoder, pool):
-    every_update = replace(LOOP, checkpoint_minutes=1e-9)
-    run(make_recipe(tiny_encoder, pool), tmp_path, every_update)
+    run(make_recipe(tiny_encoder, pool), tmp_path, SAVE_ALWAYS)
     kept = sorted(p.name for p in tmp_path.glob("update-*"))
     assert kept == ["update-00000003", "update-00000004"]
     assert not list(tmp_path.glob(".*"))
@@ -126,6 +225,35 @@ def test_the_log_the_picture_and_the_base_are_written(tmp_path, tiny_encoder, po
     base = load_base(tmp_path / "base.safetensors")
     assert base.predictor is not None
     assert base.training["updates"] == 2
+
+
+def test_a_preview_that_diverges_does_not_end_training(tmp_path, tiny_encoder, pool, caplog):
+    recipe = make_recipe(tiny_encoder, pool)
+
+    def diverge() -> None:
+        raise AdaptationDiverged("the loss exploded")
+
+    recipe.draw_picture = diverge
+    trainer = run(recipe, tmp_path, replace(LOOP, updates=2, picture_every=1))
+    assert trainer.state.update == 2
+    assert "No picture of update 1: the loss exploded" in caplog.text
+
+
+def test_a_run_folder_that_cannot_be_written_is_named_before_the_first_update(
+    tmp_path, tiny_encoder, pool
+):
+    (tmp_path / "blocked").write_text("a file where a folder is needed")
+    trainer = Trainer(make_recipe(tiny_encoder, pool), LOOP, tmp_path / "blocked" / "run")
+    with pytest.raises(TrainingError, match="Cannot write"):
+        trainer.run()
+    assert trainer.state.update == 0
+
+
+def test_a_checkpoint_that_cannot_take_its_place_is_a_clear_error(tmp_path, tiny_encoder, pool):
+    trainer = Trainer(make_recipe(tiny_encoder, pool), LOOP, tmp_path)
+    (tmp_path / "update-00000000").write_text("a file where a folder is needed")
+    with pytest.raises(CheckpointError, match="Cannot write"):
+        save_state(trainer.state, tmp_path)
 
 
 def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
@@ -197,65 +325,89 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
         assert torch.equal(part.query_contents, wanted.query_contents)
 
 
-TWO_PROCESSES = """
-import sys, torch, torch.distributed as dist
+ONE_OF_SEVERAL = """
+import sys, torch
 sys.path.insert(0, {tests!r})
 from samples import TINY_SPEC, picture
+from metastyle_core.cli.training_run import joined_processes
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
-from metastyle_core.training.trainer import Trainer, TrainerSettings
+from metastyle_core.training.trainer import Shard, Trainer, TrainerSettings
 torch.set_num_threads(1)
-if {distributed}:
-    dist.init_process_group("gloo")
 torch.manual_seed(5)
 encoder = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
 pool = ImagePool([picture(80, 100, seed=s)[0].mul(255).to(torch.uint8) for s in range(6)])
 settings = MetaSettings(styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1,
     precision="fp32")
-recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=torch.device("cpu"), seed=3)
-loop = TrainerSettings(updates={updates}, picture_every=0, log_every=1)
-Trainer(recipe, loop, {folder!r}, resume=True).run()
+with joined_processes(torch.device("cpu")) as device:
+    recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=device, seed=3)
+    in_a_hurry = Shard.current().rank == {rank_in_a_hurry}
+    loop = TrainerSettings(updates=3, picture_every=0, log_every=1,
+        max_minutes=1e-9 if in_a_hurry else 0.0)
+    Trainer(recipe, loop, {folder!r}, resume=True).run()
 """
 
 
-def launch(folder: Path, processes: int, updates: int = 2) -> dict[str, torch.Tensor]:
-    script = folder.parent / f"script_{folder.name}_{updates}.py"
+def launch(folder: Path, processes: int, rank_in_a_hurry: int | None = None) -> Path:
+    """Train three updates, or until a rank's time is up, and return the newest checkpoint."""
+    script = folder.parent / "one_of_several.py"
     script.write_text(
-        TWO_PROCESSES.format(
+        ONE_OF_SEVERAL.format(
             tests=str(Path(__file__).parents[1]),
-            distributed=processes > 1,
+            rank_in_a_hurry=rank_in_a_hurry,
             folder=str(folder),
-            updates=updates,
         )
     )
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     subprocess.run([*command, str(script)], check=True, capture_output=True, timeout=300)
-    from metastyle_core.checkpoint import read_tensors
-
-    newest = max(folder.glob("update-*"))
-    return read_tensors(newest / "weights.safetensors").tensors
+    return max(folder.glob("update-*"))
 
 
-def test_two_processes_update_like_one_with_all_the_styles(tmp_path):
-    one = launch(tmp_path / "one", 1)
-    two = launch(tmp_path / "two", 2)
+@pytest.fixture(scope="module")
+def checkpoint_of_two(tmp_path_factory) -> Path:
+    """What two processes have after three updates without a break."""
+    return launch(tmp_path_factory.mktemp("straight") / "run", 2)
+
+
+def test_two_processes_update_like_one_with_all_the_styles(tmp_path, checkpoint_of_two):
+    one = read_tensors(launch(tmp_path / "one", 1) / "weights.safetensors").tensors
+    two = read_tensors(checkpoint_of_two / "weights.safetensors").tensors
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=2e-5)
-    log = [json.loads(s) for s in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
-    assert [line["samples"] for line in log] == [2, 4]
+    log = [json.loads(s) for s in (checkpoint_of_two.parent / "log.jsonl").open()]
+    assert [line["samples"] for line in log] == [2, 4, 6]
 
 
-def test_a_restarted_group_goes_on_from_the_checkpoint(tmp_path):
-    straight = launch(tmp_path / "straight", 2, updates=3)
-    launch(tmp_path / "restarted", 2, updates=2)
-    resumed = launch(tmp_path / "restarted", 2, updates=3)
-    # The schedule differs by its length; the counter and the generator must not.
-    log = (tmp_path / "restarted" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["update"] for line in log] == [1, 2, 3]
-    assert straight.keys() == resumed.keys()
+def test_a_group_stops_together_and_goes_on_to_the_bit(tmp_path, checkpoint_of_two):
+    """The time of one process is up after one update; the others must not wait for it."""
+    stopped = launch(tmp_path / "run", 2, rank_in_a_hurry=1)
+    assert stopped.name == "update-00000001"
+    resumed = launch(tmp_path / "run", 2)
+    assert resumed.name == checkpoint_of_two.name
+    for file in checkpoint_of_two.iterdir():
+        wanted = read_tensors(file).tensors
+        found = read_tensors(resumed / file.name).tensors
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            assert torch.equal(found[name], value), f"{file.name}: {name}"
+
+
+@pytest.mark.parametrize("command", ["train", "distill"])
+def test_training_joins_the_group_that_torchrun_announces(command, tmp_path, monkeypatch):
+    def join(backend) -> None:
+        raise TrainingError(f"joined with {backend}")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "init_process_group", join)
+    arguments = ["--content", "a", "--style", "b", "-o", str(tmp_path), "--device", "cpu"]
+    if command == "distill":
+        arguments += ["--teacher-weights", "c"]
+    parsed = build_parser().parse_args([command, *arguments])
+    with pytest.raises(TrainingError, match="joined with gloo"):
+        parsed.run(parsed)
 
 
 STUDENT = EncoderSpec(
@@ -312,6 +464,48 @@ def test_projections_keep_what_the_axes_span(tiny_encoder, pool):
             return (pair[0][tap] - pair[1][tap]).square().sum() / pair[0][tap].square().sum()
 
         torch.testing.assert_close(distance(projected), distance(features), rtol=1e-3, atol=1e-5)
+
+
+def test_shares_of_a_distillation_add_up_to_the_whole(tiny_encoder, pool):
+    recipe = make_distillation(tiny_encoder, pool)
+    weight = recipe.modules["student"].get_parameter("convolutions.conv1_1.weight")
+    whole = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    wanted = weight.grad.clone()
+    weight.grad.zero_()
+    parts = [recipe.accumulate_gradients(Generator().manual_seed(0), Shard(r, 2)) for r in range(2)]
+    assert [part.count for part in parts] == [2, 2]
+    torch.testing.assert_close(weight.grad, wanted, rtol=1e-4, atol=1e-5)
+    loss = sum(part.metrics["loss"] for part in parts)
+    assert loss == pytest.approx(whole.metrics["loss"], rel=1e-4)
+
+
+def test_a_distillation_without_a_finite_loss_names_the_same_metrics(tiny_encoder, pool):
+    """Processes add up their metrics by position, so that the names must agree."""
+    recipe = make_distillation(tiny_encoder, pool)
+    good = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    with torch.no_grad():
+        recipe.modules["student"].get_parameter("convolutions.conv1_1.bias").fill_(float("nan"))
+    bad = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    assert (bad.count, bad.skipped) == (0, 4)
+    assert bad.metrics == dict.fromkeys(good.metrics, 0.0)
+
+
+def test_an_adain_decoder_without_a_finite_loss_names_the_same_metrics(pool):
+    from benchmarks.adain import DEEPEST, STYLE_LAYERS, AdainTraining
+
+    spec = EncoderSpec(
+        "thin", ((4,), (4,), (4,), (512,)), content_layers=(DEEPEST,), style_layers=STYLE_LAYERS
+    )
+    encoder = PerceptualEncoder(spec).requires_grad_(False)
+    recipe = AdainTraining(
+        encoder, pool, pool, batch=2, crop_px=64, device=torch.device("cpu"), seed=0
+    )
+    good = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    with torch.no_grad():
+        recipe.modules.output.bias.fill_(float("nan"))
+    bad = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    assert (good.count, bad.count, bad.skipped) == (2, 0, 2)
+    assert bad.metrics == dict.fromkeys(good.metrics, 0.0)
 
 
 def test_distillation_can_learn_from_stylized_pictures(tiny_encoder, pool):

@@ -1,0 +1,122 @@
+"""What `train` and `distill` share: processes, settings, progress and a polite end."""
+
+import argparse
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+
+from ..precision import resolve_device
+from ..training.trainer import Recipe, Trainer, TrainerSettings, TrainingReport
+from .progress import progress_bar
+
+
+def run_training(
+    arguments: argparse.Namespace,
+    build: Callable[[argparse.Namespace, torch.device], Recipe],
+) -> None:
+    """Build a recipe and train it, on one process or on those that torchrun started.
+
+    Args:
+        arguments: from `add_training_data_options` and `add_compute_options`.
+        build: makes the recipe on this process's device.
+    """
+    with joined_processes(resolve_device(arguments.device)) as device:
+        recipe, settings = build(arguments, device), trainer_settings(arguments)
+        run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
+
+
+@contextmanager
+def joined_processes(device: torch.device) -> Generator[torch.device]:
+    """Inside the block this process is in the group that torchrun announces, if it does.
+
+    Args:
+        device: what was asked for; every process on CUDA gets a device of its own.
+
+    Yields:
+        The device of this process.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    on_gpu = device.type == "cuda"
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        if on_gpu:
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def trainer_settings(arguments: argparse.Namespace) -> TrainerSettings:
+    """The loop's settings from `add_training_data_options`."""
+    return TrainerSettings(
+        updates=arguments.updates,
+        learning_rate=arguments.lr,
+        warmup_updates=arguments.warmup,
+        schedule=arguments.schedule,
+        decay_from=arguments.decay_from,
+        gradient_clip=arguments.clip,
+        average_decay=arguments.average,
+        checkpoint_minutes=arguments.checkpoint_minutes,
+        picture_every=arguments.picture_every,
+        max_minutes=arguments.max_minutes,
+        seed=arguments.seed,
+    )
+
+
+def run_with_progress(trainer: Trainer) -> None:
+    """Run a trainer under a progress bar that shows its metrics.
+
+    Ctrl-C and SIGTERM end it after the update under way and a checkpoint; another Ctrl-C
+    ends it at once, and the last checkpoint stays.
+
+    Raises:
+        KeyboardInterrupt: the run was asked to stop.
+    """
+    stop = _StopRequest()
+    bar = progress_bar(trainer.settings.updates, trainer.folder.name)
+    with bar, stop.instead_of_interrupts():
+        bar.update(trainer.state.update)
+
+        def show(report: TrainingReport) -> None:
+            bar.update(report.update - int(bar.n))
+            shown = {name: f"{value:.3g}" for name, value in report.metrics.items()}
+            bar.set_postfix(shown, refresh=False)
+
+        trainer.run(show, should_stop=lambda: stop.made)
+    if stop.made:
+        raise KeyboardInterrupt
+
+
+class _StopRequest:
+    """What becomes of a signal that asks a training run to end."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    @contextmanager
+    def instead_of_interrupts(self) -> Generator[None]:
+        """Inside the block signals are noted down; only a second Ctrl-C raises."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # Schedulers may send SIGTERM more than once; only a person's hurry is obeyed.
+        if self.made and number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        self.made = True
