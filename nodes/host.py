@@ -144,10 +144,10 @@ def expand_name(name: str, folder: Path) -> str:
 
 
 def send(event: str, message: Mapping[str, object]) -> None:
-    """Tell every open browser something; without a server nothing happens."""
+    """Tell the browser that started the run something; without one nothing happens."""
     server = _server()
-    if server is not None:
-        server.send_sync(event, dict(message))
+    if server is not None and server.client_id is not None:
+        server.send_sync(event, dict(message), server.client_id)
 
 
 def add_route(

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { canvasPlace, findNode, nodesOfType } from "../../web/lib/graph.js";
+import { LossCurves } from "../../web/lib/loss_curve.js";
 import * as losses from "../../web/lib/losses.js";
 import { group, label, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
@@ -24,6 +25,20 @@ test("thinning keeps the ends and the limit", () => {
   assert.deepEqual(few[0], points[0]);
   assert.deepEqual(few.at(-1), points.at(-1));
   assert.equal(losses.thin(points.slice(0, 3)).length, 3);
+});
+
+test("a run that is cut off leaves an even choice of its points in the workflow", () => {
+  const node = { properties: {} };
+  const curves = new LossCurves();
+  for (let step = 1; step <= 2000; step++) curves.extend(node, { steps: 2000, points: [[step, 1, 2, 3]] });
+  const steps = node.properties.metastyle_losses.map(([step]) => step);
+  assert.equal(steps.length, losses.MOST_POINTS);
+  assert.equal(steps[0], 1);
+  assert.equal(steps.at(-1), 2000);
+  const gaps = steps.slice(1).map((step, i) => step - steps[i]);
+  assert.ok(Math.max(...gaps) <= 11 && Math.min(...gaps) >= 10, "no part is denser than another");
+  curves.extend(node, { steps: 50, points: [[1, 9, 9, 9]] });
+  assert.deepEqual(node.properties.metastyle_losses, [[1, 9, 9, 9]]);
 });
 
 test("a run that begins anew replaces the old curve", () => {

@@ -68,7 +68,7 @@ def test_a_style_can_be_resumed_also_one_that_was_loaded(adapt, run):
 
 def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     result = adapt(steps=4)
-    events = [message for event, message in fake_host.sent if event == "metastyle.losses"]
+    events = [message for event, message, _ in fake_host.sent if event == "metastyle.losses"]
     assert len(events) < 4
     assert events[-1]["step"] == events[-1]["steps"] == 4
     assert {message["node"] for message in events} == {"7"}
@@ -80,12 +80,23 @@ def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     assert picture.size == (256, 256), "our own scene, where no content is given"
 
 
-def test_a_long_curve_is_thinned_and_keeps_its_end(pack):
+def test_losses_go_to_the_browser_that_started_the_run_and_to_no_other(adapt, fake_host):
+    adapt()
+    assert {browser for _, _, browser in fake_host.sent} == {"first"}
+    fake_host.sent.clear()
+    fake_host.browser = None
+    adapt()
+    assert not fake_host.sent
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
     watcher = pack.nodes.watching.Watcher("1")
     watcher.points.extend([[float(step)] * 4 for step in range(1, 1001)])
     curve = watcher.curve()
-    assert len(curve) <= 200
-    assert curve[-1][0] == 1000
+    assert len(curve) == 200
+    assert (curve[0][0], curve[-1][0]) == (1, 1000), "losses are drawn as shares of the first"
+    del watcher.points[1:]
+    assert watcher.curve() == [[1.0] * 4]
 
 
 def test_cancel_stops_at_the_next_step_and_the_next_run_is_whole(adapt, fake_host, model):
