@@ -76,8 +76,14 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
-def let_go(error: RuntimeError) -> None:
-    """Free what a failed computation still holds through its error."""
+def recover(error: RuntimeError) -> None:
+    """Free what a computation that ran out of memory still holds through its error.
+
+    Raises:
+        RuntimeError: `error` itself, if memory was not what it lacked.
+    """
+    if not is_out_of_memory(error):
+        raise error
     traceback.clear_frames(error.__traceback__)
     empty_cache()
 

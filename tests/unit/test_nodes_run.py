@@ -132,8 +132,93 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
         raise FakeMemoryError
 
     monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", hopeless)
-    with pytest.raises(Exception, match="Lower brush_size"):
+    monkeypatch.setattr(pack.nodes.adapting, "open_encoder", lambda _: None)
+    close = "close other programs that use the device"
+    for changed, remedies in (
+        ({}, close),
+        ({"mode": "full", "brush_size": 128}, close),
+        ({"brush_size": 160}, f"lower brush_size or {close}"),
+        ({"encoder": "vgg19"}, f"choose the encoder 'compact' or {close}"),
+    ):
+        with pytest.raises(Exception, match=f"at a time; {remedies}"):
+            adapt(**changed)
+
+
+def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, caplog):
+    whole = pack.nodes.previewing.stylize
+
+    def greedy(base, style, images, **options):
+        if max(images.shape) > 200:
+            raise FakeMemoryError
+        assert options["batch"] == 1
+        return whole(base, style, images, **options)
+
+    monkeypatch.setattr(pack.nodes.previewing, "stylize", greedy)
+    result = adapt(content_images=image(192, 288, count=2))
+    assert result.preview.shape == (2, 128, 192, 3)
+    assert "Out of memory for a preview of 384 px" in caplog.text
+
+
+def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeypatch, caplog):
+    def hopeless(*_, **__):
+        raise FakeMemoryError
+
+    monkeypatch.setattr(pack.nodes.previewing, "stylize", hopeless)
+    monkeypatch.setattr(pack.nodes.previewing, "draw_thumbnail", hopeless)
+    contents = image(80, 96)
+    result = adapt(content_images=contents)
+    assert result.style.losses
+    assert result.style.thumbnail is None
+    assert torch.equal(result.preview, contents)
+    assert "without the style" in caplog.text
+    assert "the style has none" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["stylize", "draw_thumbnail"])
+def test_other_errors_while_a_style_is_shown_are_not_hidden(adapt, pack, monkeypatch, what):
+    def fail(*_, **__):
+        raise RuntimeError("expected scalar type Half but found Float")
+
+    monkeypatch.setattr(pack.nodes.previewing, what, fail)
+    with pytest.raises(RuntimeError, match="scalar type"):
         adapt()
+
+
+def test_room_is_made_for_large_brushes_and_large_previews_too(adapt, fake_host):
+    adapt()
+    adapt(brush_size=512)
+    adapt(content_images=image(480, 640))
+    small, brush, preview = fake_host.freed
+    assert brush > 500 * 512**2
+    assert preview > 500 * 480 * 640
+    assert small < preview
+
+
+def test_contents_of_any_shape_can_be_shown(adapt):
+    assert adapt(steps=1, content_images=image(64, 1600)).preview.shape == (1, 31, 768, 3)
+
+
+def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monkeypatch):
+    whole, read, learned = pack.nodes.adapting.to_core_over_white, [], []
+    adapt_to_style = pack.nodes.adapting.adapt_to_style
+
+    def count(images, *options):
+        read.append(len(images))
+        return whole(images, *options)
+
+    def look(base, encoder, styles, contents, *settings, **options):
+        learned.extend(contents.mean((1, 2, 3)).mul(8).round().int().tolist())
+        return adapt_to_style(base, encoder, styles, contents, *settings, **options)
+
+    monkeypatch.setattr(pack.nodes.adapting, "to_core_over_white", count)
+    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", look)
+    brightness = torch.linspace(0, 1, 9)
+    clip = brightness.view(9, 1, 1, 1).expand(9, 64, 64, 3)
+    shown = pack.nodes.previewing.pictures_to_show(clip)
+    assert shown.mean((1, 2, 3)).tolist() == pytest.approx(brightness[:4].tolist())
+    adapt(steps=1, content_images=clip)
+    assert sum(read) == 1 + 4, "the style, and as many frames as there are crops"
+    assert sorted(learned) == [0, 3, 5, 8], "evenly picked"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +237,7 @@ def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lac
         raise error
 
     monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", fail)
-    with pytest.raises(Exception, match="Lower brush_size" if lack else "scalar type"):
+    with pytest.raises(Exception, match="close other programs" if lack else "scalar type"):
         adapt()
 
 
