@@ -58,7 +58,7 @@ class AdaptationResult:
     """What the node gives back.
 
     Attributes:
-        style: with a thumbnail, where the host wants it.
+        style: with a thumbnail where memory allowed one, where the host wants it.
         preview: (B, 3, H, W), the first contents or our own scene in the style, [0, 1].
         report: losses and settings for people, one fact a line.
     """

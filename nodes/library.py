@@ -102,7 +102,7 @@ class StyleLibrary:
         """
         encoded = read_metadata(self.find(name), file_format=STYLE_FORMAT).get("thumbnail")
         if encoded is None:
-            raise StyleNotFound(f"Style '{name}' has no thumbnail; save it again to get one.")
+            raise StyleNotFound(f"Style '{name}' has no thumbnail; save it with a picture.")
         try:
             return base64.b64decode(encoded, validate=True)
         except binascii.Error as error:

@@ -1,5 +1,7 @@
 """What the nodes do: adapt on copies, stylize in pieces, save, reuse, blend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from unit.conftest import image, load, save, stylize
@@ -353,6 +355,27 @@ def test_blending_takes_growing_and_fixed_sockets(run, adapt, model):
         wanted = 0.75 * one.fast_weights[name] + 0.25 * two.fast_weights[name]
         torch.testing.assert_close(tensor, wanted)
         assert torch.equal(tensor, fixed.args[0].fast_weights[name])
+
+
+def test_a_blend_has_the_pictures_of_its_styles_in_its_shares(run, adapt):
+    style = adapt(steps=0).style
+    parts = [style.with_thumbnail(torch.full((3, side, 64), level))
+             for side, level in ((48, 0.8), (64, 0.4))]  # fmt: skip
+    blend = run(
+        "MetaStyleBlendStyles",
+        styles={"style_1": parts[0], "style_2": parts[1]}, weight_1=3.0, weight_2=1.0,
+    ).args[0]  # fmt: skip
+    shown = save(run, blend, "blend").ui.image
+    assert shown.shape == (1, 48, 64, 3)
+    torch.testing.assert_close(shown, torch.full_like(shown, 0.7), rtol=0, atol=0.02)
+
+
+def test_a_blend_of_a_style_without_a_picture_has_none_and_shows_none(run, adapt):
+    style = adapt(steps=0).style
+    styles = {"style_1": style, "style_2": replace(style, thumbnail=None)}
+    blend = run("MetaStyleBlendStyles", styles=styles).args[0]
+    assert blend.thumbnail is None
+    assert save(run, blend, "blend").ui == {"metastyle_saved": ["blend"]}
 
 
 @pytest.mark.parametrize("mode", ["norm", "full"])
