@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { canvasPlace, findNode, nodesOfType } from "../../web/lib/graph.js";
+import { canvasPlace, findNode, nodesOfType, renameStyle } from "../../web/lib/graph.js";
 import { LossCurves } from "../../web/lib/loss_curve.js";
 import * as losses from "../../web/lib/losses.js";
 import { group, label, matches } from "../../web/lib/style_list.js";
@@ -118,6 +118,20 @@ test("nodes inside subgraphs are found by their execution id and by type", () =>
   assert.equal(findNode(graph, 4).type, "Sub");
   assert.equal(findNode(graph, "9:7"), undefined);
   assert.deepEqual(nodesOfType(graph, "Wanted"), [inner]);
+});
+
+test("loader nodes follow a style to its new name, and others stay", () => {
+  const told = [];
+  const loader = (value) => ({
+    type: "MetaStyleLoadStyle",
+    widgets: [{ name: "style", value, options: { values: ["wave", "sea"] }, callback: (name) => told.push(name) }],
+  });
+  const nodes = [loader("wave"), loader("sea"), { type: "KSampler" }, { type: "Sub", subgraph: { nodes: [loader("wave")] } }];
+  renameStyle({ nodes }, "wave", "storm");
+  const widgets = [nodes[0], nodes[1], nodes[3].subgraph.nodes[0]].map((node) => node.widgets[0]);
+  assert.deepEqual(widgets.map((widget) => widget.value), ["storm", "sea", "storm"]);
+  assert.ok(widgets[0].options.values.includes("storm"));
+  assert.deepEqual(told, ["storm", "storm"]);
 });
 
 test("a drop beside the canvas adds nothing", () => {
