@@ -10,6 +10,7 @@ import * as losses from "../../web/lib/losses.js";
 import { group, label, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
 import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
+import { isProblem } from "./noise.mjs";
 
 const points = Array.from({ length: 500 }, (_, i) => [i + 1, 1 / (i + 1), 2, 3]);
 
@@ -140,6 +141,17 @@ test("a drop beside the canvas adds nothing", () => {
   const app = { canvas, clientPosToCanvasPos: ([x, y]) => [x * 2, y * 2] };
   assert.deepEqual(canvasPlace(app, 150, 20), [300, 40]);
   assert.equal(canvasPlace(app, 50, 20), null);
+});
+
+test("noise of the host is no problem, and the same from our files is one", () => {
+  const missing = "Failed to load resource: the server responded with a status of 404 (Not Found)";
+  const broken = "Cannot read properties of undefined (reading 'id')\n    at draw (http://127.0.0.1:8188";
+  assert.ok(!isProblem(`${missing}\nhttp://127.0.0.1:8188/api/userdata/user.css`));
+  assert.ok(isProblem(`${missing}\nhttp://127.0.0.1:8188/extensions/metastyle/lib/gone.js`));
+  assert.ok(isProblem(`${missing}\nhttp://127.0.0.1:8188/api/metastyle/styles/thumbnail?name=x`));
+  assert.ok(!isProblem(`${broken}/assets/index-abc.js:1:2)`));
+  assert.ok(isProblem(`${broken}/extensions/metastyle/lib/graph.js:1:2)`));
+  assert.ok(isProblem("boom\n    at http://127.0.0.1:8188/assets/index-abc.js:1:2"));
 });
 
 test("the server's refusal becomes an error with its own words", async () => {
