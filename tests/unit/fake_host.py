@@ -97,6 +97,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    has_intermediate_output: bool = False
 
 
 class NodeOutput:
@@ -133,7 +134,8 @@ def _interface(*, old: bool) -> ModuleType:
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
     if old:
-        kept = [f for f in dataclasses.fields(Schema) if f.name != "search_aliases"]
+        lacking = {"search_aliases", "has_intermediate_output"}
+        kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])
     else:

@@ -136,6 +136,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] | None = None
     is_output_node: bool = False
+    has_intermediate_output: bool = False
 
 class NodeOutput:
     def __init__(
