@@ -13,7 +13,8 @@ from .sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .watching import Watcher
 
 _DEFAULTS = AdaptationSettings()
-_LARGEST_BRUSH_PX = 1024
+# Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
+_LARGEST_BRUSH_PX = 768
 _LARGEST_SEED = 2**64 - 1
 
 
@@ -45,6 +46,7 @@ class AdaptToStyle(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            has_intermediate_output=True,
         )
 
     @classmethod
@@ -121,8 +123,9 @@ def _numbers() -> list[io.Input]:
             min=MIN_STYLE_SIDE_PX,
             max=_LARGEST_BRUSH_PX,
             step=16,
-            tooltip="Size of the style picture while learning, in pixels: smaller gives finer "
-            "strokes, larger broader ones.",
+            tooltip="Short side of the style picture while learning, in pixels: smaller gives "
+            "finer strokes, larger broader ones. The whole picture takes part with at most one "
+            "megapixel.",
         ),
     ]
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Generator, Tensor
 
 from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, adapt_to_style
@@ -12,25 +13,25 @@ from ..metastyle_core.base import Base
 from ..metastyle_core.content import crop_contents
 from ..metastyle_core.encoder import PerceptualEncoder
 from ..metastyle_core.errors import MetaStyleError
-from ..metastyle_core.images import limit_long_side, load_image
 from ..metastyle_core.style import AdaptedStyle
-from ..metastyle_core.stylization import stylize
-from ..metastyle_core.thumbnails import SCENE, draw_thumbnail
 from . import host
 from .model import MetaStyleModel, host_style
-from .pictures import to_core_over_white
+from .pictures import require_images, to_core_over_white
+from .previewing import draw_preview, pictures_to_show, shrink, with_picture
 from .sockets import StyleValue, single_style
 from .watching import Watcher
 from .weights import open_encoder
 
 _LOG = logging.getLogger(__name__)
-_PREVIEW_PX = 768
 _LIVE_PREVIEW_PX = 256
-_PREVIEW_PICTURES = 4
 # Per pixel of a content: 3.2 KB wait for the backward pass with the compact encoder, 4.8 KB
 # with VGG-19; the rest is for gradients and the workspace of convolutions.
 _BYTES_PER_PIXEL: Mapping[str, int] = {"compact": 4096}
 _BYTES_PER_PIXEL_VGG = 8192
+# A pass without gradients, as over a style picture or a preview, needs this part of it.
+_FORWARD_SHARE = 0.25
+# To more than this the core never scales a style picture.
+_MOST_STYLE_PIXELS = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class AdaptationResult:
     """What the node gives back.
 
     Attributes:
-        style: with a thumbnail, where the host wants it.
-        preview: (B, 3, H, W), contents or our own scene in the style, [0, 1].
+        style: with a thumbnail where memory allowed one, where the host wants it.
+        preview: (B, 3, H, W), the first contents or our own scene in the style, [0, 1].
         report: losses and settings for people, one fact a line.
     """
 
@@ -90,17 +91,15 @@ def _adapt_copy(
 ) -> AdaptationResult:
     began_s = time.monotonic()
     styles = list(_pictures(request.style_images, "style_images").split(1))
-    contents = None
-    if request.content_images is not None:
-        contents = _pictures(request.content_images, "content_images")
-    host.make_room(_activation_bytes(request.encoder, request.settings))
+    contents = _crops(request.content_images, request.settings)
+    shown = pictures_to_show(request.content_images)
+    host.make_room(activation_bytes(request, shown))
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
-    style = _adapt_within_memory(base, encoder, styles, contents, request, watcher)
-    preview = stylize(base, style, _shown(contents, _PREVIEW_PX))
+    style = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
+    preview = draw_preview(base, style, shown)
     report = describe(style, time.monotonic() - began_s)
-    with_picture = style.with_thumbnail(draw_thumbnail(base, style))
-    return AdaptationResult(host_style(with_picture), preview, report)
+    return AdaptationResult(host_style(with_picture(base, style)), preview, report)
 
 
 def _pictures(images: Tensor, role: str) -> Tensor:
@@ -108,10 +107,19 @@ def _pictures(images: Tensor, role: str) -> Tensor:
     return to_core_over_white(images, role, MIN_STYLE_SIDE_PX).clone()
 
 
-def _shown(contents: Tensor | None, long_side_px: int) -> Tensor:
-    """Pictures in which people can judge the style: their own, or our scene."""
-    pictures = load_image(SCENE).pixels[None] if contents is None else contents
-    return limit_long_side(pictures[:_PREVIEW_PICTURES], long_side_px)
+def _crops(images: Tensor | None, settings: AdaptationSettings) -> Tensor | None:
+    """Squares to learn on out of the user's pictures; None where built-in contents will do.
+
+    Of a long clip only as many frames are read as there are squares, evenly picked.
+    """
+    if images is None:
+        return None
+    require_images(images, "content_images", MIN_STYLE_SIDE_PX)
+    count = min(len(images), settings.content_count)
+    picked = torch.linspace(0, len(images) - 1, count).round().int().tolist()
+    frames = [_pictures(images[i : i + 1], "content_images") for i in picked]
+    generator = Generator().manual_seed(settings.seed)
+    return crop_contents(frames, settings.content_count, settings.content_size_px, generator)
 
 
 def _adapt_within_memory(
@@ -119,6 +127,7 @@ def _adapt_within_memory(
     encoder: PerceptualEncoder | None,
     styles: list[Tensor],
     contents: Tensor | None,
+    shown: Tensor,
     request: AdaptationRequest,
     watcher: Watcher,
 ) -> AdaptedStyle:
@@ -126,41 +135,44 @@ def _adapt_within_memory(
     resume = _cloned(request.resume)
     start = "fixed" if base.predictor is None else "predicted"
     settings = replace(request.settings, initialisation=start)
-    crops = None if contents is None else _crops(contents, settings)
     while True:
         try:
             return adapt_to_style(
                 base,
                 encoder,
                 styles,
-                crops,
+                contents,
                 settings,
                 resume=resume,
                 on_step=watcher,
-                preview_images=_shown(contents, _LIVE_PREVIEW_PX),
+                preview_images=shrink(shown, _LIVE_PREVIEW_PX),
             )
         except RuntimeError as error:
-            if not host.is_out_of_memory(error):
-                raise
-            host.let_go(error)
-            settings = _with_half_the_batch(settings, error)
+            host.recover(error)
+            settings = _with_half_the_batch(settings, request.encoder, error)
 
 
-def _with_half_the_batch(settings: AdaptationSettings, error: Exception) -> AdaptationSettings:
+def _with_half_the_batch(
+    settings: AdaptationSettings, encoder: str, error: Exception
+) -> AdaptationSettings:
     if settings.batch == 1:
         raise MetaStyleError(
-            "There is not enough device memory to adapt even one content at a time. Lower "
-            "brush_size, choose the encoder 'compact' or the mode 'norm', or free memory."
+            "There is not enough device memory to adapt even one content at a time; "
+            f"{' or '.join(_remedies(settings, encoder))}."
         ) from error
     smaller = replace(settings, batch=settings.batch // 2)
     _LOG.warning("Out of memory at %d contents per step; trying %d.", settings.batch, smaller.batch)
     return smaller
 
 
-def _crops(contents: Tensor, settings: AdaptationSettings) -> Tensor:
-    generator = Generator().manual_seed(settings.seed)
-    images = list(contents.split(1))
-    return crop_contents(images, settings.content_count, settings.content_size_px, generator)
+def _remedies(settings: AdaptationSettings, encoder: str) -> list[str]:
+    """What lowers the memory that one content needs; the mode does not."""
+    remedies = ["close other programs that use the device"]
+    if encoder != "compact":
+        remedies.insert(0, "choose the encoder 'compact'")
+    if settings.style_size_px**2 * _FORWARD_SHARE > settings.content_size_px**2:
+        remedies.insert(0, "lower brush_size")
+    return remedies
 
 
 def _cloned(resume: StyleValue | None) -> AdaptedStyle | None:
@@ -172,9 +184,20 @@ def _cloned(resume: StyleValue | None) -> AdaptedStyle | None:
     return replace(style, fast_weights=cloned)
 
 
-def _activation_bytes(encoder: str, settings: AdaptationSettings) -> int:
-    pixels = settings.batch * settings.content_size_px**2
-    return pixels * _BYTES_PER_PIXEL.get(encoder, _BYTES_PER_PIXEL_VGG)
+def activation_bytes(request: AdaptationRequest, shown: Tensor) -> int:
+    """Memory for the largest of: a step, a pass over a style picture, a preview.
+
+    Args:
+        request: what to do.
+        shown: (B, 3, H, W), drawn one at a time.
+    """
+    settings = request.settings
+    height, width = request.style_images.shape[1:3]
+    scaled = settings.style_size_px**2 * max(height, width) / min(height, width)
+    preview = shown.shape[-2] * shown.shape[-1]
+    step = settings.batch * settings.content_size_px**2
+    pixels = max(step, _FORWARD_SHARE * max(preview, min(scaled, _MOST_STYLE_PIXELS)))
+    return round(pixels * _BYTES_PER_PIXEL.get(request.encoder, _BYTES_PER_PIXEL_VGG))
 
 
 def describe(style: AdaptedStyle, elapsed_s: float) -> str:

@@ -15,7 +15,7 @@ class BlendStyles(io.ComfyNode):
             display_name="Blend Styles",
             description=(
                 "Mixes two to six styles into a new one. Weights are shares of their sum: 1 and 1 "
-                "is half and half, 3 and 1 three quarters and one."
+                "is half and half, 1.5 and 0.5 three quarters and one."
             ),
             search_aliases=["mix styles", "interpolate styles", "merge styles"],
             inputs=[

@@ -7,11 +7,12 @@ from ..metastyle_core.errors import SettingsError
 from ..metastyle_core.mixing import Curve, Route, StyleSchedule, mix_styles
 from ..metastyle_core.style import AdaptedStyle
 from .model import host_style
+from .pictures import mix_thumbnails
 from .sockets import collect_styles
 
 
 def blend(inputs: Mapping[str, object]) -> AdaptedStyle:
-    """Mix the connected styles by `weight_1` and so on.
+    """Mix the connected styles by `weight_1` and so on, and their thumbnails in the same way.
 
     Raises:
         SettingsError: fewer than two styles, weights that add up to 0, or styles that do
@@ -19,7 +20,9 @@ def blend(inputs: Mapping[str, object]) -> AdaptedStyle:
     """
     styles = _require_two(collect_styles(inputs))
     weights = [float(cast(float, inputs.get(f"weight_{number}", 1.0))) for number in styles]
-    return host_style(mix_styles(list(styles.values()), weights))
+    mixed = mix_styles(list(styles.values()), weights)
+    picture = mix_thumbnails(list(styles.values()), weights)
+    return host_style(mixed if picture is None else mixed.with_thumbnail(picture))
 
 
 def schedule(inputs: Mapping[str, object], curve: Curve, route: Route) -> StyleSchedule:

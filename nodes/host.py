@@ -76,8 +76,14 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
-def let_go(error: RuntimeError) -> None:
-    """Free what a failed computation still holds through its error."""
+def recover(error: RuntimeError) -> None:
+    """Free what a computation that ran out of memory still holds through its error.
+
+    Raises:
+        RuntimeError: `error` itself, if memory was not what it lacked.
+    """
+    if not is_out_of_memory(error):
+        raise error
     traceback.clear_frames(error.__traceback__)
     empty_cache()
 
@@ -144,10 +150,10 @@ def expand_name(name: str, folder: Path) -> str:
 
 
 def send(event: str, message: Mapping[str, object]) -> None:
-    """Tell every open browser something; without a server nothing happens."""
+    """Tell the browser that started the run something; without one nothing happens."""
     server = _server()
-    if server is not None:
-        server.send_sync(event, dict(message))
+    if server is not None and server.client_id is not None:
+        server.send_sync(event, dict(message), server.client_id)
 
 
 def add_route(

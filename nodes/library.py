@@ -102,7 +102,7 @@ class StyleLibrary:
         """
         encoded = read_metadata(self.find(name), file_format=STYLE_FORMAT).get("thumbnail")
         if encoded is None:
-            raise StyleNotFound(f"Style '{name}' has no thumbnail; save it again to get one.")
+            raise StyleNotFound(f"Style '{name}' has no thumbnail; save it with a picture.")
         try:
             return base64.b64decode(encoded, validate=True)
         except binascii.Error as error:
@@ -125,7 +125,7 @@ class StyleLibrary:
         return renamed
 
     def rename(self, name: str, new_name: str) -> None:
-        """Give a saved style another name.
+        """Give a saved style another name; it stays in the folder that holds it.
 
         Raises:
             SettingsError: it ships with the pack, or the new name is taken or not allowed.
@@ -133,8 +133,11 @@ class StyleLibrary:
             CheckpointError: the folder cannot be written.
         """
         source = self._own(name)
-        target = place_below(self.folders[0], new_name)
-        if target.exists() or checked_name(new_name) in self.paths():
+        folder = source.parents[name.count("/")]
+        target = place_below(folder, new_name)
+        # On a disk that ignores case, 'Wave' exists where 'wave' does.
+        taken = target.exists() and not target.samefile(source)
+        if taken or checked_name(new_name) in self.paths():
             raise SettingsError(f"There is a style '{new_name}' already; choose another name.")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

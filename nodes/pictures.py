@@ -1,5 +1,6 @@
 """Between the host's IMAGE (B, H, W, C) and the core's (B, 3, H, W), both in [0, 1]."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..metastyle_core.errors import SettingsError, ShapeError
+from ..metastyle_core.images import resize
 from ..metastyle_core.style import AdaptedStyle
 from . import host
 
@@ -70,10 +72,30 @@ def to_host(images: Tensor) -> Tensor:
     return channels_last.to(host.result_device(), host.result_dtype()).contiguous()
 
 
-def thumbnail_to_host(style: AdaptedStyle) -> Tensor:
-    """The thumbnail of a style as IMAGE; one white pixel where there is none."""
+def thumbnail_to_host(style: AdaptedStyle) -> Tensor | None:
+    """The thumbnail of a style as IMAGE, or None where there is none."""
     if style.thumbnail is None:
-        return torch.ones(1, 1, 1, 3)
+        return None
     with Image.open(BytesIO(style.thumbnail)) as picture:
         pixels = np.array(picture.convert("RGB"), dtype=np.float32)
     return torch.from_numpy(pixels)[None] / 255
+
+
+def mix_thumbnails(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Tensor | None:
+    """The thumbnails of styles laid over one another, each as strong as its weight.
+
+    Args:
+        styles: at least one.
+        weights: one per style, used as shares of their sum, which is not 0.
+
+    Returns:
+        (1, 3, H, W), [0, 1], of the first one's size; None where a style has no thumbnail.
+    """
+    thumbnails = [thumbnail_to_host(style) for style in styles]
+    pictures = [each.movedim(-1, 1) for each in thumbnails if each is not None]
+    if len(pictures) < len(styles):
+        return None
+    height, width = pictures[0].shape[-2:]
+    sized = torch.cat([resize(picture, height, width) for picture in pictures])
+    shares = torch.tensor(weights) / sum(weights)
+    return (shares.view(-1, 1, 1, 1) * sized).sum(0, keepdim=True).clamp(0, 1)

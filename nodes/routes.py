@@ -1,10 +1,10 @@
 """What the browser may ask the server about styles. Answers are JSON and pictures only."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import cast
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from .library import StyleNotFound
 from .saving import library
 
 _SAME_SITE = frozenset({"same-origin", "none"})
+_PORT = re.compile(r":\d+$")
 
 
 def add_routes() -> None:
@@ -84,15 +85,26 @@ def refuse_foreign(headers: Mapping[str, str]) -> str | None:
     content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         return f"The request is of type '{content_type}'; send application/json."
-    site = headers.get("Sec-Fetch-Site")
-    if site is not None and site not in _SAME_SITE:
-        return (
-            "The request comes from another site; only this server's own pages may change styles."
-        )
-    origin = headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower():
-        return f"The request comes from {origin}; only this server's own pages may change styles."
-    return None
+    site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+    if site is not None:
+        # The browser knows best: behind a proxy Host need not be what the user sees.
+        own = site in _SAME_SITE
+    else:
+        own = origin is None or _names_host(origin, headers.get("Host", ""))
+    if own:
+        return None
+    return (
+        f"The request comes from {origin or 'another site'}; "
+        "only this server's own pages may change styles."
+    )
+
+
+def _names_host(origin: str, host: str) -> bool:
+    """Whether an origin is this server; as for the host, a port counts where both name one."""
+    ours, theirs = host.lower(), origin.lower().partition("://")[2]
+    if not (_PORT.search(ours) and _PORT.search(theirs)):
+        ours, theirs = _PORT.sub("", ours), _PORT.sub("", theirs)
+    return bool(theirs) and ours == theirs
 
 
 def read_fields(body: object, fields: tuple[str, ...]) -> list[str]:

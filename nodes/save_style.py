@@ -44,8 +44,8 @@ class SaveAdaptedStyle(io.ComfyNode):
                 io.Image.Input(
                     "style_image",
                     optional=True,
-                    tooltip="Picture for the thumbnail. Without one it shows a small scene "
-                    "painted in the style.",
+                    tooltip="Picture for the thumbnail. Without one the style keeps its own: a "
+                    "small scene drawn in it, or for a blend the scenes of its styles mixed.",
                 ),
             ],
             outputs=[StyleSocket.Output(display_name="style", tooltip=_OUTPUT_TOOLTIP)],
@@ -61,8 +61,11 @@ class SaveAdaptedStyle(io.ComfyNode):
         overwrite: bool,
         style_image: Tensor | None = None,
     ) -> io.NodeOutput:
-        """Write the file and show its thumbnail."""
+        """Write the file and show its thumbnail, if it has one."""
         request = SaveRequest(name, half=fp16, overwrite=overwrite, style_image=style_image)
         saved = save(style, request)
-        shown = ui.PreviewImage(thumbnail_to_host(saved), cls=cls)
+        picture = thumbnail_to_host(saved)
+        # With nothing to show, the host would not tell the Styles tab that the node has run.
+        done = {"metastyle_saved": [saved.name]}
+        shown = done if picture is None else ui.PreviewImage(picture, cls=cls)
         return io.NodeOutput(saved, ui=shown)

@@ -45,8 +45,13 @@ def node_schema(
     outputs: Sequence[io.Output],
     hidden: Sequence[io.Hidden] = (),
     is_output_node: bool = False,
+    has_intermediate_output: bool = False,
 ) -> io.Schema:
-    """A schema of this pack's category, without the keywords that an older host lacks."""
+    """A schema of this pack's category, without the keywords that an older host lacks.
+
+    `has_intermediate_output` has what a node shows sent again when the node itself came from
+    the cache; a page that was opened since has not seen it.
+    """
     keywords: dict[str, Any] = {
         "node_id": node_id,
         "display_name": display_name,
@@ -57,6 +62,7 @@ def node_schema(
         "outputs": list(outputs),
         "hidden": list(hidden),
         "is_output_node": is_output_node,
+        "has_intermediate_output": has_intermediate_output,
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in keywords.items() if name in known})

@@ -68,9 +68,7 @@ def stylize_images(
         try:
             result[rows] = _stylize_rows(base, style, images, rows, settings)
         except RuntimeError as error:
-            if not host.is_out_of_memory(error):
-                raise
-            host.let_go(error)
+            host.recover(error)
             size = _half(size, images, error)
             continue
         done += size

@@ -45,9 +45,10 @@ class Watcher:
             self._show(report)
 
     def curve(self) -> list[Point]:
-        """At most 200 of the points, the last one among them."""
-        stride = -(-len(self.points) // _MOST_POINTS) or 1
-        return self.points[::-1][::stride][::-1]
+        """At most 200 of the points, evenly picked; the first and the last always stay."""
+        count = min(len(self.points), _MOST_POINTS)
+        stride = (len(self.points) - 1) / max(1, count - 1)
+        return [self.points[round(i * stride)] for i in range(count)]
 
     def _restart(self, steps: int) -> None:
         """Begin, or begin again after an attempt that ran out of memory or diverged."""

@@ -15,7 +15,7 @@ const thumbnails = new StyleThumbnails(tab.pictureOf);
 
 function onLosses({ detail }) {
   const node = findNode(app.graph, detail.node);
-  if (node) curves.extend(node, detail);
+  if (node?.type === ADAPT_NODE) curves.extend(node, detail);
 }
 
 function onExecuted({ detail }) {

@@ -8,14 +8,16 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { isProblem } from "./noise.mjs";
+
 const task = JSON.parse(process.argv[2]);
 const { chromium } = await import(pathToFileURL(join(task.playwright, "index.mjs")).href);
 
 const CURVE = ".metastyle-curve-plot > svg > path.metastyle-total";
 const STYLE = "browser/first";
+const RENAMED = "browser/second";
 const STEPS = 20;
 const PATIENCE_MS = 120_000;
-const EXPECTED_NOISE = /404|deprecated|Content Security Policy|Refused to connect|reading 'id'|before initialization/;
 
 const browser = await chromium.launch({
   executablePath: task.chromium,
@@ -29,7 +31,7 @@ page.setDefaultTimeout(PATIENCE_MS);
 const problems = [];
 page.on("pageerror", (error) => problems.push(`${error.message}\n${error.stack}`));
 page.on("console", (message) => {
-  if (message.type() === "error") problems.push(message.text());
+  if (message.type() === "error") problems.push(`${message.text()}\n${message.location().url}`);
 });
 
 const seen = {};
@@ -40,8 +42,9 @@ try {
   await save();
   await addFromGallery();
   await runWithSavedStyle();
+  await rename();
   await reload();
-  seen.problems = problems.filter((text) => !EXPECTED_NOISE.test(text));
+  seen.problems = problems.filter(isProblem);
   process.stdout.write(JSON.stringify(seen));
 } catch (error) {
   await shot("failed");
@@ -217,9 +220,23 @@ async function runWithSavedStyle() {
   await shot("saved-style");
 }
 
+/** Give the style another name in the gallery; the nodes that load it follow. */
+async function rename() {
+  await page.locator(`.metastyle-gallery [data-style="${STYLE}"]`).press("F2");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("textbox").fill(RENAMED);
+  await dialog.getByRole("textbox").press("Enter");
+  await page.locator(`.metastyle-gallery [data-style="${RENAMED}"]`).waitFor();
+  seen.loaded = await page.evaluate(() =>
+    window.app.graph.nodes
+      .filter((node) => node.type === "MetaStyleLoadStyle")
+      .map((node) => node.widgets.find((widget) => widget.name === "style").value),
+  );
+}
+
 async function reload() {
   const before = await page.evaluate(() => window.app.graph.nodes.length);
-  await page.waitForFunction(isKept, before);
+  await page.waitForFunction(isKept, [before, RENAMED]);
   await page.reload();
   await ready();
   await page.waitForFunction((count) => window.app.graph.nodes.length === count, before);
@@ -230,18 +247,18 @@ async function reload() {
   if (!(await page.locator(".metastyle-gallery").isVisible())) {
     await page.getByRole("button", { name: /styles/i }).first().click();
   }
-  await page.locator(`.metastyle-gallery [data-style="${STYLE}"]`).waitFor();
+  await page.locator(`.metastyle-gallery [data-style="${RENAMED}"]`).waitFor();
   seen.nodesAfterReload = await page.evaluate(() => window.app.graph.nodes.length);
   seen.nodesBeforeReload = before;
   await shot("reloaded");
 }
 
-/** True when the browser's storage holds the graph with all its nodes and the losses. */
-function isKept(count) {
+/** True when the browser's storage holds the graph with all its nodes, the losses and a name. */
+function isKept([count, name]) {
   const stored = [...Object.values(localStorage), ...Object.values(sessionStorage)];
   return stored.some((text) => {
     const ids = text.match(/\\*"order\\*":/g) ?? [];
-    return ids.length >= count && text.includes("metastyle_losses");
+    return ids.length >= count && text.includes("metastyle_losses") && text.includes(name);
   });
 }
 

@@ -4,11 +4,13 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { canvasPlace, findNode, nodesOfType } from "../../web/lib/graph.js";
+import { canvasPlace, findNode, nodesOfType, renameStyle } from "../../web/lib/graph.js";
+import { LossCurves } from "../../web/lib/loss_curve.js";
 import * as losses from "../../web/lib/losses.js";
 import { group, label, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
 import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
+import { isProblem } from "./noise.mjs";
 
 const points = Array.from({ length: 500 }, (_, i) => [i + 1, 1 / (i + 1), 2, 3]);
 
@@ -24,6 +26,20 @@ test("thinning keeps the ends and the limit", () => {
   assert.deepEqual(few[0], points[0]);
   assert.deepEqual(few.at(-1), points.at(-1));
   assert.equal(losses.thin(points.slice(0, 3)).length, 3);
+});
+
+test("a run that is cut off leaves an even choice of its points in the workflow", () => {
+  const node = { properties: {} };
+  const curves = new LossCurves();
+  for (let step = 1; step <= 2000; step++) curves.extend(node, { steps: 2000, points: [[step, 1, 2, 3]] });
+  const steps = node.properties.metastyle_losses.map(([step]) => step);
+  assert.equal(steps.length, losses.MOST_POINTS);
+  assert.equal(steps[0], 1);
+  assert.equal(steps.at(-1), 2000);
+  const gaps = steps.slice(1).map((step, i) => step - steps[i]);
+  assert.ok(Math.max(...gaps) <= 11 && Math.min(...gaps) >= 10, "no part is denser than another");
+  curves.extend(node, { steps: 50, points: [[1, 9, 9, 9]] });
+  assert.deepEqual(node.properties.metastyle_losses, [[1, 9, 9, 9]]);
 });
 
 test("a run that begins anew replaces the old curve", () => {
@@ -105,12 +121,37 @@ test("nodes inside subgraphs are found by their execution id and by type", () =>
   assert.deepEqual(nodesOfType(graph, "Wanted"), [inner]);
 });
 
+test("loader nodes follow a style to its new name, and others stay", () => {
+  const told = [];
+  const loader = (value) => ({
+    type: "MetaStyleLoadStyle",
+    widgets: [{ name: "style", value, options: { values: ["wave", "sea"] }, callback: (name) => told.push(name) }],
+  });
+  const nodes = [loader("wave"), loader("sea"), { type: "KSampler" }, { type: "Sub", subgraph: { nodes: [loader("wave")] } }];
+  renameStyle({ nodes }, "wave", "storm");
+  const widgets = [nodes[0], nodes[1], nodes[3].subgraph.nodes[0]].map((node) => node.widgets[0]);
+  assert.deepEqual(widgets.map((widget) => widget.value), ["storm", "sea", "storm"]);
+  assert.ok(widgets[0].options.values.includes("storm"));
+  assert.deepEqual(told, ["storm", "storm"]);
+});
+
 test("a drop beside the canvas adds nothing", () => {
   const box = { left: 100, right: 200, top: 0, bottom: 50 };
   const canvas = { canvas: { getBoundingClientRect: () => box } };
   const app = { canvas, clientPosToCanvasPos: ([x, y]) => [x * 2, y * 2] };
   assert.deepEqual(canvasPlace(app, 150, 20), [300, 40]);
   assert.equal(canvasPlace(app, 50, 20), null);
+});
+
+test("noise of the host is no problem, and the same from our files is one", () => {
+  const missing = "Failed to load resource: the server responded with a status of 404 (Not Found)";
+  const broken = "Cannot read properties of undefined (reading 'id')\n    at draw (http://127.0.0.1:8188";
+  assert.ok(!isProblem(`${missing}\nhttp://127.0.0.1:8188/api/userdata/user.css`));
+  assert.ok(isProblem(`${missing}\nhttp://127.0.0.1:8188/extensions/metastyle/lib/gone.js`));
+  assert.ok(isProblem(`${missing}\nhttp://127.0.0.1:8188/api/metastyle/styles/thumbnail?name=x`));
+  assert.ok(!isProblem(`${broken}/assets/index-abc.js:1:2)`));
+  assert.ok(isProblem(`${broken}/extensions/metastyle/lib/graph.js:1:2)`));
+  assert.ok(isProblem("boom\n    at http://127.0.0.1:8188/assets/index-abc.js:1:2"));
 });
 
 test("the server's refusal becomes an error with its own words", async () => {

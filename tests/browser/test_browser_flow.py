@@ -1,4 +1,4 @@
-"""The browser side on a real host in a real Chromium, and its pure modules in Node.
+"""The browser side on a real host in a real Chromium, and what of it runs in Node alone.
 
 Needs, beside what `tests/host` needs: `PLAYWRIGHT_CORE`, the folder of an installed
 `playwright-core` package; Chromium, found by `CHROMIUM` or on the PATH; and Node.
@@ -56,9 +56,9 @@ def shots(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_pure_modules(node: str):
+def test_the_scripts_without_a_browser(node: str):
     done = subprocess.run(
-        [node, "--test", str(HERE / "modules.test.mjs")],
+        [node, "--test", *map(str, HERE.glob("*.test.mjs"))],
         capture_output=True, text=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -90,6 +90,7 @@ def test_a_first_hour(
     assert seen["curve"] == STEPS
     assert seen["curveAfterReload"] == seen["curve"]
     assert seen["loadersAdded"] == 2
+    assert seen["loaded"] == ["browser/second"] * 2
     assert seen["nodesAfterReload"] == seen["nodesBeforeReload"]
     assert seen["problems"] == []
 

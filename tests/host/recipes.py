@@ -28,6 +28,17 @@ def with_save(server: HostServer, name: str) -> Workflow:
     return adapt_workflow(server, steps=0) | {"7": save}
 
 
+def blend_workflow(server: HostServer, name: str) -> Workflow:
+    """Two instant styles, mixed, drawn and saved under a name."""
+    styles = {"styles.style_1": ["4", 0], "styles.style_2": ["8", 0]}
+    blended = with_save(server, name)
+    blended["8"] = {**blended["4"], "inputs": {**blended["4"]["inputs"], "style_images": ["3", 0]}}
+    blended["9"] = node(server, "MetaStyleBlendStyles", weight_1=1.5, weight_2=0.5, **styles)
+    for consumer in ("5", "7"):
+        blended[consumer]["inputs"]["style"] = ["9", 0]
+    return blended
+
+
 def load_workflow_of(server: HostServer, style: str) -> Workflow:
     return adapt_workflow(server) | {"4": node(server, "MetaStyleLoadStyle", style=style)}
 

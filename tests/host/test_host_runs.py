@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host.recipes import adapt_workflow, load_workflow_of, styles_of, succeeded, with_save
+from host.recipes import (
+    adapt_workflow,
+    blend_workflow,
+    load_workflow_of,
+    styles_of,
+    succeeded,
+    with_save,
+)
 from host.server import HostServer, Listener, RefusedError, Run
 from host.workflow import choices, load_workflow, node, nodes_of, to_prompt
 from PIL import Image
@@ -22,6 +29,7 @@ NODES = (
     "MetaStyleSaveStyle",
     "MetaStyleLoadStyle",
     "MetaStyleBlendStyles",
+    "MetaStyleBlendSchedule",
 )
 FRAMES = 200
 
@@ -89,6 +97,28 @@ def test_running_the_same_again_costs_nothing(server: HostServer):
     assert again.cached >= {"1", "2", "3", "4", "5"}
     workflow["5"]["inputs"]["strength"] = 0.5
     assert "4" in server.run(workflow).cached
+
+
+def test_a_page_opened_since_gets_the_losses_of_a_cached_adaptation(server: HostServer):
+    if "has_intermediate_output" not in server.node_info("MetaStyleAdaptToStyle"):
+        pytest.skip("This host sends what inner nodes show only when they run.")
+    workflow = adapt_workflow(server)
+    first = server.run(workflow)
+    again = server.run(workflow)
+    assert "4" in again.cached
+    assert again.outputs["4"] == first.outputs["4"]
+    assert len(again.outputs["4"]["metastyle_losses"]) == 3
+
+
+def test_two_styles_are_blended_drawn_and_saved_with_a_picture(server: HostServer):
+    run = server.run(blend_workflow(server, "blend/mine"))
+    assert succeeded(run)
+    assert run.outputs["6"]["images"]
+    assert run.outputs["7"]["images"]
+    assert styles_of(server)["blend/mine"]["thumbnail"]
+    drawn = server.run(load_workflow_of(server, "blend/mine"))
+    assert succeeded(drawn)
+    assert _output(server, drawn, "6") == _output(server, run, "6")
 
 
 def test_strength_zero_returns_the_photo_itself(server: HostServer):
@@ -195,5 +225,5 @@ def _provide_picture(server: HostServer, name: str) -> None:
 
 def _output(server: HostServer, run: Run, key: str) -> Any:
     entry = run.outputs[key]["images"][0]
-    with Image.open(server.base / "output" / entry["subfolder"] / entry["filename"]) as image:
+    with Image.open(server.base / entry["type"] / entry["subfolder"] / entry["filename"]) as image:
         return np.asarray(image).tolist()

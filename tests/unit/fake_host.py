@@ -97,6 +97,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    has_intermediate_output: bool = False
 
 
 class NodeOutput:
@@ -133,7 +134,8 @@ def _interface(*, old: bool) -> ModuleType:
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
     if old:
-        kept = [f for f in dataclasses.fields(Schema) if f.name != "search_aliases"]
+        lacking = {"search_aliases", "has_intermediate_output"}
+        kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])
     else:
@@ -151,7 +153,8 @@ class FakeHost:
         loads: patchers and bytes of every load.
         freed: bytes of every request for room.
         progress: done, total and preview of every move of the bar.
-        sent: event and message.
+        sent: event, message and the browser it went to.
+        browser: which one started the run; None for a script.
         routes: "METHOD path" to handler.
         interrupt_after: raise at the check after this many; None never does.
     """
@@ -160,7 +163,8 @@ class FakeHost:
     loads: list[tuple[list[ModelPatcher], float]] = field(default_factory=list)
     freed: list[float] = field(default_factory=list)
     progress: list[tuple[int, int, Any]] = field(default_factory=list)
-    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    sent: list[tuple[str, dict[str, Any], str | None]] = field(default_factory=list)
+    browser: str | None = "first"
     routes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     interrupt_after: int | None = None
     checks: int = 0
@@ -258,8 +262,12 @@ class _FakeServer:
         self._host = host
         self.routes = self
 
+    @property
+    def client_id(self) -> str | None:
+        return self._host.browser
+
     def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:
-        self._host.sent.append((event, data))
+        self._host.sent.append((event, data, sid))
 
     def route(self, method: str, path: str) -> Callable[[Any], Any]:
         def register(handler: Any) -> Any:

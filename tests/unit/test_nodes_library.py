@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -71,9 +73,33 @@ def test_rename_and_delete(library, folder):
     assert names(library) == ["project/scream"]
 
 
+def test_a_renamed_style_stays_on_its_disk(pack, style, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    whole = pack.nodes.library.StyleLibrary
+    whole((second,)).save(style, "old/sea/wave", half=False, overwrite=False)
+    whole((first, second)).rename("old/sea/wave", "new/wave")
+    assert (second / "new" / "wave.safetensors").is_file()
+    assert not first.exists()
+
+
+def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypatch):
+    real = Path.stat
+
+    def ignore_case(path, **options):
+        lower = path.with_name(path.name.lower())
+        return real(path if os.path.lexists(path) else lower, **options)
+
+    monkeypatch.setattr(Path, "stat", ignore_case)
+    library.rename("wave", "Wave")
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == ["Wave.safetensors"]
+    with pytest.raises(Exception, match="already"):
+        library.rename("Wave", "project/Scream")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (("rename", "wave", "wave"), "already"),
         (("rename", "wave", "project/scream"), "already"),
         (("rename", "wave", "../wave"), "Choose another"),
         (("rename", "wave", "/etc/wave"), "Choose another"),
@@ -173,6 +199,9 @@ def test_bad_requests_change_nothing(ask, library, body, status):
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://here:9999"},
+        {"Origin": "http://there"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://here:8188", "Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
@@ -190,6 +219,11 @@ def test_other_sites_cannot_change_styles(ask, library, headers):
         {},
         {"Content-Type": "application/json; charset=utf-8"},
         {"Origin": "http://here:8188", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://HERE:8188"},
+        # Proxies: one that encrypts and gives its own Host, others that drop a port.
+        {"Origin": "https://styles.example", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://here"},
+        {"Origin": "http://[::1]:8188", "Host": "[::1]"},
     ],
 )
 def test_our_own_pages_can(ask, headers):

@@ -1,5 +1,7 @@
 """What the nodes do: adapt on copies, stylize in pieces, save, reuse, blend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from unit.conftest import image, load, save, stylize
@@ -68,7 +70,7 @@ def test_a_style_can_be_resumed_also_one_that_was_loaded(adapt, run):
 
 def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     result = adapt(steps=4)
-    events = [message for event, message in fake_host.sent if event == "metastyle.losses"]
+    events = [message for event, message, _ in fake_host.sent if event == "metastyle.losses"]
     assert len(events) < 4
     assert events[-1]["step"] == events[-1]["steps"] == 4
     assert {message["node"] for message in events} == {"7"}
@@ -80,12 +82,23 @@ def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     assert picture.size == (256, 256), "our own scene, where no content is given"
 
 
-def test_a_long_curve_is_thinned_and_keeps_its_end(pack):
+def test_losses_go_to_the_browser_that_started_the_run_and_to_no_other(adapt, fake_host):
+    adapt()
+    assert {browser for _, _, browser in fake_host.sent} == {"first"}
+    fake_host.sent.clear()
+    fake_host.browser = None
+    adapt()
+    assert not fake_host.sent
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
     watcher = pack.nodes.watching.Watcher("1")
     watcher.points.extend([[float(step)] * 4 for step in range(1, 1001)])
     curve = watcher.curve()
-    assert len(curve) <= 200
-    assert curve[-1][0] == 1000
+    assert len(curve) == 200
+    assert (curve[0][0], curve[-1][0]) == (1, 1000), "losses are drawn as shares of the first"
+    del watcher.points[1:]
+    assert watcher.curve() == [[1.0] * 4]
 
 
 def test_cancel_stops_at_the_next_step_and_the_next_run_is_whole(adapt, fake_host, model):
@@ -121,8 +134,93 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
         raise FakeMemoryError
 
     monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", hopeless)
-    with pytest.raises(Exception, match="Lower brush_size"):
+    monkeypatch.setattr(pack.nodes.adapting, "open_encoder", lambda _: None)
+    close = "close other programs that use the device"
+    for changed, remedies in (
+        ({}, close),
+        ({"mode": "full", "brush_size": 128}, close),
+        ({"brush_size": 160}, f"lower brush_size or {close}"),
+        ({"encoder": "vgg19"}, f"choose the encoder 'compact' or {close}"),
+    ):
+        with pytest.raises(Exception, match=f"at a time; {remedies}"):
+            adapt(**changed)
+
+
+def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, caplog):
+    whole = pack.nodes.previewing.stylize
+
+    def greedy(base, style, images, **options):
+        if max(images.shape) > 200:
+            raise FakeMemoryError
+        assert options["batch"] == 1
+        return whole(base, style, images, **options)
+
+    monkeypatch.setattr(pack.nodes.previewing, "stylize", greedy)
+    result = adapt(content_images=image(192, 288, count=2))
+    assert result.preview.shape == (2, 128, 192, 3)
+    assert "Out of memory for a preview of 384 px" in caplog.text
+
+
+def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeypatch, caplog):
+    def hopeless(*_, **__):
+        raise FakeMemoryError
+
+    monkeypatch.setattr(pack.nodes.previewing, "stylize", hopeless)
+    monkeypatch.setattr(pack.nodes.previewing, "draw_thumbnail", hopeless)
+    contents = image(80, 96)
+    result = adapt(content_images=contents)
+    assert result.style.losses
+    assert result.style.thumbnail is None
+    assert torch.equal(result.preview, contents)
+    assert "without the style" in caplog.text
+    assert "the style has none" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["stylize", "draw_thumbnail"])
+def test_other_errors_while_a_style_is_shown_are_not_hidden(adapt, pack, monkeypatch, what):
+    def fail(*_, **__):
+        raise RuntimeError("expected scalar type Half but found Float")
+
+    monkeypatch.setattr(pack.nodes.previewing, what, fail)
+    with pytest.raises(RuntimeError, match="scalar type"):
         adapt()
+
+
+def test_room_is_made_for_large_brushes_and_large_previews_too(adapt, fake_host):
+    adapt()
+    adapt(brush_size=512)
+    adapt(content_images=image(480, 640))
+    small, brush, preview = fake_host.freed
+    assert brush > 500 * 512**2
+    assert preview > 500 * 480 * 640
+    assert small < preview
+
+
+def test_contents_of_any_shape_can_be_shown(adapt):
+    assert adapt(steps=1, content_images=image(64, 1600)).preview.shape == (1, 31, 768, 3)
+
+
+def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monkeypatch):
+    whole, read, learned = pack.nodes.adapting.to_core_over_white, [], []
+    adapt_to_style = pack.nodes.adapting.adapt_to_style
+
+    def count(images, *options):
+        read.append(len(images))
+        return whole(images, *options)
+
+    def look(base, encoder, styles, contents, *settings, **options):
+        learned.extend(contents.mean((1, 2, 3)).mul(8).round().int().tolist())
+        return adapt_to_style(base, encoder, styles, contents, *settings, **options)
+
+    monkeypatch.setattr(pack.nodes.adapting, "to_core_over_white", count)
+    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", look)
+    brightness = torch.linspace(0, 1, 9)
+    clip = brightness.view(9, 1, 1, 1).expand(9, 64, 64, 3)
+    shown = pack.nodes.previewing.pictures_to_show(clip)
+    assert shown.mean((1, 2, 3)).tolist() == pytest.approx(brightness[:4].tolist())
+    adapt(steps=1, content_images=clip)
+    assert sum(read) == 1 + 4, "the style, and as many frames as there are crops"
+    assert sorted(learned) == [0, 3, 5, 8], "evenly picked"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +239,7 @@ def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lac
         raise error
 
     monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", fail)
-    with pytest.raises(Exception, match="Lower brush_size" if lack else "scalar type"):
+    with pytest.raises(Exception, match="close other programs" if lack else "scalar type"):
         adapt()
 
 
@@ -257,6 +355,27 @@ def test_blending_takes_growing_and_fixed_sockets(run, adapt, model):
         wanted = 0.75 * one.fast_weights[name] + 0.25 * two.fast_weights[name]
         torch.testing.assert_close(tensor, wanted)
         assert torch.equal(tensor, fixed.args[0].fast_weights[name])
+
+
+def test_a_blend_has_the_pictures_of_its_styles_in_its_shares(run, adapt):
+    style = adapt(steps=0).style
+    parts = [style.with_thumbnail(torch.full((3, side, 64), level))
+             for side, level in ((48, 0.8), (64, 0.4))]  # fmt: skip
+    blend = run(
+        "MetaStyleBlendStyles",
+        styles={"style_1": parts[0], "style_2": parts[1]}, weight_1=3.0, weight_2=1.0,
+    ).args[0]  # fmt: skip
+    shown = save(run, blend, "blend").ui.image
+    assert shown.shape == (1, 48, 64, 3)
+    torch.testing.assert_close(shown, torch.full_like(shown, 0.7), rtol=0, atol=0.02)
+
+
+def test_a_blend_of_a_style_without_a_picture_has_none_and_shows_none(run, adapt):
+    style = adapt(steps=0).style
+    styles = {"style_1": style, "style_2": replace(style, thumbnail=None)}
+    blend = run("MetaStyleBlendStyles", styles=styles).args[0]
+    assert blend.thumbnail is None
+    assert save(run, blend, "blend").ui == {"metastyle_saved": ["blend"]}
 
 
 @pytest.mark.parametrize("mode", ["norm", "full"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,26 @@ def test_everything_has_words(schemas):
 
 def test_only_saving_is_an_output(schemas):
     assert [k for k, s in schemas.items() if s.is_output_node] == ["MetaStyleSaveStyle"]
+
+
+def test_losses_are_shown_again_where_an_adaptation_comes_from_the_cache(schemas):
+    again = [k for k, s in schemas.items() if s.has_intermediate_output]
+    assert again == ["MetaStyleAdaptToStyle"]
+
+
+def test_every_brush_size_does_something(schemas, pack):
+    brush = next(i for i in schemas["MetaStyleAdaptToStyle"].inputs if i.id == "brush_size")
+    most_pixels = pack.metastyle_core.adaptation._MAX_STYLE_PIXELS
+    assert brush.options["max"] ** 2 * 16 / 9 <= most_pixels, "wide pictures shrink above it"
+    assert most_pixels == pack.nodes.adapting._MOST_STYLE_PIXELS
+
+
+def test_the_weights_that_the_help_names_can_be_set(schemas):
+    blend = schemas["MetaStyleBlendStyles"]
+    weight = next(i for i in blend.inputs if i.id == "weight_1")
+    named = [float(number) for number in re.findall(r"\d[\d.]*(?= and| three)", blend.description)]
+    assert named == [1, 1.5, 0.5]
+    assert all(weight.options["min"] <= each <= weight.options["max"] for each in named)
 
 
 def test_the_seed_stays_so_that_running_again_costs_nothing(schemas):

@@ -66,6 +66,17 @@ function offerStyle(widget, name) {
   }
 }
 
+/** Let the loader nodes that hold a style by its old name hold it by its new one. */
+export function renameStyle(graph, name, newName) {
+  for (const node of nodesOfType(graph, LOAD_NODE)) {
+    const widget = styleWidget(node);
+    if (widget?.value !== name) continue;
+    offerStyle(widget, newName);
+    widget.value = newName;
+    widget.callback?.(newName);
+  }
+}
+
 /** Fill the dropdowns of all loader nodes anew. */
 export function offerStyles(graph, names) {
   for (const node of nodesOfType(graph, LOAD_NODE)) {

@@ -108,6 +108,7 @@ export class LossCurve {
 /** The curves of all nodes that adapt, fed by the host's messages. */
 export class LossCurves {
   #curves = new WeakMap();
+  #running = new WeakMap();
 
   /** Give a new node its curve. */
   attach(node) {
@@ -129,15 +130,18 @@ export class LossCurves {
     this.#curves.get(node)?.show(points, points.at(-1)?.[0] ?? 0);
   }
 
-  /** New points of a running adaptation. */
+  /** New points of a running adaptation: all are drawn, an even choice of them is kept. */
   extend(node, { steps, points }) {
-    const all = append(node.properties[PROPERTY] ?? [], points);
-    node.properties[PROPERTY] = all;
+    const known = this.#running.get(node) ?? readPoints(node.properties[PROPERTY]);
+    const all = append(known, points);
+    this.#running.set(node, all);
+    node.properties[PROPERTY] = thin(all);
     this.#curves.get(node)?.show(all, steps);
   }
 
   /** All points of an adaptation that has ended. */
   finish(node, points) {
+    this.#running.delete(node);
     node.properties[PROPERTY] = thin(readPoints(points));
     this.redraw(node);
   }

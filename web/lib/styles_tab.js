@@ -1,7 +1,7 @@
 // What the Styles tab does: it joins the gallery, the server's styles folder and the graph.
 
 import { Gallery } from "./gallery.js";
-import { addLoader, canvasCentre, canvasPlace, offerStyles } from "./graph.js";
+import { addLoader, canvasCentre, canvasPlace, changeGraph, offerStyles, renameStyle } from "./graph.js";
 import { label } from "./style_list.js";
 import { StylesApi } from "./styles_api.js";
 import { say } from "./text.js";
@@ -83,12 +83,17 @@ export class StylesTab {
   }
 
   async #rename(style) {
-    const name = await this.#app.extensionManager.dialog.prompt({
+    const answer = await this.#app.extensionManager.dialog.prompt({
       title: say("renameTitle"),
       message: say("renameMessage"),
       defaultValue: style.name,
     });
-    if (name && name !== style.name) await this.#change(() => this.#server.rename(style.name, name));
+    const name = answer?.trim();
+    if (!name || name === style.name) return;
+    await this.#change(async () => {
+      await this.#server.rename(style.name, name);
+      changeGraph(this.#app, () => renameStyle(this.#app.graph, style.name, name));
+    });
   }
 
   async #remove(style) {

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -136,10 +136,11 @@ class Schema:
     description: str = ""
     search_aliases: list[str] | None = None
     is_output_node: bool = False
+    has_intermediate_output: bool = False
 
 class NodeOutput:
     def __init__(
-        self, *args: object, ui: ui.PreviewImage | dict[str, list[list[float]]] | None = None
+        self, *args: object, ui: ui.PreviewImage | Mapping[str, Sequence[object]] | None = None
     ) -> None: ...
 
 class ComfyNode:

@@ -1,0 +1,73 @@
+"""Pictures in which people judge a new style: as large as device memory allows.
+
+A style that was found is never lost for want of memory to show it.
+"""
+
+import logging
+import math
+
+from torch import Tensor
+
+from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX
+from ..metastyle_core.base import Base
+from ..metastyle_core.images import limit_long_side, load_image
+from ..metastyle_core.network import MIN_SIDE_PX
+from ..metastyle_core.style import AdaptedStyle
+from ..metastyle_core.stylization import stylize
+from ..metastyle_core.thumbnails import SCENE, draw_thumbnail
+from . import host
+from .pictures import to_core_over_white
+
+_LOG = logging.getLogger(__name__)
+_SIZES_PX = (768, 384, 192, 96)
+_MOST_PICTURES = 4
+
+
+def pictures_to_show(contents: Tensor | None) -> Tensor:
+    """The user's first few contents, or our own scene: (B, 3, H, W), [0, 1].
+
+    Args:
+        contents: IMAGE, or None.
+
+    Raises:
+        MetaStyleError: `contents` are no pictures, or too small.
+    """
+    if contents is None:
+        return load_image(SCENE).pixels[None]
+    first = to_core_over_white(contents[:_MOST_PICTURES], "content_images", MIN_STYLE_SIDE_PX)
+    return shrink(first, _SIZES_PX[0])
+
+
+def shrink(pictures: Tensor, long_side_px: int) -> Tensor:
+    """Limit the long side, but keep on the short one what the network needs."""
+    height, width = pictures.shape[-2:]
+    least = math.ceil(MIN_SIDE_PX * max(height, width) / min(height, width))
+    return limit_long_side(pictures, max(least, long_side_px))
+
+
+def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor) -> Tensor:
+    """Pictures in a style, smaller where memory is short; at last as they are.
+
+    Returns:
+        (B, 3, H, W), [0, 1], on the device of the pictures.
+    """
+    smaller = pictures
+    for size_px in _SIZES_PX:
+        smaller = shrink(pictures, size_px)
+        try:
+            return stylize(base, style, smaller, batch=1)
+        except RuntimeError as error:
+            host.recover(error)
+        _LOG.warning("Out of memory for a preview of %d px.", size_px)
+    _LOG.warning("The preview shows its pictures without the style; the style itself is whole.")
+    return smaller
+
+
+def with_picture(base: Base, style: AdaptedStyle) -> AdaptedStyle:
+    """The style with our own scene as its thumbnail, or without one where memory is short."""
+    try:
+        return style.with_thumbnail(draw_thumbnail(base, style))
+    except RuntimeError as error:
+        host.recover(error)
+    _LOG.warning("Out of memory for a thumbnail; the style has none.")
+    return style
