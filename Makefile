@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-quality clean
 
 demo: $(STAMP)
 	$(BIN)/metastyle demo
@@ -21,6 +21,11 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/metastyle bench
+
+# Quality of every family of methods: make bench-quality STYLES=DIR CONTENTS=DIR VGG=FILE
+bench-quality: $(STAMP)
+	$(BIN)/python -m benchmarks.quality --styles "$(STYLES)" --contents "$(CONTENTS)" \
+		--encoder-weights "$(VGG)" -o output/bench-quality $(OPTIONS)
 
 # The build tools come first: the project itself is installed without build isolation.
 $(STAMP): pyproject.toml constraints.txt
