@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adapt the shipped styles again.")
     parser.add_argument("folder", type=Path, help="folder of paintings, NAME.jpg")
     parser.add_argument("names", nargs="*", help="only these")
-    parser.add_argument("--steps", type=positive_int, default=20, help="default: %(default)s")
+    parser.add_argument("--steps", type=positive_int, default=15, help="default: %(default)s")
     add_encoder_options(parser)
     arguments = parser.parse_args()
     base, settings = load_base(), AdaptationSettings(steps=arguments.steps)
