@@ -5,7 +5,7 @@ import sys
 import textwrap
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,12 +73,12 @@ def run(arguments: argparse.Namespace) -> None:
             on_step=lambda _: advance(bar),
         )  # fmt: skip
     save_style(adapted, arguments.output / "our_painting.safetensors")
-    clock.stage("adapt", f"{settings.steps / max(clock.latest_s, 1e-9):.1f} steps per second")
+    clock.stage("adapt", lambda took_s: f"{settings.steps / took_s:.1f} steps per second")
     names = list(preset_paths())
     styles = [adapted, *(load_preset(name) for name in _spread(names, arguments.presets))]
     rows = _stylize_all(base, styles, photographs, arguments.output, arguments.precision)
     count = len(styles) * len(photographs)
-    clock.stage("stylize", f"{1000 * clock.latest_s / count:.0f} ms per {_SIZE_PX} px image")
+    clock.stage("stylize", lambda took_s: f"{1000 * took_s / count:.0f} ms per {_SIZE_PX} px image")
     sheet = _sheet(list(photographs.values()), styles, rows, painting)
     sheet_path = arguments.output / "contact_sheet.png"
     save_pil(sheet, sheet_path)
@@ -95,13 +95,12 @@ class _Clock:
     def __init__(self) -> None:
         self._started_s = time.monotonic()
         self._rows: list[str] = []
-        self.latest_s = 0.0
 
-    def stage(self, name: str, remark: str = "") -> None:
-        """Close the stage that just ended; the remark may use `latest_s` of the call before."""
+    def stage(self, name: str, remark: Callable[[float], str] = lambda _: "") -> None:
+        """Close the stage that just ended; the remark is made of the seconds it took."""
         now_s = time.monotonic()
-        self.latest_s, self._started_s = now_s - self._started_s, now_s
-        self._rows.append(f"{name:<10} {self.latest_s:6.1f} s  {remark}".rstrip())
+        took_s, self._started_s = now_s - self._started_s, now_s
+        self._rows.append(f"{name:<10} {took_s:6.1f} s  {remark(took_s)}".rstrip())
 
     def table(self) -> str:
         return "\n".join(self._rows)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import select
 import signal
 import subprocess
@@ -195,7 +196,8 @@ def test_demo_adapts_stylizes_and_lays_out_a_sheet(tmp_path, capsys):
     assert main(["demo", "--steps", "1", "--presets", "1", "-o", str(output)]) == 0
     told = capsys.readouterr().out
     assert "steps per second" in told
-    assert "ms per 384 px image" in told
+    took_s, ms_per_image = re.findall(r"stylize +([\d.]+) s +(\d+) ms per 384 px image", told)[0]
+    assert float(ms_per_image) * 8 / 1000 == pytest.approx(float(took_s), abs=0.06)
     assert str(output / "contact_sheet.png") in told
     assert load_style(output / "our_painting.safetensors").settings["steps"] == 1
     pictures = sorted(path.name for path in output.glob("*.png"))
