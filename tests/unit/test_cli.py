@@ -404,6 +404,8 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
         [sys.executable, "-m", "metastyle_core", "adapt", str(image_file), "-o", str(output),
          "--steps", "100000", "--crop", "64", "--style-size", "64"],
         stderr=terminal, env={**os.environ, "TQDM_NCOLS": "80", "TQDM_NROWS": "24"},
+        # Jobs in the background are started with Ctrl-C turned off, and this suite may be one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(terminal)
     try:
