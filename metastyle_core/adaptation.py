@@ -31,7 +31,7 @@ from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
 
 MIN_STYLE_SIDE_PX = 64
-_MAX_STYLE_PIXELS = 1024 * 1024
+MAX_STYLE_PIXELS = 1024 * 1024
 _LEARNING_RATES: Mapping[AdaptationMode, float] = {"norm": 2e-2, "decoder": 2e-3, "full": 1e-3}
 _SMOOTHING = 0.9
 _WARM_UP = 0.1
@@ -385,7 +385,7 @@ def _prepare_styles(images: list[Tensor], size_px: int, device: torch.device) ->
         checked = _checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device)
         factor = size_px / min(checked.shape[-2:])
         height, width = (round(side * factor) for side in checked.shape[-2:])
-        scaled.append(resize(checked, *fit_within(height, width, _MAX_STYLE_PIXELS)))
+        scaled.append(resize(checked, *fit_within(height, width, MAX_STYLE_PIXELS)))
     return scaled
 
 

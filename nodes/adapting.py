@@ -8,7 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
-from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, adapt_to_style
+from ..metastyle_core.adaptation import (
+    MAX_STYLE_PIXELS,
+    MIN_STYLE_SIDE_PX,
+    AdaptationSettings,
+    adapt_to_style,
+)
 from ..metastyle_core.base import Base
 from ..metastyle_core.content import crop_contents
 from ..metastyle_core.encoder import PerceptualEncoder
@@ -30,8 +35,6 @@ _BYTES_PER_PIXEL: Mapping[str, int] = {"compact": 4096}
 _BYTES_PER_PIXEL_VGG = 8192
 # A pass without gradients, as over a style picture or a preview, needs this part of it.
 _FORWARD_SHARE = 0.25
-# To more than this the core never scales a style picture.
-_MOST_STYLE_PIXELS = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def activation_bytes(request: AdaptationRequest, shown: Tensor) -> int:
     scaled = settings.style_size_px**2 * max(height, width) / min(height, width)
     preview = shown.shape[-2] * shown.shape[-1]
     step = settings.batch * settings.content_size_px**2
-    pixels = max(step, _FORWARD_SHARE * max(preview, min(scaled, _MOST_STYLE_PIXELS)))
+    pixels = max(step, _FORWARD_SHARE * max(preview, min(scaled, MAX_STYLE_PIXELS)))
     return round(pixels * _BYTES_PER_PIXEL.get(request.encoder, _BYTES_PER_PIXEL_VGG))
 
 

@@ -66,9 +66,8 @@ def test_losses_are_shown_again_where_an_adaptation_comes_from_the_cache(schemas
 
 def test_every_brush_size_does_something(schemas, pack):
     brush = next(i for i in schemas["MetaStyleAdaptToStyle"].inputs if i.id == "brush_size")
-    most_pixels = pack.metastyle_core.adaptation._MAX_STYLE_PIXELS
+    most_pixels = pack.metastyle_core.adaptation.MAX_STYLE_PIXELS
     assert brush.options["max"] ** 2 * 16 / 9 <= most_pixels, "wide pictures shrink above it"
-    assert most_pixels == pack.nodes.adapting._MOST_STYLE_PIXELS
 
 
 def test_the_weights_that_the_help_names_can_be_set(schemas):
