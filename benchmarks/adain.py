@@ -116,7 +116,7 @@ class AdainTraining:
         # Features of the released VGG are hundreds large; the decoder begins where it can learn.
         with torch.no_grad():
             size = self._feature_size(Generator().manual_seed(seed))
-            self._decoder.layers[0].weight.div_(size)
+            self._decoder.get_parameter("layers.0.weight").div_(size)
 
     @property
     def modules(self) -> nn.Module:

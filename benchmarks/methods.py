@@ -20,6 +20,8 @@ from metastyle_core.network import StylizationNetwork
 from metastyle_core.style import AdaptedStyle, save_style
 from metastyle_core.stylization import stylize
 
+_MANY_STEPS = 200
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -43,11 +45,13 @@ class Method:
         name: as in the table.
         prepare: a style picture (1, 3, H, W) to a ready method.
         real_time: whether a picture takes one pass, so that video makes sense.
+        slow: whether a style takes minutes, so that it is measured on few styles.
     """
 
     name: str
     prepare: Callable[[Tensor], Prepared]
     real_time: bool = True
+    slow: bool = False
 
 
 def untouched() -> Method:
@@ -68,7 +72,7 @@ def gatys(encoder: PerceptualEncoder, iterations: int, *, start: Method | None =
         return Prepared(run, None)
 
     name = f"Gatys, {iterations} iterations" + (f" from {start.name}" if start else "")
-    return Method(name, prepare, real_time=False)
+    return Method(name, prepare, real_time=False, slow=True)
 
 
 def adapted(
@@ -84,7 +88,7 @@ def adapted(
         style = adapt_to_style(base, encoder, [style_image], contents, settings)
         return Prepared(lambda image: stylize(base, style, image), _saved_bytes(style))
 
-    return Method(name, prepare)
+    return Method(name, prepare, slow=settings.steps > _MANY_STEPS)
 
 
 def johnson(

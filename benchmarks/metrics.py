@@ -1,7 +1,8 @@
-"""Measures that only the benchmark needs: structure of content, and steadiness over time."""
+"""Measures that only the benchmark needs: structure, steadiness over time, and memory."""
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from metastyle_core.encoder import PerceptualEncoder
 
-STRUCTURE_LAYER = "relu3_3"
+STRUCTURE_LAYER = "relu4_1"
+_TEMPERATURE = 0.1
+_PLACES_PER_SIDE = 24
 _FRAMES = 6
 _PAN_PX = (3, 2)
 _ZOOM = 1.02
@@ -19,10 +22,11 @@ _ZOOM = 1.02
 def structure_distance(encoder: PerceptualEncoder, stylized: Tensor, content: Tensor) -> float:
     """How far the picture's self-similarity has moved from the content's.
 
-    Each place of the feature map has a distribution over all other places by cosine
-    similarity; the result is the mean Kullback-Leibler divergence of the stylized picture's
-    from the content's. Colours and textures may change freely as long as what looked alike
-    still does.
+    Each place of the feature map has a distribution over all other places: the softmax of
+    its cosine similarities, divided by a temperature without which all would look alike.
+    The result is the mean Kullback-Leibler divergence of the stylized picture's from the
+    content's. Colours and textures may change freely as long as what looked alike still
+    does.
 
     Args:
         encoder: VGG.
@@ -38,8 +42,9 @@ def structure_distance(encoder: PerceptualEncoder, stylized: Tensor, content: Te
 
 def _log_similarity(encoder: PerceptualEncoder, image: Tensor) -> Tensor:
     features = encoder(image, [STRUCTURE_LAYER])[STRUCTURE_LAYER]
-    places = F.normalize(F.adaptive_avg_pool2d(features, 24).flatten(2)[0].T, dim=1)
-    return F.log_softmax(places @ places.T, dim=1)
+    grid = F.adaptive_avg_pool2d(features, _PLACES_PER_SIDE)
+    places = F.normalize(grid.flatten(2)[0].T, dim=1)
+    return F.log_softmax(places @ places.T / _TEMPERATURE, dim=1)
 
 
 def warping_error(stylize: Callable[[Tensor], Tensor], photograph: Tensor, size_px: int) -> float:
@@ -97,3 +102,21 @@ def _zoomed(image: Tensor, factor: float) -> Tensor:
     return F.grid_sample(
         image, grid, mode="bicubic", padding_mode="reflection", align_corners=False
     )
+
+
+class PeakMemory:
+    """Most memory that this process held since the object was made, where Linux tells."""
+
+    _RESET = Path("/proc/self/clear_refs")
+    _STATUS = Path("/proc/self/status")
+
+    def __init__(self) -> None:
+        if self._RESET.exists():
+            self._RESET.write_text("5")  # 5 resets the high-water mark, see proc(5)
+
+    def mebibytes(self) -> float | None:
+        """Peak resident memory in MiB; None on other systems."""
+        if not self._STATUS.exists():
+            return None
+        fields = dict(line.split(":", 1) for line in self._STATUS.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) / 1024

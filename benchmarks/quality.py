@@ -2,13 +2,13 @@
 
     python -m benchmarks.quality --styles DIR --contents DIR --encoder-weights FILE -o OUT
 
-Writes OUT/results.json after every style (a run that was stopped goes on where it was),
-OUT/table.md, and one contact sheet per style.
+Writes OUT/results.json after every row (a run that was stopped goes on where it was),
+OUT/table.md, every picture, and one contact sheet per style: a row per photograph with the
+style, the photograph, and the methods in the order of the table.
 """
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from benchmarks.adain import load_decoder
 from benchmarks.methods import Method, adain, adapted, gatys, johnson, metastyle, untouched
-from benchmarks.metrics import structure_distance, warping_error
+from benchmarks.metrics import PeakMemory, structure_distance, warping_error
+from benchmarks.report import GEOMETRIC, Row, report
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.base import SHIPPED_BASE, Base, load_base
 from metastyle_core.checkpoint import write_text
@@ -35,9 +36,6 @@ from metastyle_core.images import (
     save_image,
 )
 
-Row = dict[str, float | str | None]
-_GEOMETRIC = ("style", "content", "total")
-
 
 def main() -> None:
     """Run the benchmark, or what is left of it, and write the table."""
@@ -50,10 +48,11 @@ def main() -> None:
     setting = {name: str(value) for name, value in vars(arguments).items() if name != "output"}
     rows = _earlier_rows(results_path, setting)
     done = {(row["method"], row["style_name"]) for row in rows}
-    for style_path in styles:
+    for position, style_path in enumerate(styles):
         style = square_picture(style_path, arguments.size)
         for method in methods:
-            if (method.name, style_path.stem) in done:
+            left_out = method.slow and position >= arguments.slow_styles
+            if left_out or (method.name, style_path.stem) in done:
                 continue
             row, pictures = _measure(method, style, contents, judge, arguments.size)
             rows.append({"method": method.name, "style_name": style_path.stem, **row})
@@ -63,13 +62,15 @@ def main() -> None:
             sys.stdout.write(f"{style_path.stem} {method.name}: total {row['total']:.3f}\n")
             sys.stdout.flush()
         _write_sheet(arguments.output, style_path, style, methods, contents, arguments.size)
-    table = make_table(rows, [method.name for method in methods])
     heading = (
-        f"{len(styles)} styles x {len(contents)} contents at {arguments.size} px, "
-        f"judged by vgg19_caffe, {torch.get_num_threads()} CPU threads.\n\n"
+        f"{len(contents)} photographs at {arguments.size} px, judged by vgg19_caffe, "
+        f"{torch.get_num_threads()} CPU threads.\n\n"
     )
-    write_text(arguments.output / "table.md", heading + table)
-    sys.stdout.write(heading + table)
+    tables = heading + report(
+        rows, [method.name for method in methods], [m.name for m in methods if m.slow]
+    )
+    write_text(arguments.output / "table.md", tables)
+    sys.stdout.write(tables)
 
 
 def _earlier_rows(results_path: Path, setting: dict[str, str]) -> list[Row]:
@@ -96,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=positive_int, default=192)
     parser.add_argument("--max-styles", type=positive_int, default=8)
     parser.add_argument("--max-contents", type=positive_int, default=2)
+    parser.add_argument(
+        "--slow-styles",
+        type=positive_int,
+        default=2,
+        help="styles on which Gatys and trainings of more than 200 steps run (default: 2)",
+    )
     parser.add_argument("--gatys-iterations", type=positive_int, default=500)
     parser.add_argument("--johnson-steps", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--steps", type=positive_int, nargs="+", default=[10, 30, 100, 200])
@@ -135,18 +142,20 @@ def _measure(
     judge: PerceptualEncoder,
     size_px: int,
 ) -> tuple[Row, list[Tensor]]:
+    memory = PeakMemory()
     began_s = time.perf_counter()
     prepared = method.prepare(style)
     prepare_s = time.perf_counter() - began_s
     pictures: list[Tensor] = []
     seconds: list[float] = []
-    scores: list[dict[str, float]] = []
-    for path in contents:
-        content = square_picture(path, size_px)
+    loaded = [square_picture(path, size_px) for path in contents]
+    for content in loaded:
         began_s = time.perf_counter()
-        picture = prepared.stylize(content)
+        pictures.append(prepared.stylize(content))
         seconds.append(time.perf_counter() - began_s)
-        pictures.append(picture)
+    peak_mib = memory.mebibytes()
+    scores: list[dict[str, float]] = []
+    for content, picture in zip(loaded, pictures, strict=True):
         found = score(judge, picture, content, style)
         scores.append(
             {
@@ -160,7 +169,7 @@ def _measure(
         )
     row: Row = {
         name: geometric_mean([s[name] for s in scores])
-        if name in _GEOMETRIC
+        if name in GEOMETRIC
         else sum(s[name] for s in scores) / len(scores)
         for name in scores[0]
     }
@@ -169,36 +178,12 @@ def _measure(
         "picture_s": sorted(seconds)[len(seconds) // 2],
         "style_bytes": prepared.style_bytes,
         "warping": None,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib,
     }
     if method.real_time:
         photograph = resize_short_side(load_batch(contents[0]), size_px + 32)
         row["warping"] = warping_error(prepared.stylize, photograph, size_px)
     return row, pictures
-
-
-def make_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
-    """Markdown table: geometric means of errors, means of the rest, over styles."""
-    columns = (
-        ("style", "style"), ("content", "content"), ("total", "total"), ("ssim", "SSIM"),
-        ("structure", "structure"), ("warping", "warping"),
-        ("first_picture_s", "first picture, s"), ("picture_s", "next, s"),
-        ("style_bytes", "style, KB"),
-    )  # fmt: skip
-    lines = [
-        "| method | " + " | ".join(title for _, title in columns) + " |",
-        "|---|" + "---:|" * len(columns),
-    ]
-    for method in methods:
-        group = [row for row in rows if row["method"] == method]
-        cells: list[str] = []
-        for name, _ in columns:
-            values = [float(row[name]) for row in group if row[name] is not None]
-            mean = geometric_mean if name in _GEOMETRIC else lambda v: sum(v) / len(v)
-            scale = 1024 if name == "style_bytes" else 1
-            cells.append(f"{mean(values) / scale:.3g}" if values else "-")
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def _picture_path(folder: Path, style: Path, method: Method, content: Path) -> Path:

@@ -1,0 +1,69 @@
+"""What the benchmark measured, as Markdown tables."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from metastyle_core.evaluation import geometric_mean
+
+Row = dict[str, float | str | None]
+STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+GEOMETRIC = ("style", "content", "total", *(f"style_{layer}" for layer in STYLE_LAYERS))
+_MAIN = (
+    ("style", "style"), ("content", "content"), ("total", "total"), ("ssim", "SSIM"),
+    ("structure", "structure"), ("warping", "warping"), ("first_picture_s", "first picture, s"),
+    ("picture_s", "next, s"), ("style_bytes", "style, KB"), ("peak_mib", "peak, MiB"),
+)  # fmt: skip
+_LAYERS = tuple((f"style_{layer}", layer) for layer in STYLE_LAYERS)
+
+
+def report(rows: Sequence[Row], methods: Sequence[str], slow: Collection[str]) -> str:
+    """All tables, each with the number of its styles.
+
+    Methods are compared only over the same styles: the fast ones over all, and then
+    everything over those that the slow ones saw too.
+
+    Args:
+        rows: one per method and style.
+        methods: names in the order of the tables.
+        slow: the names measured on fewer styles.
+    """
+    fast = [name for name in methods if name not in slow]
+    parts = [_section(rows, fast)]
+    if len(fast) < len(methods):
+        parts.append(_section(rows, methods))
+    return "\n".join(parts)
+
+
+def _section(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    styles = set.intersection(
+        *({row["style_name"] for row in rows if row["method"] == name} for name in methods)
+    )
+    common = [row for row in rows if row["style_name"] in styles]
+    tables = (_table(common, methods, columns) for columns in (_MAIN, _LAYERS))
+    return f"Styles: {len(styles)}.\n\n" + "\nStyle error by layer:\n\n".join(tables)
+
+
+def _table(rows: Sequence[Row], methods: Sequence[str], columns: Sequence[tuple[str, str]]) -> str:
+    """Geometric means of errors, the most of memory, means of the rest."""
+    lines = [
+        "| method | " + " | ".join(title for _, title in columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for method in methods:
+        group = [row for row in rows if row["method"] == method]
+        cells = [_cell(name, [row[name] for row in group]) for name, _ in columns]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, values: Sequence[float | str | None]) -> str:
+    numbers = [float(value) for value in values if value is not None]
+    if not numbers:
+        return "-"
+    summary = _summary(name)(numbers) / (1024 if name == "style_bytes" else 1)
+    return f"{summary:.0f}" if summary >= 1000 or summary < 1e-9 else f"{summary:.3g}"
+
+
+def _summary(name: str) -> Callable[[Sequence[float]], float]:
+    if name in GEOMETRIC:
+        return geometric_mean
+    return max if name == "peak_mib" else lambda values: sum(values) / len(values)

@@ -1,0 +1,38 @@
+"""The benchmark's tables and measures."""
+
+import torch
+
+from benchmarks.metrics import warping_error
+from benchmarks.report import GEOMETRIC, report
+
+
+def make_row(method, style, total):
+    errors = dict.fromkeys(GEOMETRIC, 1.0) | {"total": total}
+    others = {"ssim": 0.5, "structure": 0.1, "warping": None, "first_picture_s": 2.0,
+              "picture_s": 1.0, "style_bytes": 2048, "peak_mib": 1500.4}  # fmt: skip
+    return {"method": method, "style_name": style, **errors, **others}
+
+
+def test_slow_methods_are_compared_over_the_styles_they_saw():
+    rows = [make_row("fast", "a", 1.0), make_row("fast", "b", 4.0), make_row("slow", "a", 3.0)]
+    over_all, over_common = report(rows, ["fast", "slow"], ["slow"]).split("Styles: 1.")
+    assert over_all.startswith("Styles: 2.")
+    assert "| fast | 1 | 1 | 2 | 0.5 | 0.1 | - | 2 | 1 | 2 | 1500 |" in over_all
+    assert "slow" not in over_all
+    assert "| fast | 1 | 1 | 1 |" in over_common
+    assert "| slow | 1 | 1 | 3 |" in over_common
+
+
+def test_every_table_has_the_error_of_each_layer():
+    text = report([make_row("fast", "a", 1.0)], ["fast"], [])
+    assert "| method | relu1_2 | relu2_2 | relu3_3 | relu4_3 |" in text
+
+
+def test_a_picture_that_moves_with_its_content_does_not_flicker():
+    ramp = torch.linspace(0, 1, 96).expand(1, 3, 96, 96)
+    assert warping_error(lambda image: image, ramp, 64) < 1e-2
+    generator = torch.Generator().manual_seed(0)
+    flicker = warping_error(
+        lambda image: image + 0.2 * torch.randn(image.shape, generator=generator), ramp, 64
+    )
+    assert flicker > 0.2
