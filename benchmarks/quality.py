@@ -2,9 +2,10 @@
 
     python -m benchmarks.quality --styles DIR --contents DIR --encoder-weights FILE -o OUT
 
-Writes OUT/results.json after every row (a run that was stopped goes on where it was),
-OUT/table.md, every picture, and one contact sheet per style: a row per photograph with the
-style, the photograph, and the methods in the order of the table.
+Writes OUT/results.json after every row, OUT/table.md, every picture, and one contact sheet
+per style: a row per photograph with the style, the photograph, and the methods in the order
+of the table. A run that was stopped goes on where it was, and one that is done takes in
+further methods and styles.
 """
 
 import argparse
@@ -36,6 +37,12 @@ from metastyle_core.images import (
     save_image,
 )
 
+# Options that change what a row means; the others only choose rows.
+_DECISIVE = (
+    "styles", "contents", "encoder_weights", "adapt_contents", "adapt_encoder", "base", "control",
+    "adain", "size", "max_contents",
+)  # fmt: skip
+
 
 def main() -> None:
     """Run the benchmark, or what is left of it, and write the table."""
@@ -45,7 +52,7 @@ def main() -> None:
     styles = spread_paths(list_images(arguments.styles), arguments.max_styles)
     contents = spread_paths(list_images(arguments.contents), arguments.max_contents)
     results_path = arguments.output / "results.json"
-    setting = {name: str(value) for name, value in vars(arguments).items() if name != "output"}
+    setting = {name: str(vars(arguments)[name]) for name in _DECISIVE}
     rows = _earlier_rows(results_path, setting)
     done = {(row["method"], row["style_name"]) for row in rows}
     for position, style_path in enumerate(styles):
@@ -62,12 +69,15 @@ def main() -> None:
             sys.stdout.write(f"{style_path.stem} {method.name}: total {row['total']:.3f}\n")
             sys.stdout.flush()
         _write_sheet(arguments.output, style_path, style, methods, contents, arguments.size)
+    chosen = {path.stem for path in styles}
     heading = (
         f"{len(contents)} photographs at {arguments.size} px, judged by vgg19_caffe, "
         f"{torch.get_num_threads()} CPU threads.\n\n"
     )
     tables = heading + report(
-        rows, [method.name for method in methods], [m.name for m in methods if m.slow]
+        [row for row in rows if row["style_name"] in chosen],
+        [method.name for method in methods],
+        [m.name for m in methods if m.slow],
     )
     write_text(arguments.output / "table.md", tables)
     sys.stdout.write(tables)
@@ -107,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--johnson-steps", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--steps", type=positive_int, nargs="+", default=[10, 30, 100, 200])
     parser.add_argument("--modes", nargs="+", default=["norm", "full"])
+    parser.add_argument(
+        "--only", nargs="+", metavar="TEXT", help="methods whose names contain one of these"
+    )
     return parser
 
 
@@ -126,7 +139,8 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
     if arguments.gatys_iterations:
         methods.append(gatys(judge, arguments.gatys_iterations))
         methods.append(gatys(judge, max(1, arguments.gatys_iterations // 5), start=longest))
-    return methods
+    wanted = arguments.only or [""]
+    return [method for method in methods if any(text in method.name for text in wanted)]
 
 
 def _control(
