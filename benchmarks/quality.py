@@ -27,7 +27,7 @@ from metastyle_core.base import SHIPPED_BASE, Base, load_base
 from metastyle_core.checkpoint import write_text
 from metastyle_core.cli.evaluate import spread_paths, square_picture
 from metastyle_core.cli.inputs import load_batch, load_contents
-from metastyle_core.cli.options import positive_int
+from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.evaluation import geometric_mean, score
 from metastyle_core.images import (
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         default=2,
         help="styles on which Gatys and trainings of more than 200 steps run (default: 2)",
     )
-    parser.add_argument("--gatys-iterations", type=positive_int, default=500)
+    parser.add_argument("--gatys-iterations", type=non_negative_int, default=500)
     parser.add_argument("--johnson-steps", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--steps", type=positive_int, nargs="+", default=[10, 30, 100, 200])
     parser.add_argument("--modes", nargs="+", default=["norm", "full"])
