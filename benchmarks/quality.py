@@ -3,9 +3,9 @@
     python -m benchmarks.quality --styles DIR --contents DIR --encoder-weights FILE -o OUT
 
 Writes OUT/results.json after every row, OUT/table.md, every picture, and one contact sheet
-per style: a row per photograph with the style, the photograph, and the methods in the order
-of the table. A run that was stopped goes on where it was, and one that is done takes in
-further methods and styles.
+per style: a row per photograph with the style and then the methods in the order of the
+table, the photograph itself first. A run that was stopped goes on where it was, and one
+that is done takes in further methods and styles.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
             write_text(results_path, json.dumps({"setting": setting, "rows": rows}, indent=1))
             sys.stdout.write(f"{style_path.stem} {method.name}: total {row['total']:.3f}\n")
             sys.stdout.flush()
-        _write_sheet(arguments.output, style_path, style, methods, contents, arguments.size)
+        _write_sheet(arguments.output, style_path, style, methods, contents)
     chosen = {path.stem for path in styles}
     heading = (
         f"{len(contents)} photographs at {arguments.size} px, judged by vgg19_caffe, "
@@ -211,14 +211,15 @@ def _write_sheet(
     style: Tensor,
     methods: Sequence[Method],
     contents: Sequence[Path],
-    size_px: int,
 ) -> None:
     rows: list[list[Tensor]] = []
     for path in contents:
         files = [_picture_path(folder, style_path, method, path) for method in methods]
         pictures = [load_batch(file)[0] for file in files if file.is_file()]
-        rows.append([style[0], square_picture(path, size_px)[0], *pictures])
-    save_image(contact_sheet(rows), folder / f"sheet_{style_path.stem}.png")
+        if pictures:
+            rows.append([style[0], *pictures])
+    if rows:
+        save_image(contact_sheet(rows), folder / f"sheet_{style_path.stem}.png")
 
 
 if __name__ == "__main__":

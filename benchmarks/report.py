@@ -27,10 +27,8 @@ def report(rows: Sequence[Row], methods: Sequence[str], slow: Collection[str]) -
         slow: the names measured on fewer styles.
     """
     fast = [name for name in methods if name not in slow]
-    parts = [_section(rows, fast)]
-    if len(fast) < len(methods):
-        parts.append(_section(rows, methods))
-    return "\n".join(parts)
+    groups = [fast, methods] if 0 < len(fast) < len(methods) else [methods]
+    return "\n".join(_section(rows, group) for group in groups)
 
 
 def _section(rows: Sequence[Row], methods: Sequence[str]) -> str:

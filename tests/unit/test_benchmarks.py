@@ -23,6 +23,11 @@ def test_slow_methods_are_compared_over_the_styles_they_saw():
     assert "| slow | 1 | 1 | 3 |" in over_common
 
 
+def test_slow_methods_alone_have_one_table():
+    text = report([make_row("slow", "a", 3.0)], ["slow"], ["slow"])
+    assert text.count("Styles: 1.") == 1
+
+
 def test_every_table_has_the_error_of_each_layer():
     text = report([make_row("fast", "a", 1.0)], ["fast"], [])
     assert "| method | relu1_2 | relu2_2 | relu3_3 | relu4_3 |" in text
