@@ -57,7 +57,7 @@ def _cell(name: str, values: Sequence[float | str | None]) -> str:
     numbers = [float(value) for value in values if value is not None]
     if not numbers:
         return "-"
-    summary = _summary(name)(numbers) / (1024 if name == "style_bytes" else 1)
+    summary = _summary(name)(numbers) / (1000 if name == "style_bytes" else 1)
     return f"{summary:.0f}" if summary >= 1000 or summary < 1e-9 else f"{summary:.3g}"
 
 
