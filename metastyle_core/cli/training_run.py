@@ -51,6 +51,8 @@ def joined_processes(device: torch.device) -> Generator[torch.device]:
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
         yield device
+        # Who leaves while the first process still writes is taken for one that failed.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
