@@ -43,7 +43,7 @@ def optimise_picture(
     settings = loss or LossSettings()
     with torch.no_grad():
         targets = encoder(content, encoder.spec.content_layers)
-        grams = style_target(encoder(style_image, encoder.spec.style_layers))
+        goal = style_target(encoder(style_image, encoder.spec.style_layers), style_image)
     picture = (content if start is None else start).clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [picture],
@@ -61,7 +61,7 @@ def optimise_picture(
         optimizer.zero_grad()
         # Values outside [0, 1] cannot be shown; pulling them back is part of the loss.
         outside = (picture - picture.clamp(0, 1)).square().sum()
-        terms = perceptual_loss(picture, encoder(picture), targets, grams, settings)
+        terms = perceptual_loss(picture, encoder(picture), targets, goal, settings)
         total = terms.total.mean() + outside
         total.backward()
         evaluations += 1

@@ -36,6 +36,7 @@ from metastyle_core.images import (
     resize_short_side,
     save_image,
 )
+from metastyle_core.losses import chroma_variation
 
 # Options that change what a row means; the others only choose rows.
 _DECISIVE = (
@@ -178,6 +179,7 @@ def _measure(
                 "total": found.total,
                 "ssim": found.ssim,
                 "structure": structure_distance(judge, picture, content),
+                "colour_noise": 255 * float(chroma_variation(picture).sqrt()),
                 **{f"style_{layer}": value for layer, value in found.style_layers.items()},
             }
         )

@@ -9,8 +9,9 @@ STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 GEOMETRIC = ("style", "content", "total", *(f"style_{layer}" for layer in STYLE_LAYERS))
 _MAIN = (
     ("style", "style"), ("content", "content"), ("total", "total"), ("ssim", "SSIM"),
-    ("structure", "structure"), ("warping", "warping"), ("first_picture_s", "first picture, s"),
-    ("picture_s", "next, s"), ("style_bytes", "style, KB"), ("peak_mib", "peak, MiB"),
+    ("structure", "structure"), ("colour_noise", "colour noise"), ("warping", "warping"),
+    ("first_picture_s", "first picture, s"), ("picture_s", "next, s"),
+    ("style_bytes", "style, KB"), ("peak_mib", "peak, MiB"),
 )  # fmt: skip
 _LAYERS = tuple((f"style_{layer}", layer) for layer in STYLE_LAYERS)
 

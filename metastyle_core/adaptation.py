@@ -19,7 +19,7 @@ from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
 from .initialisation import InitialisationForm, initial_norms
-from .losses import LossSettings, StyleTarget, perceptual_loss, style_target
+from .losses import LossSettings, mean_target, perceptual_loss, style_target
 from .network import (
     ADAPTATION_MODES,
     AdaptationMode,
@@ -222,7 +222,7 @@ class _InnerLoop:
         self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
-            targets = [style_target(encoder(image, layers)) for image in style_images]
+            targets = [style_target(encoder(image, layers), image) for image in style_images]
             # Contents repeat, so their features are found once.
             self._content_features = {
                 layer: torch.cat(
@@ -230,9 +230,7 @@ class _InnerLoop:
                 )
                 for layer in encoder.spec.content_layers
             }
-        self._target = StyleTarget(
-            {k: torch.stack([t.grams[k] for t in targets]).mean(0) for k in targets[0].grams}
-        )
+        self._target = mean_target(targets)
 
     @torch.enable_grad()
     def run(

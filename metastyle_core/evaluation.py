@@ -62,7 +62,7 @@ def score(
     features = encoder(stylized)
     spec = encoder.spec
     targets = encoder(content, spec.content_layers)
-    grams = style_target(encoder(style_image, spec.style_layers)).grams
+    grams = style_target(encoder(style_image, spec.style_layers), style_image).grams
     layers = {
         name: float(style_loss(features[name], gram, normalisation="target_energy"))
         for name, gram in grams.items()

@@ -1,11 +1,11 @@
-"""The perceptual loss: content, style and total variation, as means.
+"""The perceptual loss: content, style, smoothness and colour noise, as means.
 
 All losses here return one value per picture, shape (B,), so that a batch may mix
 styles; the caller takes the mean. Features come from an `encoder`; how the loss is
 used is said in `adaptation` and `training`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import SettingsError, ShapeError
+from .images import luminance
 
 Features = Mapping[str, Tensor]
 Normalisation = Literal["target_energy", "none"]
@@ -28,6 +29,8 @@ class LossSettings:
             content and style for every style; with `none` the paper uses 1e5 at
             content weight 1 and ImageNet-normalised input.
         tv_weight: factor of the total variation.
+        chroma_weight: factor of the colour noise: of what the variation of the
+            colours exceeds the style's by.
         normalisation: `target_energy` divides each layer's error by the energy
             of its target, so that a weight means the same for every style;
             `none` is the paper's plain mean.
@@ -37,6 +40,7 @@ class LossSettings:
     content_weight: float = 1.0
     style_weight: float = 20.0
     tv_weight: float = 0.0
+    chroma_weight: float = 100.0
     normalisation: Normalisation = "target_energy"
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -45,6 +49,7 @@ class LossSettings:
             "content_weight": self.content_weight,
             "style_weight": self.style_weight,
             "tv_weight": self.tv_weight,
+            "chroma_weight": self.chroma_weight,
             **self.layer_weights,
         }
         for name, value in weights.items():
@@ -58,21 +63,25 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """What a stylized picture is compared with: Gram matrices of the style.
+    """What a stylized picture is compared with, without gradient.
 
     Attributes:
-        grams: layer name to (B, C, C) or (1, C, C), without gradient.
+        grams: layer name to Gram matrices (B, C, C) or (1, C, C) of the style.
+        chroma: (B,) or (1,), how much the style's colours vary from pixel to pixel.
     """
 
     grams: dict[str, Tensor]
+    chroma: Tensor
 
     def repeat(self, times: int) -> "StyleTarget":
         """Each style `times` in a row, for a batch of several contents per style."""
-        return StyleTarget({k: v.repeat_interleave(times, 0) for k, v in self.grams.items()})
+        grams = {k: v.repeat_interleave(times, 0) for k, v in self.grams.items()}
+        return StyleTarget(grams, self.chroma.repeat_interleave(times, 0))
 
     def select(self, rows: Tensor) -> "StyleTarget":
         """The styles at the given positions (N,)."""
-        return StyleTarget({name: gram[rows] for name, gram in self.grams.items()})
+        grams = {name: gram[rows] for name, gram in self.grams.items()}
+        return StyleTarget(grams, self.chroma[rows])
 
 
 @dataclass(frozen=True)
@@ -114,13 +123,26 @@ def gram_matrix(features: Tensor) -> Tensor:
     return pixels.transpose(1, 2) @ pixels / (channels * height * width)
 
 
-def style_target(features: Features) -> StyleTarget:
-    """Gram matrices of a style picture's features, in float32 and without gradient.
+def style_target(features: Features, images: Tensor) -> StyleTarget:
+    """What pictures of this style should have, in float32 and without gradient.
 
     Args:
-        features: layer name to (B, C, H, W).
+        features: of the style pictures, layer name to (B, C, H, W).
+        images: the style pictures, (B, 3, H, W), [0, 1].
     """
-    return StyleTarget({k: gram_matrix(at_least_float32(v.detach())) for k, v in features.items()})
+    grams = {k: gram_matrix(at_least_float32(v.detach())) for k, v in features.items()}
+    return StyleTarget(grams, chroma_variation(at_least_float32(images.detach())))
+
+
+def mean_target(targets: Sequence[StyleTarget]) -> StyleTarget:
+    """What several pictures of one style have on average.
+
+    Args:
+        targets: at least one, of the same layers.
+    """
+    names = targets[0].grams
+    grams = {k: torch.stack([target.grams[k] for target in targets]).mean(0) for k in names}
+    return StyleTarget(grams, torch.stack([target.chroma for target in targets]).mean(0))
 
 
 def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisation) -> Tensor:
@@ -179,6 +201,21 @@ def total_variation(images: Tensor) -> Tensor:
     return down + right
 
 
+def chroma_variation(images: Tensor) -> Tensor:
+    """Total variation of the colours alone: of what is left without the luminance.
+
+    VGG hardly sees colours that change from pixel to pixel, so its Gram matrices let
+    a network fill flat areas with them; photographs and paintings have few.
+
+    Args:
+        images: (B, 3, H, W), RGB, [0, 1], at least 2 px on each side. Gradients flow.
+
+    Returns:
+        (B,).
+    """
+    return total_variation(images - luminance(images))
+
+
 def perceptual_loss(
     stylized: Tensor,
     features: Features,
@@ -187,10 +224,10 @@ def perceptual_loss(
     settings: LossSettings,
     style_weights: Tensor | None = None,
 ) -> LossTerms:
-    """Content, style and smoothness of stylized pictures, weighted and added.
+    """Content, style, smoothness and colour noise of stylized pictures, weighted and added.
 
     Args:
-        stylized: (B, 3, H, W), [0, 1]; used by the total variation.
+        stylized: (B, 3, H, W), [0, 1]; used by the two variations.
         features: of `stylized`, layer name to (B, C, H, W). Gradients flow.
         content_targets: of the contents; its names are the content layers.
         target: of the styles; its names are the style layers.
@@ -221,6 +258,9 @@ def perceptual_loss(
     total = settings.content_weight * content + style_weight * style
     if settings.tv_weight:
         total = total + settings.tv_weight * total_variation(at_least_float32(stylized))
+    if settings.chroma_weight:
+        excess = (chroma_variation(at_least_float32(stylized)) - target.chroma).clamp_min(0)
+        total = total + settings.chroma_weight * excess
     return LossTerms(content, style, total)
 
 

@@ -102,6 +102,12 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         help=f"style against content (default: {_DEFAULTS.loss.style_weight:g})",
     )
     group.add_argument("--tv-weight", type=non_negative_float, default=0.0, help="smoothness")
+    group.add_argument(
+        "--chroma-weight",
+        type=non_negative_float,
+        default=LossSettings.chroma_weight,
+        help="against colour noise (default: %(default)g)",
+    )
     group.add_argument("--lr", type=positive_float, help="learning rate (default: by mode)")
     group.add_argument("--batch", type=positive_int, default=_DEFAULTS.batch)
     group.add_argument(
@@ -121,7 +127,11 @@ def adaptation_settings(arguments: argparse.Namespace, *, style_size_px: int) ->
         content_size_px=arguments.crop,
         style_size_px=style_size_px,
         initialisation=arguments.initialisation,
-        loss=LossSettings(style_weight=arguments.style_weight, tv_weight=arguments.tv_weight),
+        loss=LossSettings(
+            style_weight=arguments.style_weight,
+            tv_weight=arguments.tv_weight,
+            chroma_weight=arguments.chroma_weight,
+        ),
         seed=arguments.seed,
         precision=arguments.precision,
     )

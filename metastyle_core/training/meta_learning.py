@@ -261,7 +261,7 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         return Outcome(0, 0, zeros)
     with torch.no_grad(), autocast(settings.precision, tasks.styles.device, gradients=True):
         encoder = learner.loss_encoder
-        target = style_target(encoder(tasks.styles, encoder.spec.style_layers))
+        target = style_target(encoder(tasks.styles, encoder.spec.style_layers), tasks.styles)
     start = _initial_weights(learner, tasks, settings)
     adapted = start
     for _ in range(settings.inner_steps):

@@ -7,8 +7,10 @@ from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
+    chroma_variation,
     content_loss,
     gram_matrix,
+    mean_target,
     perceptual_loss,
     style_loss,
     style_target,
@@ -93,7 +95,9 @@ def test_perceptual_loss_adds_weighted_terms():
         content_weight=2.0, style_weight=0.5, normalisation="none", layer_weights={"b": 0.25}
     )
     stylized = torch.zeros(1, 3, 2, 2, dtype=F64)
-    terms = perceptual_loss(stylized, features, contents, StyleTarget(grams), settings)
+    terms = perceptual_loss(
+        stylized, features, contents, StyleTarget(grams, torch.zeros(1)), settings
+    )
     assert terms.content.item() == pytest.approx(1.0)
     assert terms.style.item() == pytest.approx((9.0 + 0.25 * 64.0) / 2)
     assert terms.total.item() == pytest.approx(2.0 * 1.0 + 0.5 * 12.5)
@@ -102,7 +106,7 @@ def test_perceptual_loss_adds_weighted_terms():
 def test_total_variation_weight_enters_the_total(generator):
     stylized = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
     features = {"a": torch.rand(1, 2, 4, 4, generator=generator, dtype=F64)}
-    target = style_target(features)
+    target = style_target(features, stylized)
     without = perceptual_loss(stylized, features, features, target, LossSettings())
     with_tv = perceptual_loss(stylized, features, features, target, LossSettings(tv_weight=3.0))
     torch.testing.assert_close(
@@ -112,7 +116,48 @@ def test_total_variation_weight_enters_the_total(generator):
 
 def test_style_target_carries_no_gradient(generator):
     features = torch.rand(1, 2, 3, 3, generator=generator, requires_grad=True)
-    assert not style_target({"a": features}).grams["a"].requires_grad
+    images = torch.rand(1, 3, 3, 3, generator=generator, requires_grad=True)
+    target = style_target({"a": features}, images)
+    assert not target.grams["a"].requires_grad
+    assert not target.chroma.requires_grad
+
+
+def test_gray_pictures_have_no_chroma_variation(generator):
+    gray = torch.rand(2, 1, 5, 5, generator=generator, dtype=F64).expand(2, 3, 5, 5)
+    torch.testing.assert_close(chroma_variation(gray), torch.zeros(2, dtype=F64))
+
+
+def test_chroma_variation_by_hand():
+    images = torch.zeros(1, 3, 2, 2, dtype=F64)
+    images[0, 2, 1, 1] = 1.0  # a blue pixel: chroma (-0.114, -0.114, 0.886)
+    step = (2 * 0.114**2 + 0.886**2) / 3 / 2  # one of two steps, down and right alike
+    assert chroma_variation(images).item() == pytest.approx(2 * step, rel=1e-6)
+
+
+def test_only_colour_noise_beyond_the_styles_counts(generator):
+    calm, noisy = torch.full((1, 3, 8, 8), 0.5), torch.rand(1, 3, 8, 8, generator=generator)
+    features = {"a": torch.rand(1, 2, 4, 4, generator=generator)}
+    settings, without = LossSettings(chroma_weight=7.0), LossSettings(chroma_weight=0.0)
+
+    def added(picture, style):
+        target = style_target(features, style)
+        terms = [
+            perceptual_loss(picture, features, features, target, s) for s in (settings, without)
+        ]
+        return terms[0].total - terms[1].total
+
+    excess = chroma_variation(noisy) - chroma_variation(calm)
+    torch.testing.assert_close(added(noisy, calm), 7.0 * excess, rtol=1e-4, atol=1e-6)
+    assert added(calm, noisy).item() == 0
+    assert added(noisy, noisy).item() == 0
+
+
+def test_several_pictures_of_a_style_are_averaged(generator):
+    pictures = torch.rand(2, 3, 4, 4, generator=generator).split(1)
+    targets = [style_target({"a": p}, p) for p in pictures]
+    both = mean_target(targets)
+    torch.testing.assert_close(both.grams["a"], (targets[0].grams["a"] + targets[1].grams["a"]) / 2)
+    torch.testing.assert_close(both.chroma, (targets[0].chroma + targets[1].chroma) / 2)
 
 
 @pytest.mark.parametrize("normalisation", ["none", "target_energy"])
@@ -131,7 +176,7 @@ def test_gradients_of_all_losses(normalisation, generator):
         assert torch.autograd.gradgradcheck(function, (features,))
 
 
-@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight"])
+@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight", "chroma_weight"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_illegal_weights_are_refused(name, value):
     with pytest.raises(SettingsError, match=name):

@@ -8,8 +8,9 @@ from benchmarks.report import GEOMETRIC, report
 
 def make_row(method, style, total):
     errors = dict.fromkeys(GEOMETRIC, 1.0) | {"total": total}
-    others = {"ssim": 0.5, "structure": 0.1, "warping": None, "first_picture_s": 2.0,
-              "picture_s": 1.0, "style_bytes": 2000, "peak_mib": 1500.4}  # fmt: skip
+    others = {"ssim": 0.5, "structure": 0.1, "colour_noise": 3.0, "warping": None,
+              "first_picture_s": 2.0, "picture_s": 1.0, "style_bytes": 2000,
+              "peak_mib": 1500.4}  # fmt: skip
     return {"method": method, "style_name": style, **errors, **others}
 
 
@@ -17,7 +18,7 @@ def test_slow_methods_are_compared_over_the_styles_they_saw():
     rows = [make_row("fast", "a", 1.0), make_row("fast", "b", 4.0), make_row("slow", "a", 3.0)]
     over_all, over_common = report(rows, ["fast", "slow"], ["slow"]).split("Styles: 1.")
     assert over_all.startswith("Styles: 2.")
-    assert "| fast | 1 | 1 | 2 | 0.5 | 0.1 | - | 2 | 1 | 2 | 1500 |" in over_all
+    assert "| fast | 1 | 1 | 2 | 0.5 | 0.1 | 3 | - | 2 | 1 | 2 | 1500 |" in over_all
     assert "slow" not in over_all
     assert "| fast | 1 | 1 | 1 |" in over_common
     assert "| slow | 1 | 1 | 3 |" in over_common
