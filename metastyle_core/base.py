@@ -7,7 +7,7 @@ can tell whether it belongs.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -21,12 +21,14 @@ from .checkpoint import (
     write_tensors,
 )
 from .encoder import PerceptualEncoder, build_encoder
-from .errors import CheckpointError
-from .initialisation import StylePredictor, count_statistics, style_statistics
+from .errors import CheckpointError, SettingsError
+from .initialisation import PredictorSize, StylePredictor
 from .network import StylizationNetwork
 from .precision import Precision, autocast
 
 BASE_FORMAT = "metastyle.base"
+# Files of version 0 and 1 do not say how large their predictor is; all are of this size.
+_FIRST_PREDICTOR = PredictorSize(hidden=256, covariances=0)
 SHIPPED_BASE = Path(__file__).parent / "weights" / "base.safetensors"
 
 
@@ -49,7 +51,7 @@ class Predictor:
         for image in style_images:
             with autocast(precision, image.device):
                 features = self.encoder(image, self.encoder.spec.style_layers)
-            rows.append(style_statistics(features))
+            rows.append(self.network.statistics(features))
         return torch.stack(rows).mean(0)
 
 
@@ -111,6 +113,7 @@ def save_base(
         tensors |= {f"predictor.{k}": v.half() for k, v in predictor.state_dict().items()}
         tensors |= {f"predictor_encoder.{k}": v.half() for k, v in encoder.state_dict().items()}
         metadata["predictor_encoder"] = json.dumps(encoder.spec.to_json())
+        metadata["predictor"] = json.dumps(asdict(predictor.size))
     write_tensors(path, tensors, file_format=BASE_FORMAT, metadata=metadata)
 
 
@@ -140,7 +143,9 @@ def load_base(path: Path | str = SHIPPED_BASE) -> Base:
     if parts["predictor"]:
         spec = parse_json(path, file.metadata, "predictor_encoder")
         encoder = build_encoder(path, spec, parts["predictor_encoder"])
-        predictor = _load_predictor(path, network, parts["predictor"], encoder)
+        module = StylePredictor(network, encoder, _predictor_size(path, file.metadata))
+        _fill(path, module, parts["predictor"])
+        predictor = Predictor(module.requires_grad_(False).eval(), encoder)
     network.requires_grad_(False).eval()
     return Base(
         network,
@@ -160,15 +165,17 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
     return StylizationNetwork(channels, blocks)
 
 
-def _load_predictor(
-    path: Path | str,
-    network: StylizationNetwork,
-    tensors: Mapping[str, Tensor],
-    encoder: PerceptualEncoder,
-) -> Predictor:
-    predictor = StylePredictor(network, count_statistics(encoder))
-    _fill(path, predictor, tensors)
-    return Predictor(predictor.requires_grad_(False).eval(), encoder)
+def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorSize:
+    if "predictor" not in metadata:
+        return _FIRST_PREDICTOR
+    size = parse_json(path, metadata, "predictor")
+    hidden, covariances = size.get("hidden"), size.get("covariances")
+    if not (isinstance(hidden, int) and isinstance(covariances, int)):
+        raise CheckpointError(f"{path}: header entry 'predictor' is damaged.")
+    try:
+        return PredictorSize(hidden, covariances)
+    except SettingsError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _fill(path: Path | str, module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -9,33 +9,75 @@ parameters from a style picture follows Ghiasi et al. 2017.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from .encoder import PerceptualEncoder
+from .errors import SettingsError
 from .losses import at_least_float32
 from .network import StylizationNetwork, norm_parameter_names
 
 InitialisationForm = Literal["fixed", "predicted"]
-_HIDDEN = 256
 
 
-def style_statistics(features: Mapping[str, Tensor]) -> Tensor:
-    """Mean and standard deviation of every feature channel.
+def style_statistics(features: Mapping[str, Tensor], covariances: int = 0) -> Tensor:
+    """Mean and standard deviation of every feature channel, and how the first ones go together.
 
     Args:
         features: layer name to (B, C, H, W), H and W at least 2 px in the deepest.
+        covariances: so many channels of each layer, or all where it has fewer, also give
+            their covariances, as roots with the sign kept, so that their unit is that of
+            the deviations. The compact encoder's channels come in the order of their energy.
 
     Returns:
-        (B, 2 * sum of C), at least float32. Layers follow in alphabetical order.
+        (B, S), at least float32: the means and deviations of all layers in alphabetical
+        order, then the covariances in the same order. `count_statistics` gives S.
     """
-    parts: list[Tensor] = []
+    moments: list[Tensor] = []
+    together: list[Tensor] = []
     for layer in sorted(features):
         flat = at_least_float32(features[layer]).flatten(2)
-        parts += [flat.mean(2), flat.std(2, correction=0)]
-    return torch.cat(parts, dim=1)
+        moments += [flat.mean(2), flat.std(2, correction=0)]
+        leading = flat[:, :covariances] - flat[:, :covariances].mean(2, keepdim=True)
+        covariance = leading @ leading.transpose(1, 2) / flat.shape[2]
+        rows, columns = torch.triu_indices(*covariance.shape[1:], device=flat.device)
+        values = covariance[:, rows, columns]
+        together.append(values.sign() * values.abs().sqrt())
+    return torch.cat(moments + together, dim=1)
+
+
+def count_statistics(encoder: PerceptualEncoder, covariances: int = 0) -> tuple[int, int]:
+    """How many values `style_statistics` gives for an encoder's style layers.
+
+    Returns:
+        The number of means and deviations, and that of covariances.
+    """
+    channels = [encoder.channels_of(layer) for layer in encoder.spec.style_layers]
+    leading = [min(covariances, count) for count in channels]
+    return 2 * sum(channels), sum(n * (n + 1) // 2 for n in leading)
+
+
+@dataclass(frozen=True)
+class PredictorSize:
+    """How much a predictor holds and sees.
+
+    Attributes:
+        hidden: width of its two hidden layers.
+        covariances: channels per layer whose covariances it reads; see `style_statistics`.
+    """
+
+    hidden: int = 512
+    covariances: int = 16
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.hidden <= 4096 and 0 <= self.covariances <= 64):
+            raise SettingsError(
+                f"A predictor of width {self.hidden} that reads {self.covariances} covariances "
+                "cannot be built; 1 to 4096 and 0 to 64 are possible."
+            )
 
 
 class StylePredictor(nn.Module):
@@ -45,48 +87,83 @@ class StylePredictor(nn.Module):
     between content and style; at weight 0 it has learned to give the content back.
     """
 
-    def __init__(self, network: StylizationNetwork, statistics: int) -> None:
-        """Size the predictor for a network.
+    def __init__(
+        self, network: StylizationNetwork, encoder: PerceptualEncoder, size: PredictorSize
+    ) -> None:
+        """Fit the predictor to a network and to the encoder that it reads.
 
         Args:
             network: whose instance norms are predicted; it is not kept.
-            statistics: number of values `style_statistics` gives.
+            encoder: whose features are read; it is not kept.
+            size: how much it holds and sees.
         """
         super().__init__()
+        self.size = size
         sizes = {name: p.numel() for name, p in network.named_parameters()}
         self._sizes = {name: sizes[name] for name in norm_parameter_names(network)}
-        changes = nn.Linear(_HIDDEN, sum(self._sizes.values()), bias=False)
+        self._counts = count_statistics(encoder, size.covariances)
+        changes = nn.Linear(size.hidden, sum(self._sizes.values()), bias=False)
         # The first predictions change nothing: training begins at the fixed form.
         nn.init.zeros_(changes.weight)
-        self.normalise = nn.LayerNorm(statistics)
+        self.normalise = nn.LayerNorm(self._counts[0])
+        if size.covariances:
+            self.normalise_covariances = nn.LayerNorm(self._counts[1])
         self.layers = nn.Sequential(
-            nn.Linear(statistics + 1, _HIDDEN),
+            nn.Linear(sum(self._counts) + 1, size.hidden),
             nn.SiLU(),
-            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.Linear(size.hidden, size.hidden),
             nn.SiLU(),
             changes,
         )
+
+    def statistics(self, features: Mapping[str, Tensor]) -> Tensor:
+        """What this predictor reads: (B, S), from the encoder's style layers (B, C, H, W)."""
+        return style_statistics(features, self.size.covariances)
 
     def forward(self, statistics: Tensor, style_weights: Tensor) -> dict[str, Tensor]:
         """Predict changes.
 
         Args:
-            statistics: (B, S) from `style_statistics`. Gradients flow.
+            statistics: (B, S) from `statistics`. Gradients flow.
             style_weights: (B,), from 0 up: the weight of the style loss in the
                 balance that the style should strike.
 
         Returns:
             Parameter name to (B, C), to be added to the network's own.
         """
+        moments, covariances = statistics.split(self._counts, dim=1)
         balance = torch.log1p(style_weights)[:, None].to(statistics)
-        inputs = torch.cat([self.normalise(statistics), balance], dim=1)
-        changes = self.layers(inputs).split(list(self._sizes.values()), dim=1)
+        inputs = [self.normalise(moments), balance]
+        if self.size.covariances:
+            inputs.append(self.normalise_covariances(covariances))
+        changes = self.layers(torch.cat(inputs, dim=1)).split(list(self._sizes.values()), dim=1)
         return dict(zip(self._sizes, changes, strict=True))
 
+    @torch.no_grad()
+    def grow_from(self, smaller: "StylePredictor") -> None:
+        """Predict what a smaller predictor of the same encoder predicts, with room for more.
 
-def count_statistics(encoder: PerceptualEncoder) -> int:
-    """How many values `style_statistics` gives for an encoder's style layers."""
-    return 2 * sum(encoder.channels_of(layer) for layer in encoder.spec.style_layers)
+        New units read at random and are not listened to; new statistics are not read by
+        the old units. What the smaller one knows is in the first rows and columns.
+
+        Raises:
+            SettingsError: the other predictor is wider, or reads other covariances.
+
+        Source:
+            Function-preserving growth: Chen et al. 2016 (Net2Net).
+        """
+        reads_the_same = smaller.size.covariances in (0, self.size.covariances)
+        if smaller.size.hidden > self.size.hidden or not reads_the_same:
+            raise SettingsError(
+                f"A predictor of {smaller.size} does not fit into one of {self.size}; ask for "
+                "at least its width, and for its covariances where it reads any."
+            )
+        own = self.state_dict()
+        for name, old in smaller.state_dict().items():
+            corner = tuple(slice(n) for n in old.shape)
+            if old.ndim == 2:
+                own[name][: old.shape[0]] = 0
+            own[name][corner] = old
 
 
 def initial_norms(

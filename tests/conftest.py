@@ -11,7 +11,7 @@ from metastyle_core.base import Base, Predictor, save_base
 from metastyle_core.checkpoint import content_hash
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.images import save_image
-from metastyle_core.initialisation import StylePredictor, count_statistics
+from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
 
 # Everything here is tiny: more threads only wait for each other, long on a busy machine.
@@ -36,7 +36,7 @@ def random_base(tiny_encoder: PerceptualEncoder) -> Base:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(6)
         network = StylizationNetwork(channels=8, blocks=2).requires_grad_(False).eval()
-        predictor = StylePredictor(network, count_statistics(tiny_encoder))
+        predictor = StylePredictor(network, tiny_encoder, PredictorSize(16, 2))
         torch.nn.init.normal_(predictor.layers[-1].weight, std=0.05)
     predictor.requires_grad_(False)
     return Base(network, Predictor(predictor, tiny_encoder), content_hash(network.state_dict()), {})

@@ -7,6 +7,7 @@ from typing import get_args
 import torch
 
 from ..encoder import load_encoder
+from ..initialisation import PredictorSize
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
 from ..training.data import ImagePool
@@ -63,6 +64,18 @@ def add_parser(commands: Commands) -> None:
     meta.add_argument("--channels", type=positive_int, default=32, help="width of the network")
     meta.add_argument("--blocks", type=positive_int, default=5, help="residual blocks")
     meta.add_argument(
+        "--predictor-width",
+        type=positive_int,
+        default=PredictorSize.hidden,
+        help="of its hidden layers (default: %(default)d)",
+    )
+    meta.add_argument(
+        "--predictor-covariances",
+        type=non_negative_int,
+        default=PredictorSize.covariances,
+        help="channels per layer whose covariances it reads (default: %(default)d)",
+    )
+    meta.add_argument(
         "--start-from", type=Path, metavar="BASE", help="begin with the weights of this base"
     )
     loss = parser.add_argument_group("loss")
@@ -76,6 +89,12 @@ def add_parser(commands: Commands) -> None:
     )
     loss.add_argument("--content-weight", type=non_negative_float, default=1.0)
     loss.add_argument("--tv-weight", type=non_negative_float, default=0.0)
+    loss.add_argument(
+        "--chroma-weight",
+        type=non_negative_float,
+        default=LossSettings.chroma_weight,
+        help="against colour noise (default: %(default)g)",
+    )
     loss.add_argument("--objective", choices=("log_total", "total"), default="log_total")
     loss.add_argument("--normalisation", choices=("target_energy", "none"), default="target_energy")
     loss.add_argument(
@@ -127,12 +146,14 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
         crop_px=arguments.crop,
         channels=arguments.channels,
         blocks=arguments.blocks,
+        predictor=PredictorSize(arguments.predictor_width, arguments.predictor_covariances),
         max_style_scale=arguments.max_style_scale,
         objective=arguments.objective,
         loss=LossSettings(
             content_weight=arguments.content_weight,
             style_weight=arguments.style_weight,
             tv_weight=arguments.tv_weight,
+            chroma_weight=arguments.chroma_weight,
             normalisation=arguments.normalisation,
         ),
         style_weight_range=(

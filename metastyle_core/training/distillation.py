@@ -24,7 +24,7 @@ from ..base import Base
 from ..checkpoint import write_tensors
 from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encoder
 from ..errors import CheckpointError, SettingsError
-from ..initialisation import initial_norms, style_statistics
+from ..initialisation import initial_norms
 from ..losses import gram_matrix
 from ..network import stylize_with
 from ..precision import Precision, autocast
@@ -233,7 +233,7 @@ def instant_stylizer(base: Base, device: torch.device) -> Callable[[Tensor, Tens
     def stylize(contents: Tensor, styles: Tensor) -> Tensor:
         with autocast("auto", device):
             features = predictor.encoder(styles, predictor.encoder.spec.style_layers)
-        statistics = style_statistics(features)
+        statistics = predictor.network.statistics(features)
         balance = torch.logspace(0, math.log10(_HEAVIEST_STYLE), len(styles), device=device)
         norms = initial_norms(base.network, predictor.network, statistics, balance)
         with autocast("auto", device):

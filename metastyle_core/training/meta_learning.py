@@ -23,10 +23,10 @@ from ..errors import CheckpointError, SettingsError
 from ..images import contact_sheet
 from ..initialisation import (
     InitialisationForm,
+    PredictorSize,
     StylePredictor,
     count_statistics,
     initial_norms,
-    style_statistics,
 )
 from ..losses import LossSettings, StyleTarget, perceptual_loss, style_target
 from ..network import (
@@ -67,6 +67,7 @@ class MetaSettings:
         crop_px: side of contents and styles.
         channels: width of the network; 32 is the paper's.
         blocks: residual blocks of the network; 5 is the paper's.
+        predictor: size of the predictor, where the initialisation is `predicted`.
         max_style_scale: largest enlargement of a style picture before its crop.
         objective: of the outer loss. `log_total` takes the logarithm of each
             picture's loss, so that every style pulls alike however hard it is.
@@ -90,6 +91,7 @@ class MetaSettings:
     crop_px: int = 128
     channels: int = 32
     blocks: int = 5
+    predictor: PredictorSize = field(default_factory=PredictorSize)
     max_style_scale: float = 1.0
     objective: Literal["log_total", "total"] = "log_total"
     loss: LossSettings = field(default_factory=LossSettings)
@@ -304,7 +306,7 @@ def _initial_weights(learner: Learner, tasks: Tasks, settings: MetaSettings) -> 
     else:
         with torch.no_grad(), autocast(settings.precision, tasks.styles.device, gradients=True):
             features = encoder(tasks.styles, encoder.spec.style_layers)
-        statistics = style_statistics(features)
+        statistics = learner.predictor.statistics(features)
     norms = initial_norms(learner.network, learner.predictor, statistics, tasks.style_weights)
     if settings.inner_steps == 0:
         return norms
@@ -411,7 +413,7 @@ class MetaLearning:
             network = StylizationNetwork(settings.channels, settings.blocks)
             predicted = settings.initialisation == "predicted"
             predictor = (
-                StylePredictor(network, count_statistics(style_encoder)) if predicted else None
+                StylePredictor(network, style_encoder, settings.predictor) if predicted else None
             )
         names = adapted_parameter_names(network, settings.inner_mode)
         learned = names if settings.learn_inner_lr and settings.inner_steps else ()
@@ -440,11 +442,12 @@ class MetaLearning:
         """Begin with the weights of a base in place of random ones.
 
         Args:
-            path: a base file. Its predictor is taken over where both have one, with
-                the encoder that this predictor reads.
+            path: a base file. Its predictor is taken over where both have one, grown
+                if need be, with the encoder that this predictor reads.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
+            SettingsError: its predictor is too large.
         """
         base = load_base(path)
         own = self.learner.network
@@ -461,7 +464,7 @@ class MetaLearning:
                     f"{path}: its predictor reads an encoder of other layers; name that encoder's "
                     "file with --style-encoder-weights."
                 )
-            self.learner.predictor.load_state_dict(base.predictor.network.state_dict())
+            self.learner.predictor.grow_from(base.predictor.network)
             self.learner = replace(self.learner, style_encoder=read)
 
     def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:

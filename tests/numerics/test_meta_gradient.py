@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from metastyle_core.initialisation import StylePredictor, count_statistics
+from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.losses import LossSettings
 from metastyle_core.network import StylizationNetwork, norm_parameter_names
 from metastyle_core.training.meta_learning import (
@@ -41,7 +41,7 @@ def make_learner(encoder, *, predicted: bool = False, learned_rates: bool = Fals
             nn.init.normal_(parameter, mean=0.5, std=0.3)
     predictor = None
     if predicted:
-        predictor = StylePredictor(network, count_statistics(encoder)).double()
+        predictor = StylePredictor(network, encoder, PredictorSize(16, 2)).double()
         nn.init.normal_(predictor.layers[-1].weight, std=0.1)
     rates = nn.ParameterDict()
     if learned_rates:

@@ -10,9 +10,10 @@ from metastyle_core.base import BASE_FORMAT, load_base, save_base
 from metastyle_core.checkpoint import content_hash, read_metadata, read_tensors, write_tensors
 from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
 from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError
-from metastyle_core.initialisation import StylePredictor, count_statistics
+from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
 
+FIRST_SIZE = PredictorSize(hidden=256, covariances=0)
 TENSORS = {"a": torch.arange(6.0).view(2, 3)}
 
 
@@ -96,7 +97,7 @@ def test_base_round_trip_keeps_its_hash(base_file):
 def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
     spec = EncoderSpec("own", ((4,), (4,)), content_layers=("relu2_1",), style_layers=("relu2_1",))
     network, encoder = StylizationNetwork(channels=4, blocks=1), PerceptualEncoder(spec)
-    predictor = StylePredictor(network, count_statistics(encoder))
+    predictor = StylePredictor(network, encoder, PredictorSize(16, 2))
     path = tmp_path / "base.safetensors"
     save_base(path, network, predictor, encoder, {})
     read = load_base(path).predictor
@@ -111,6 +112,34 @@ def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
     write_tensors(path, file.tensors, file_format=BASE_FORMAT, metadata=spoilt)
     with pytest.raises(CheckpointError, match="description is damaged"):
         load_base(path)
+
+
+@pytest.fixture
+def predicting_base(tmp_path):
+    """The file of a base whose predictor has the first size."""
+    network, encoder = StylizationNetwork(channels=4, blocks=1), load_encoder("compact")
+    path = tmp_path / "predicting.safetensors"
+    save_base(path, network, StylePredictor(network, encoder, FIRST_SIZE), encoder, {})
+    return path
+
+
+def rewrite_header(path, **changes):
+    file = read_tensors(path)
+    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")} | changes
+    kept = {name: value for name, value in header.items() if value is not None}
+    write_tensors(path, file.tensors, file_format=BASE_FORMAT, metadata=kept)
+
+
+def test_a_base_of_version_1_has_the_first_predictors_size(predicting_base):
+    rewrite_header(predicting_base, predictor=None)
+    assert load_base(predicting_base).predictor.network.size == FIRST_SIZE
+
+
+@pytest.mark.parametrize("size", ['{"hidden": "wide"}', '{"hidden": 0, "covariances": 2}'])
+def test_a_damaged_predictor_size_is_a_clear_error(predicting_base, size):
+    rewrite_header(predicting_base, predictor=size)
+    with pytest.raises(CheckpointError, match=r"predictor|covariances"):
+        load_base(predicting_base)
 
 
 def test_a_base_with_missing_or_unknown_tensors_is_refused(tmp_path, base_file):
