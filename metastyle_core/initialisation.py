@@ -69,8 +69,8 @@ class PredictorSize:
         covariances: channels per layer whose covariances it reads; see `style_statistics`.
     """
 
-    hidden: int = 512
-    covariances: int = 16
+    hidden: int = 256
+    covariances: int = 0
 
     def __post_init__(self) -> None:
         if not (1 <= self.hidden <= 4096 and 0 <= self.covariances <= 64):

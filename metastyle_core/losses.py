@@ -40,7 +40,7 @@ class LossSettings:
     content_weight: float = 1.0
     style_weight: float = 20.0
     tv_weight: float = 0.0
-    chroma_weight: float = 100.0
+    chroma_weight: float = 300.0
     normalisation: Normalisation = "target_energy"
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
