@@ -24,7 +24,8 @@ from .images import limit_long_side, to_pil
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 
 STYLE_FORMAT = "metastyle.style"
-_THUMBNAIL_BYTES = 8 * 1024
+# With such a picture a style of mode `norm` in half precision stays within 16 KB.
+_THUMBNAIL_BYTES = 4600
 _THUMBNAIL_PX = 192
 
 
@@ -39,7 +40,7 @@ class AdaptedStyle:
         name: what people call it.
         settings: how it was made, plain values.
         losses: where its adaptation ended, by name; empty for an instant style.
-        thumbnail: WebP picture of at most 8 KB, or None.
+        thumbnail: WebP picture of at most 4.6 KB, or None.
     """
 
     fast_weights: Mapping[str, Tensor]
@@ -69,14 +70,14 @@ class AdaptedStyle:
             )
 
     def with_thumbnail(self, picture: Tensor) -> "AdaptedStyle":
-        """A copy with a small picture of at most 8 KB.
+        """A copy with a small picture of at most 4.6 KB.
 
         Args:
             picture: (3, H, W) or (1, 3, H, W), [0, 1].
         """
         batch = picture[None] if picture.ndim == 3 else picture
         small = to_pil(limit_long_side(batch.detach().float(), _THUMBNAIL_PX))
-        for quality in (80, 60, 40, 20, 5):
+        for quality in (80, 70, 60, 50, 40, 30, 20, 5):
             buffer = BytesIO()
             small.save(buffer, format="WEBP", quality=quality, method=6)
             if buffer.tell() <= _THUMBNAIL_BYTES:

@@ -9,7 +9,7 @@ from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash, read_tensors
 
-THUMBNAIL_BYTES = 8 * 1024
+THUMBNAIL_BYTES = 4600
 
 
 def test_the_model_is_in_the_hosts_care(model):
