@@ -94,6 +94,13 @@ def test_base_round_trip_keeps_its_hash(base_file):
     assert not any(p.requires_grad for p in load_base(base_file).network.parameters())
 
 
+def rewrite_header(path, **changes):
+    file = read_tensors(path)
+    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")} | changes
+    kept = {name: value for name, value in header.items() if value is not None}
+    write_tensors(path, file.tensors, file_format=BASE_FORMAT, metadata=kept)
+
+
 def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
     spec = EncoderSpec("own", ((4,), (4,)), content_layers=("relu2_1",), style_layers=("relu2_1",))
     network, encoder = StylizationNetwork(channels=4, blocks=1), PerceptualEncoder(spec)
@@ -106,10 +113,7 @@ def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
     for name, value in encoder.state_dict().items():
         torch.testing.assert_close(read.encoder.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
-    file = read_tensors(path)
-    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
-    spoilt = {**header, "predictor_encoder": '{"name": "own"}'}
-    write_tensors(path, file.tensors, file_format=BASE_FORMAT, metadata=spoilt)
+    rewrite_header(path, predictor_encoder='{"name": "own"}')
     with pytest.raises(CheckpointError, match="description is damaged"):
         load_base(path)
 
@@ -121,13 +125,6 @@ def predicting_base(tmp_path):
     path = tmp_path / "predicting.safetensors"
     save_base(path, network, StylePredictor(network, encoder, FIRST_SIZE), encoder, {})
     return path
-
-
-def rewrite_header(path, **changes):
-    file = read_tensors(path)
-    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")} | changes
-    kept = {name: value for name, value in header.items() if value is not None}
-    write_tensors(path, file.tensors, file_format=BASE_FORMAT, metadata=kept)
 
 
 def test_a_base_of_version_1_has_the_first_predictors_size(predicting_base):
