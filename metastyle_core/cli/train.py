@@ -95,6 +95,12 @@ def add_parser(commands: Commands) -> None:
         default=LossSettings.chroma_weight,
         help="against colour noise (default: %(default)g)",
     )
+    loss.add_argument(
+        "--shift-weight",
+        type=non_negative_float,
+        default=MetaSettings.shift_weight,
+        help="against flicker in video (default: %(default)g)",
+    )
     loss.add_argument("--objective", choices=("log_total", "total"), default="log_total")
     loss.add_argument("--normalisation", choices=("target_energy", "none"), default="target_energy")
     loss.add_argument(
@@ -159,5 +165,6 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
         style_weight_range=(
             tuple(arguments.style_weight_range) if arguments.style_weight_range else None
         ),
+        shift_weight=arguments.shift_weight,
         precision=arguments.precision,
     )

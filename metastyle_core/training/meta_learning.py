@@ -28,7 +28,13 @@ from ..initialisation import (
     count_statistics,
     initial_norms,
 )
-from ..losses import LossSettings, StyleTarget, perceptual_loss, style_target
+from ..losses import (
+    LossSettings,
+    StyleTarget,
+    at_least_float32,
+    perceptual_loss,
+    style_target,
+)
 from ..network import (
     AdaptationMode,
     StylizationNetwork,
@@ -44,8 +50,11 @@ Algorithm = Literal["maml", "fomaml", "reptile"]
 _POISONED = 1e4
 # Below this a loss is as good as zero; the logarithm must not chase it further.
 _LOG_OFFSET = 0.1
-_METRICS: tuple[str, ...] = ("content", "style", "total", "log_total")
+_METRICS: tuple[str, ...] = ("content", "style", "total", "log_total", "shift")
 _PICTURE_STYLES, _PICTURE_CONTENTS, _PICTURE_STEPS = 6, 3, 20
+# The network halves a picture twice: it may answer differently to each of these places.
+_STRIDE_PX = 4
+_BORDER_PX = 8
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,9 @@ class MetaSettings:
             instead of taking the one of `loss`; the predictor is told which.
         light_tasks: share of the tasks whose weight is drawn between 0 and the lower
             end of the range, so that the way to the plain content is learned too.
+        shift_weight: factor of the shift error of the outer loss: how much a picture
+            changes beyond its own motion when its content moves by a few pixels, which
+            is what flickers in video.
         precision: of the convolutions.
     """
 
@@ -97,6 +109,7 @@ class MetaSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     style_weight_range: tuple[float, float] | None = None
     light_tasks: float = 0.15
+    shift_weight: float = 0.0
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -106,6 +119,8 @@ class MetaSettings:
             raise SettingsError("style_weight_range must not begin above its end.")
         if not 0 <= self.light_tasks <= 1:
             raise SettingsError(f"light_tasks is {self.light_tasks}; 0 to 1 is needed.")
+        if not 0 <= self.shift_weight < float("inf"):
+            raise SettingsError(f"shift_weight is {self.shift_weight}; 0 or more is needed.")
         if self.inner_steps < 0 or min(self.styles, self.support, self.query) < 1:
             raise SettingsError(
                 "inner_steps must be 0 or more; styles, support and query at least 1."
@@ -129,12 +144,14 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
+        shift_px: by how much the query contents move for the shift error, down and right.
     """
 
     styles: Tensor
     support_contents: Tensor
     query_contents: Tensor
     style_weights: Tensor
+    shift_px: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
         return len(self.styles)
@@ -147,6 +164,7 @@ class Tasks:
             support.unflatten(0, (len(self), -1))[rows].flatten(0, 1),
             query.unflatten(0, (len(self), -1))[rows].flatten(0, 1),
             self.style_weights[rows],
+            self.shift_px,
         )
 
     def to(self, device: torch.device) -> "Tasks":
@@ -156,6 +174,7 @@ class Tasks:
             self.support_contents.to(device),
             self.query_contents.to(device),
             self.style_weights.to(device),
+            self.shift_px,
         )
 
 
@@ -208,7 +227,13 @@ class TaskSampler:
             read(supports, size) if supports else torch.empty(0, 3, size, size),
             read(queries, size) if queries else torch.empty(0, 3, size, size),
             weights[list(mine)],
+            self._draw_shift(generator) if settings.shift_weight else (0, 0),
         )
+
+    def _draw_shift(self, generator: Generator) -> tuple[int, int]:
+        """One of the ways to fall between the network's strides, all alike."""
+        place = int(torch.randint(1, _STRIDE_PX**2, (), generator=generator))
+        return place // _STRIDE_PX, place % _STRIDE_PX
 
     def _draw_style_weights(self, generator: Generator) -> Tensor:
         settings = self._settings
@@ -270,7 +295,9 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         adapted = _inner_step(learner, adapted, tasks, target, settings)
     reptile = settings.algorithm == "reptile"
     with torch.set_grad_enabled(not reptile):
-        losses = _losses(learner, adapted, tasks, tasks.query_contents, target, settings)
+        losses = _losses(
+            learner, adapted, tasks, tasks.query_contents, target, settings, tasks.shift_px
+        )
     good = torch.isfinite(losses.objective) & (losses.total.detach() < _POISONED)
     if not bool(good.all()):
         kept = _group_step(learner, tasks.select(good.nonzero().flatten()), settings)
@@ -290,6 +317,7 @@ class _TaskLosses:
     style: Tensor
     total: Tensor
     log_total: Tensor
+    shift: Tensor
     objective: Tensor
 
     def sums(self) -> dict[str, float]:
@@ -320,6 +348,7 @@ def _losses(
     contents: Tensor,
     target: StyleTarget,
     settings: MetaSettings,
+    shift_px: tuple[int, int] = (0, 0),
 ) -> _TaskLosses:
     each = len(contents) // len(tasks)
     rows = {
@@ -337,10 +366,36 @@ def _losses(
     terms = perceptual_loss(
         stylized, features, content, target.repeat(each), settings.loss, style_weights
     )
-    log_total = (terms.total + _LOG_OFFSET).log()
-    objective = log_total if settings.objective == "log_total" else terms.total
-    parts = (terms.content, terms.style, terms.total, log_total, objective)
+    shift = torch.zeros_like(terms.total)
+    if any(shift_px):
+        shift = _shift_error(learner.network, rows, contents, stylized, shift_px, settings)
+    total = terms.total + settings.shift_weight * shift
+    log_total = (total + _LOG_OFFSET).log()
+    objective = log_total if settings.objective == "log_total" else total
+    parts = (terms.content, terms.style, total, log_total, shift, objective)
     return _TaskLosses(*(part.unflatten(0, (len(tasks), each)).mean(1) for part in parts))
+
+
+def _shift_error(
+    network: StylizationNetwork,
+    weights: dict[str, Tensor],
+    contents: Tensor,
+    stylized: Tensor,
+    shift_px: tuple[int, int],
+    settings: MetaSettings,
+) -> Tensor:
+    """Mean squared difference (B,) of what was stylized and then moved to the reverse.
+
+    The gradient flows through `stylized` alone: contents are cropped anywhere, so that the
+    two change places often enough, and one pass backward is saved.
+    """
+    down, right = shift_px
+    with torch.no_grad(), autocast(settings.precision, contents.device):
+        moved = stylize_with(network, weights, contents[..., down:, right:])
+    difference = at_least_float32(stylized[..., down:, right:]) - at_least_float32(moved)
+    # At its borders a picture may change: what it reflects there has changed.
+    inner = slice(_BORDER_PX, -_BORDER_PX)
+    return difference[..., inner, inner].square().mean(dim=(1, 2, 3))
 
 
 def _inner_step(

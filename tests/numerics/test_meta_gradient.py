@@ -28,7 +28,7 @@ SETTINGS = MetaSettings(
     query=2,
     crop_px=64,
     initialisation="fixed",
-    loss=LossSettings(style_weight=2.0),
+    loss=LossSettings(style_weight=2.0, chroma_weight=0.0),
     precision="fp32",
 )
 
@@ -176,6 +176,32 @@ def test_meta_gradient_matches_an_explicit_twin(encoder64, second_order):
     scale = max(float(g.abs().max()) for g in wanted.values())
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-6, atol=1e-9 * scale)
+
+
+def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
+    """It compares what was stylized and moved with the reverse, away from the borders."""
+    weight, (down, right) = 50.0, (2, 1)
+    settings = replace(SETTINGS, inner_steps=0, objective="total", shift_weight=weight)
+    generator = torch.Generator().manual_seed(14)
+    contents = torch.rand(4, 3, 32, 32, generator=generator, dtype=F64)
+    tasks = replace(make_tasks(), query_contents=contents, shift_px=(down, right))
+    learner = make_learner(encoder64)
+    outcome = meta_step(learner, tasks, settings)
+    theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
+    padded = F.pad(contents[..., down:, right:], (0, right, 0, down), mode="reflect")
+    moved = twin_forward(theta, padded)[..., : 32 - down, : 32 - right].detach()
+    difference = twin_forward(theta, contents)[..., down:, right:] - moved
+    error = difference[..., 8:-8, 8:-8].square().mean((1, 2, 3)).unflatten(0, (2, 2)).mean(1)
+    assert outcome.metrics["shift"] == pytest.approx(error.sum().item(), rel=1e-9)
+    loss = weight * error.sum()
+    for i in range(2):
+        query = contents[2 * i : 2 * i + 2]
+        loss = loss + twin_loss(encoder64, theta, query, tasks.styles[i : i + 1], settings)
+    assert outcome.metrics["total"] == pytest.approx(loss.item(), rel=1e-9)
+    wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
+    scale = max(float(g.abs().max()) for g in wanted.values())
+    for name, parameter in learner.network.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-6, atol=1e-9 * scale)
 
 
 def test_first_order_differs_from_second_order(encoder64):

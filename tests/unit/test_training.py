@@ -179,6 +179,17 @@ def test_style_weights_are_drawn_from_their_range_and_below(pool):
     assert float(usual.log().mean().exp()) == pytest.approx(200**0.5, rel=0.05)
 
 
+def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
+    from metastyle_core.training.meta_learning import TaskSampler
+
+    generator = Generator().manual_seed(0)
+    moving = TaskSampler(pool, pool, replace(META, shift_weight=1.0))
+    drawn = {moving._draw_shift(generator) for _ in range(300)}
+    assert drawn == {(down, right) for down in range(4) for right in range(4)} - {(0, 0)}
+    assert moving.sample(generator, Shard()).shift_px in drawn
+    assert TaskSampler(pool, pool, META).sample(generator, Shard()).shift_px == (0, 0)
+
+
 def test_an_average_turned_on_later_begins_at_the_trained_weights(tmp_path, tiny_encoder, pool):
     without = replace(LOOP, updates=2, average_decay=0.0)
     run(make_recipe(tiny_encoder, pool), tmp_path, without)
@@ -602,6 +613,7 @@ def test_the_manifest_gives_sources_and_must_fit(tmp_path):
         (MetaSettings, {"style_weight_range": (0.0, 1.0)}),
         (MetaSettings, {"style_weight_range": (9.0, 1.0)}),
         (MetaSettings, {"light_tasks": 2.0}),
+        (MetaSettings, {"shift_weight": -1.0}),
         (MetaSettings, {"algorithm": "reptile", "inner_steps": 0}),
         (DistillationSettings, {"batch": 1}),
         (DistillationSettings, {"distorted": 2.0}),
