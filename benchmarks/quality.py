@@ -65,7 +65,8 @@ def main() -> None:
             row, pictures = _measure(method, style, contents, judge, arguments.size)
             rows.append({"method": method.name, "style_name": style_path.stem, **row})
             for path, picture in zip(contents, pictures, strict=True):
-                save_image(picture, _picture_path(arguments.output, style_path, method, path))
+                kept = picture_path(arguments.output, style_path.stem, method.name, path.stem)
+                save_image(picture, kept)
             write_text(results_path, json.dumps({"setting": setting, "rows": rows}, indent=1))
             sys.stdout.write(f"{style_path.stem} {method.name}: total {row['total']:.3f}\n")
             sys.stdout.flush()
@@ -202,9 +203,10 @@ def _measure(
     return row, pictures
 
 
-def _picture_path(folder: Path, style: Path, method: Method, content: Path) -> Path:
-    name = method.name.replace(", ", "_").replace(" ", "-")
-    return folder / "pictures" / style.stem / f"{name}__{content.stem}.png"
+def picture_path(folder: Path, style: str, method: str, content: str) -> Path:
+    """Where a run keeps what a method drew, by the names of style, method and content."""
+    name = method.replace(", ", "_").replace(" ", "-")
+    return folder / "pictures" / style / f"{name}__{content}.png"
 
 
 def _write_sheet(
@@ -216,7 +218,7 @@ def _write_sheet(
 ) -> None:
     rows: list[list[Tensor]] = []
     for path in contents:
-        files = [_picture_path(folder, style_path, method, path) for method in methods]
+        files = [picture_path(folder, style_path.stem, m.name, path.stem) for m in methods]
         pictures = [load_batch(file)[0] for file in files if file.is_file()]
         if pictures:
             rows.append([style[0], *pictures])

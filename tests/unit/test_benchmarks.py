@@ -1,9 +1,14 @@
 """The benchmark's tables and measures."""
 
+import pytest
 import torch
+from PIL import Image
 
+from benchmarks import sheet
 from benchmarks.metrics import warping_error
+from benchmarks.quality import picture_path
 from benchmarks.report import GEOMETRIC, report
+from metastyle_core.images import save_image
 
 
 def make_row(method, style, total):
@@ -42,3 +47,26 @@ def test_a_picture_that_moves_with_its_content_does_not_flicker():
         lambda image: image + 0.2 * torch.randn(image.shape, generator=generator), ramp, 64
     )
     assert flicker > 0.2
+
+
+def test_the_sheet_shows_every_method_and_names_what_is_missing(tmp_path, monkeypatch):
+    first, *others = sheet.METHODS
+    shades = {method: 20 * place for place, method in enumerate(sheet.METHODS)}
+    folders = dict.fromkeys(others, tmp_path / "peers") | {first: tmp_path / "ours"}
+    for method in others:
+        path = picture_path(folders[method], "munch", method, "boat")
+        save_image(torch.full((3, 32, 32), shades[method] / 255), path)
+    out = tmp_path / "sheet.png"
+    arguments = [str(out), "--runs", *map(str, set(folders.values()))]
+    arguments += ["--styles", "munch", "--contents", "boat"]
+    monkeypatch.setattr("sys.argv", ["sheet", *arguments])
+    with pytest.raises(SystemExit, match=first):
+        sheet.main()
+    assert not out.exists()
+    path = picture_path(folders[first], "munch", first, "boat")
+    save_image(torch.full((3, 32, 32), shades[first] / 255), path)
+    sheet.main()
+    with Image.open(out) as drawn:
+        middle = drawn.height - 16
+        row = [drawn.getpixel((column * 36 + 16, middle)) for column in range(len(shades))]
+    assert row == [(shade,) * 3 for shade in shades.values()]
