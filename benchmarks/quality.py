@@ -9,6 +9,7 @@ that is done takes in further methods and styles.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -53,7 +54,7 @@ def main() -> None:
     styles = spread_paths(list_images(arguments.styles), arguments.max_styles)
     contents = spread_paths(list_images(arguments.contents), arguments.max_contents)
     results_path = arguments.output / "results.json"
-    setting = {name: str(vars(arguments)[name]) for name in _DECISIVE}
+    setting = {name: identity(vars(arguments)[name]) for name in _DECISIVE}
     rows = _earlier_rows(results_path, setting)
     done = {(row["method"], row["style_name"]) for row in rows}
     for position, style_path in enumerate(styles):
@@ -85,13 +86,20 @@ def main() -> None:
     sys.stdout.write(tables)
 
 
+def identity(value: object) -> str:
+    """What an option stands for; a file is its contents, as weights may change under a name."""
+    if isinstance(value, Path) and value.is_file():
+        return f"{value.name} {hashlib.sha256(value.read_bytes()).hexdigest()[:16]}"
+    return str(value)
+
+
 def _earlier_rows(results_path: Path, setting: dict[str, str]) -> list[Row]:
     """What a run that was stopped has measured; refused when it measured something else."""
     if not results_path.is_file():
         return []
     earlier = json.loads(results_path.read_text())
     if earlier["setting"] != setting:
-        sys.exit(f"{results_path} was measured with other options; name another output folder.")
+        sys.exit(f"{results_path} was measured with other options or weights; name another folder.")
     return earlier["rows"]
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmarks import sheet
 from benchmarks.metrics import warping_error
-from benchmarks.quality import picture_path
+from benchmarks.quality import identity, picture_path
 from benchmarks.report import GEOMETRIC, report
 from metastyle_core.images import save_image
 
@@ -70,3 +70,15 @@ def test_the_sheet_shows_every_method_and_names_what_is_missing(tmp_path, monkey
         middle = drawn.height - 16
         row = [drawn.getpixel((column * 36 + 16, middle)) for column in range(len(shades))]
     assert row == [(shade,) * 3 for shade in shades.values()]
+
+
+def test_a_run_knows_weights_by_what_is_in_them(tmp_path):
+    base = tmp_path / "base.safetensors"
+    base.write_bytes(b"one")
+    before = identity(base)
+    (tmp_path / "elsewhere").mkdir()
+    assert identity(base.rename(tmp_path / "elsewhere" / base.name)) == before
+    base.write_bytes(b"other")
+    assert identity(base) != before
+    assert identity(tmp_path) == str(tmp_path)
+    assert identity(None) == "None"
