@@ -28,7 +28,7 @@ SETTINGS = MetaSettings(
     query=2,
     crop_px=64,
     initialisation="fixed",
-    loss=LossSettings(style_weight=2.0, chroma_weight=0.0),
+    loss=LossSettings(style_weight=2.0),
     precision="fp32",
 )
 
