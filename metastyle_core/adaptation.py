@@ -20,10 +20,11 @@ from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
 from .initialisation import InitialisationForm, initial_norms
 from .losses import LossSettings, mean_target, perceptual_loss, style_target
+from .low_rank import merge_updates
 from .network import (
     ADAPTATION_MODES,
     AdaptationMode,
-    adapted_parameter_names,
+    adapted_weights,
     norm_parameter_names,
     stylize_with,
 )
@@ -32,7 +33,12 @@ from .style import AdaptedStyle, check_style
 
 MIN_STYLE_SIDE_PX = 64
 MAX_STYLE_PIXELS = 1024 * 1024
-_LEARNING_RATES: Mapping[AdaptationMode, float] = {"norm": 2e-2, "decoder": 2e-3, "full": 1e-3}
+_LEARNING_RATES: Mapping[AdaptationMode, float] = {
+    "norm": 2e-2,
+    "low_rank": 2e-2,
+    "decoder": 2e-3,
+    "full": 1e-3,
+}
 _SMOOTHING = 0.9
 _WARM_UP = 0.1
 _EXPLODED = 10.0
@@ -45,6 +51,7 @@ class AdaptationSettings:
 
     Attributes:
         mode: which parameters adapt.
+        rank: of the updates of convolutions in mode `low_rank`.
         steps: gradient steps; 0 gives the initialisation itself.
         learning_rate: of Adam at its highest, after a tenth of the steps; it then
             falls to zero along a cosine. None takes the rate that suits the mode.
@@ -61,6 +68,7 @@ class AdaptationSettings:
     """
 
     mode: AdaptationMode = "norm"
+    rank: int = 4
     steps: int = 100
     learning_rate: float | None = None
     batch: int = 2
@@ -75,6 +83,8 @@ class AdaptationSettings:
     def __post_init__(self) -> None:
         if self.mode not in ADAPTATION_MODES:
             raise SettingsError(f"mode is '{self.mode}'; choose {', '.join(ADAPTATION_MODES)}.")
+        if self.rank < 1:
+            raise SettingsError(f"rank is {self.rank}; a whole number from 1 up is needed.")
         if self.steps < 0:
             raise SettingsError(f"steps is {self.steps}; a whole number from 0 up is needed.")
         if self.batch < 1:
@@ -333,20 +343,18 @@ def _preview(base: Base, weights: Mapping[str, Tensor], shown: Tensor) -> Callab
 def _starting_weights(
     base: Base, styles: list[Tensor], settings: AdaptationSettings, resume: AdaptedStyle | None
 ) -> dict[str, Tensor]:
-    own = dict(base.network.named_parameters())
-    names = adapted_parameter_names(base.network, settings.mode)
-    weights = {name: own[name].detach().clone() for name in names}
+    weights = _detached(adapted_weights(base.network, settings.mode, settings.rank))
     if resume is not None:
         check_style(resume, base)
-        if not resume.fast_weights.keys() <= weights.keys():
+        reached = resume.to(base.device, torch.float32).fast_weights
+        if settings.mode == "full":
+            reached = merge_updates(dict(base.network.named_parameters()), reached)
+        if not reached.keys() <= weights.keys():
             raise SettingsError(
-                f"Style '{resume.name}' was adapted in mode {resume.mode}, which is wider than "
-                f"{settings.mode}; resume it in mode {resume.mode}."
+                f"Style '{resume.name}' was adapted in mode {resume.mode}, which changes what "
+                f"{settings.mode} leaves alone; resume it in mode {resume.mode} or full."
             )
-        started = {
-            k: v.detach().to(base.device, torch.float32) for k, v in resume.fast_weights.items()
-        }
-        return weights | {name: tensor.clone() for name, tensor in started.items()}
+        return weights | _detached(reached)
     if settings.initialisation == "predicted":
         weights |= predict_norms(base, styles, settings.loss.style_weight, settings.precision)
     return weights

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Size
+
 from .errors import BaseMismatchError, SettingsError
+from .low_rank import add_up, is_update
 from .style import AdaptedStyle
 
 Curve = Literal["linear", "smooth"]
@@ -35,16 +38,7 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
     """
     shares = _shares(styles, weights)
     _require_alike(styles)
-    mixed = {
-        name: sum(
-            (
-                share * style.fast_weights[name].to(first)
-                for style, share in zip(styles[1:], shares[1:], strict=True)
-            ),
-            start=shares[0] * first,
-        )
-        for name, first in styles[0].fast_weights.items()
-    }
+    mixed = add_up([style.fast_weights for style in styles], shares)
     parts = [f"{100 * s:.0f}% {style.name}" for style, s in zip(styles, shares, strict=True)]
     return AdaptedStyle(
         fast_weights=mixed,
@@ -76,14 +70,16 @@ def _require_alike(styles: Sequence[AdaptedStyle]) -> None:
                 f"Style '{style.name}' was made for base {style.base_sha256[:12]} and "
                 f"'{first.name}' for {first.base_sha256[:12]}. Adapt them again on one base."
             )
-        shapes = {name: tensor.shape for name, tensor in style.fast_weights.items()}
-        if style.mode != first.mode or shapes != {
-            name: tensor.shape for name, tensor in first.fast_weights.items()
-        }:
+        if style.mode != first.mode or _parameter_shapes(style) != _parameter_shapes(first):
             raise SettingsError(
                 f"Style '{style.name}' is of mode {style.mode} and '{first.name}' of mode "
                 f"{first.mode}; mix styles of one mode. Adapt one of them again."
             )
+
+
+def _parameter_shapes(style: AdaptedStyle) -> dict[str, Size]:
+    """Shapes of what the style replaces; its updates may be of any rank."""
+    return {name: t.shape for name, t in style.fast_weights.items() if not is_update(name)}
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .errors import ShapeError
+from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
-AdaptationMode = Literal["norm", "decoder", "full"]
-ADAPTATION_MODES: tuple[AdaptationMode, ...] = ("norm", "decoder", "full")
+AdaptationMode = Literal["norm", "low_rank", "decoder", "full"]
+ADAPTATION_MODES: tuple[AdaptationMode, ...] = ("norm", "low_rank", "decoder", "full")
 FastWeights = Mapping[str, Tensor]
 
 
@@ -213,13 +214,15 @@ def stylize_with(network: StylizationNetwork, fast_weights: FastWeights, images:
     Args:
         network: the base; it is not changed.
         fast_weights: parameter name to value. Those of instance norms may have
-            shape (B, C) to give every picture of the batch its own style.
+            shape (B, C) to give every picture of the batch its own style. Low-rank
+            updates of convolutions (see `low_rank`) are added to the network's kernels.
         images: (B, 3, H, W), [0, 1].
 
     Returns:
         (B, 3, H, W), [0, 1]. Gradients flow to `fast_weights`, `images` and network.
     """
-    return functional_call(network, dict(fast_weights), (images,))
+    replaced = merge_updates(dict(network.named_parameters()), fast_weights)
+    return functional_call(network, replaced, (images,))
 
 
 def norm_parameter_names(network: nn.Module) -> tuple[str, ...]:
@@ -233,12 +236,13 @@ def norm_parameter_names(network: nn.Module) -> tuple[str, ...]:
 
 
 def adapted_parameter_names(network: StylizationNetwork, mode: AdaptationMode) -> tuple[str, ...]:
-    """Names of the parameters that a mode adapts, in the order of the network.
+    """Names of the parameters that a mode replaces, in the order of the network.
 
     Args:
         network: the base.
-        mode: `norm` the instance norms; `decoder` these and the convolutions that
-            enlarge and draw; `full` everything.
+        mode: `norm` the instance norms, and so does `low_rank`, which adds updates of the
+            convolutions to them (see `low_rank`); `decoder` the instance norms and the
+            convolutions that enlarge and draw; `full` everything.
     """
     names = [name for name, _ in network.named_parameters()]
     if mode == "full":
@@ -248,3 +252,24 @@ def adapted_parameter_names(network: StylizationNetwork, mode: AdaptationMode) -
         drawing = {id(p) for part in (network.decoder, network.output) for p in part.parameters()}
         chosen |= {name for name, p in network.named_parameters() if id(p) in drawing}
     return tuple(name for name in names if name in chosen)
+
+
+def adapted_weights(
+    network: StylizationNetwork, mode: AdaptationMode, rank: int
+) -> dict[str, Tensor]:
+    """What a mode adapts, as it stands in the network before any step.
+
+    Args:
+        network: the base.
+        mode: see `adapted_parameter_names`.
+        rank: of the updates of convolutions, where the mode is `low_rank`.
+
+    Returns:
+        Name to the network's own parameters and to new updates, which require gradients.
+    """
+    own = dict(network.named_parameters())
+    weights: dict[str, Tensor] = {n: own[n] for n in adapted_parameter_names(network, mode)}
+    if mode == "low_rank":
+        for name, update in initial_updates(own, rank).items():
+            weights[name] = update.requires_grad_()
+    return weights

@@ -21,6 +21,7 @@ from .base import Base
 from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
 from .errors import BaseMismatchError, CheckpointError, SettingsError
 from .images import limit_long_side, to_pil
+from .low_rank import add_up, merge_updates, update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 
 STYLE_FORMAT = "metastyle.style"
@@ -34,7 +35,8 @@ class AdaptedStyle:
     """One style of one base.
 
     Attributes:
-        fast_weights: parameter name of the base to its value in this style.
+        fast_weights: parameter name of the base to its value in this style, and in mode
+            `low_rank` the updates of its convolutions (see `low_rank`).
         base_sha256: hash of the base it belongs to.
         mode: which parameters it replaces.
         name: what people call it.
@@ -168,6 +170,8 @@ def check_style(style: AdaptedStyle, base: Base) -> None:
     style.require_base(base)
     own = dict(base.network.named_parameters())
     expected = {name: own[name].shape for name in adapted_parameter_names(base.network, style.mode)}
+    if style.mode == "low_rank":
+        expected |= update_shapes(own, style.fast_weights)
     found = {name: tensor.shape for name, tensor in style.fast_weights.items()}
     if found != expected:
         wrong = sorted(
@@ -204,25 +208,31 @@ def blend_styles(
         raise SettingsError(f"Weights are {list(weights)}; finite numbers are needed.")
     for style in styles:
         check_style(style, base)
-    widest = ADAPTATION_MODES[max(ADAPTATION_MODES.index(style.mode) for style in styles)]
-    own = dict(base.network.named_parameters())
-    blended: dict[str, Tensor] = {}
-    for name in adapted_parameter_names(base.network, widest):
-        device = next(iter(styles[0].fast_weights.values())).device
-        origin = own[name].detach().to(device)
-        value = origin.clone()
-        for style, weight in zip(styles, weights, strict=True):
-            if name in style.fast_weights:
-                value += weight * (style.fast_weights[name].to(value) - origin)
-        blended[name] = value
+    mode = _common_mode([style.mode for style in styles])
+    first = next(iter(styles[0].fast_weights.values()))
+    own = {name: p.detach().to(first.device) for name, p in base.network.named_parameters()}
+    origin = {name: own[name] for name in adapted_parameter_names(base.network, mode)}
+    moved = [style.to(first.device).fast_weights for style in styles]
+    if mode == "full":
+        moved = [merge_updates(own, each) for each in moved]
+    whole = [{**origin, **each} for each in moved]
+    # The base takes what the weights leave of 1, which is the same sum.
+    blended = add_up([origin, *whole], [1 - sum(weights), *weights])
     parts = [f"{w:g} {s.name}" for s, w in zip(styles, weights, strict=True)]
     return AdaptedStyle(
         fast_weights=blended,
         base_sha256=base.sha256,
-        mode=widest,
+        mode=mode,
         name=" + ".join(parts),
         settings={"blend": parts},
     )
+
+
+def _common_mode(modes: Sequence[AdaptationMode]) -> AdaptationMode:
+    """The narrowest mode that holds styles of all these modes."""
+    if "low_rank" in modes and "decoder" in modes:
+        return "full"
+    return ADAPTATION_MODES[max(ADAPTATION_MODES.index(mode) for mode in modes)]
 
 
 def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:

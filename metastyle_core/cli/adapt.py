@@ -108,6 +108,12 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         default=LossSettings.chroma_weight,
         help="against colour noise (default: %(default)g)",
     )
+    group.add_argument(
+        "--rank",
+        type=positive_int,
+        default=_DEFAULTS.rank,
+        help="of the updates of convolutions in mode low_rank (default: %(default)d)",
+    )
     group.add_argument("--lr", type=positive_float, help="learning rate (default: by mode)")
     group.add_argument("--batch", type=positive_int, default=_DEFAULTS.batch)
     group.add_argument(
@@ -122,6 +128,7 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
 def adaptation_settings(arguments: argparse.Namespace, *, style_size_px: int) -> AdaptationSettings:
     """The settings from `add_adaptation_options`; mode and steps stay at their defaults."""
     return AdaptationSettings(
+        rank=arguments.rank,
         learning_rate=arguments.lr,
         batch=arguments.batch,
         content_size_px=arguments.crop,

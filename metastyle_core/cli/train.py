@@ -54,6 +54,12 @@ def add_parser(commands: Commands) -> None:
         "--inner-mode", choices=ADAPTATION_MODES, default="norm", help="what the inner loop adapts"
     )
     meta.add_argument(
+        "--rank",
+        type=positive_int,
+        default=MetaSettings.rank,
+        help="of the updates of convolutions in inner mode low_rank (default: %(default)d)",
+    )
+    meta.add_argument(
         "--initialisation",
         choices=("predicted", "fixed"),
         default="predicted",
@@ -145,6 +151,7 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
         inner_lr=arguments.inner_lr,
         learn_inner_lr=arguments.learn_inner_lr,
         inner_mode=arguments.inner_mode,
+        rank=arguments.rank,
         initialisation=arguments.initialisation,
         styles=arguments.batch or 4,
         support=arguments.support,

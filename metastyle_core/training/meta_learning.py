@@ -35,10 +35,11 @@ from ..losses import (
     perceptual_loss,
     style_target,
 )
+from ..low_rank import is_update
 from ..network import (
     AdaptationMode,
     StylizationNetwork,
-    adapted_parameter_names,
+    adapted_weights,
     stylize_with,
 )
 from ..precision import Precision, autocast
@@ -69,6 +70,7 @@ class MetaSettings:
         learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
             checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
         inner_mode: what the inner loop adapts.
+        rank: of the updates of convolutions where that is `low_rank`.
         initialisation: `fixed` or `predicted`.
         styles: tasks per update, over all processes.
         support: contents per task in the inner loop.
@@ -96,6 +98,7 @@ class MetaSettings:
     inner_lr: float = 1e-2
     learn_inner_lr: bool = False
     inner_mode: AdaptationMode = "norm"
+    rank: int = 4
     initialisation: InitialisationForm = "predicted"
     styles: int = 4
     support: int = 1
@@ -121,9 +124,9 @@ class MetaSettings:
             raise SettingsError(f"light_tasks is {self.light_tasks}; 0 to 1 is needed.")
         if not 0 <= self.shift_weight < float("inf"):
             raise SettingsError(f"shift_weight is {self.shift_weight}; 0 or more is needed.")
-        if self.inner_steps < 0 or min(self.styles, self.support, self.query) < 1:
+        if self.inner_steps < 0 or min(self.styles, self.support, self.query, self.rank) < 1:
             raise SettingsError(
-                "inner_steps must be 0 or more; styles, support and query at least 1."
+                "inner_steps must be 0 or more; styles, support, query and rank at least 1."
             )
         if not 0 < self.inner_lr < float("inf"):
             raise SettingsError(f"inner_lr is {self.inner_lr}; a number above 0 is needed.")
@@ -326,8 +329,6 @@ class _TaskLosses:
 
 def _initial_weights(learner: Learner, tasks: Tasks, settings: MetaSettings) -> dict[str, Tensor]:
     """Where the inner loop starts: rows (S, C) for norms, plain shapes for the rest."""
-    own = dict(learner.network.named_parameters())
-    names = adapted_parameter_names(learner.network, settings.inner_mode)
     encoder = learner.style_encoder
     if learner.predictor is None:
         statistics = tasks.styles.new_zeros(len(tasks), 1)
@@ -338,7 +339,8 @@ def _initial_weights(learner: Learner, tasks: Tasks, settings: MetaSettings) -> 
     norms = initial_norms(learner.network, learner.predictor, statistics, tasks.style_weights)
     if settings.inner_steps == 0:
         return norms
-    return {name: norms.get(name, own[name]) for name in names}
+    weights = adapted_weights(learner.network, settings.inner_mode, settings.rank)
+    return {name: norms.get(name, weight) for name, weight in weights.items()}
 
 
 def _losses(
@@ -352,8 +354,8 @@ def _losses(
 ) -> _TaskLosses:
     each = len(contents) // len(tasks)
     rows = {
-        # One row per picture; convolutions have no rows and are shared.
-        name: weight.repeat_interleave(each, 0) if weight.ndim == 2 else weight
+        # One row per picture; convolutions and their updates have no rows and are shared.
+        name: weight.repeat_interleave(each, 0) if _has_rows(name, weight) else weight
         for name, weight in weights.items()
     }
     encoder = learner.loss_encoder
@@ -374,6 +376,10 @@ def _losses(
     objective = log_total if settings.objective == "log_total" else total
     parts = (terms.content, terms.style, total, log_total, shift, objective)
     return _TaskLosses(*(part.unflatten(0, (len(tasks), each)).mean(1) for part in parts))
+
+
+def _has_rows(name: str, weight: Tensor) -> bool:
+    return weight.ndim == 2 and not is_update(name)
 
 
 def _shift_error(
@@ -470,7 +476,7 @@ class MetaLearning:
             predictor = (
                 StylePredictor(network, style_encoder, settings.predictor) if predicted else None
             )
-        names = adapted_parameter_names(network, settings.inner_mode)
+        names = tuple(adapted_weights(network, settings.inner_mode, settings.rank))
         learned = names if settings.learn_inner_lr and settings.inner_steps else ()
         rates = nn.ParameterDict(
             {rate_key(n): nn.Parameter(torch.tensor(math.log(settings.inner_lr))) for n in learned}
@@ -544,6 +550,7 @@ class MetaLearning:
                 settings = AdaptationSettings(
                     steps=steps,
                     mode=self.settings.inner_mode,
+                    rank=self.settings.rank,
                     initialisation=self.settings.initialisation,
                     style_size_px=style.shape[-1],
                     loss=self.settings.loss,

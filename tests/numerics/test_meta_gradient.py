@@ -76,7 +76,7 @@ def gradients(learner: Learner, settings: MetaSettings) -> dict[str, torch.Tenso
     return {n: p.grad.clone() for n, p in learner.network.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("inner_mode", ["norm", "full"])
+@pytest.mark.parametrize("inner_mode", ["norm", "low_rank", "full"])
 @pytest.mark.parametrize("objective", ["total", "log_total"])
 def test_second_order_gradient_matches_finite_differences(encoder64, inner_mode, objective):
     settings = replace(SETTINGS, inner_mode=inner_mode, objective=objective)

@@ -35,10 +35,15 @@ def test_adapted_parameters_by_mode():
     counts = {name: p.numel() for name, p in network.named_parameters()}
     sizes = {
         mode: sum(counts[name] for name in adapted_parameter_names(network, mode))
-        for mode in ("norm", "decoder", "full")
+        for mode in ("norm", "low_rank", "decoder", "full")
     }
     decoder = 64 * 128 * 9 + 64 + 32 * 64 * 9 + 32 + 3 * 32 * 81 + 3
-    assert sizes == {"norm": 3_200, "decoder": 3_200 + decoder, "full": 1_679_235}
+    assert sizes == {
+        "norm": 3_200,
+        "low_rank": 3_200,
+        "decoder": 3_200 + decoder,
+        "full": 1_679_235,
+    }
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 4), (5, 9)])

@@ -13,7 +13,8 @@ from metastyle_core.errors import (
     SettingsError,
     ShapeError,
 )
-from metastyle_core.network import adapted_parameter_names
+from metastyle_core.network import adapted_weights
+from metastyle_core.stylization import stylize
 
 QUICK = AdaptationSettings(
     steps=6, batch=2, content_count=4, content_size_px=64, style_size_px=64, precision="fp32"
@@ -40,7 +41,9 @@ def assert_untouched(base, before):
     assert all(p.grad is None for p in base.network.parameters())
 
 
-@pytest.mark.parametrize(("mode", "rate"), [("norm", 2e-2), ("decoder", 1e-4), ("full", 1e-4)])
+@pytest.mark.parametrize(
+    ("mode", "rate"), [("norm", 2e-2), ("low_rank", 2e-2), ("decoder", 1e-4), ("full", 1e-4)]
+)
 def test_adaptation_lowers_the_loss_and_leaves_the_base_alone(
     random_base, tiny_encoder, style_image, contents, mode, rate
 ):
@@ -55,7 +58,7 @@ def test_adaptation_lowers_the_loss_and_leaves_the_base_alone(
     )
     assert [r.step for r in reports] == list(range(1, 16))
     assert style.losses["total"] < reports[0].total
-    assert tuple(style.fast_weights) == adapted_parameter_names(random_base.network, mode)
+    assert tuple(style.fast_weights) == tuple(adapted_weights(random_base.network, mode, rank=4))
     assert style.base_sha256 == random_base.sha256
     assert_untouched(random_base, before)
 
@@ -114,8 +117,52 @@ def test_a_narrow_style_can_be_resumed_wider_but_not_the_reverse(
         resume=narrow,
     )  # fmt: skip
     assert wide.mode == "full"
-    with pytest.raises(SettingsError, match="wider"):
+    with pytest.raises(SettingsError, match="leaves alone"):
         adapt_to_style(random_base, tiny_encoder, [style_image], contents, QUICK, resume=wide)
+
+
+def test_low_rank_goes_on_from_norm_and_full_from_low_rank(
+    random_base, tiny_encoder, style_image, contents
+):
+    def adapt(mode, resume=None, **changed):
+        settings = replace(QUICK, mode=mode, **changed)
+        images = [style_image]
+        return adapt_to_style(random_base, tiny_encoder, images, contents, settings, resume=resume)
+
+    norm = adapt("norm")
+    pictures = [stylize(random_base, norm, contents, precision="fp32")]
+    started = adapt("low_rank", norm, steps=0)
+    pictures.append(stylize(random_base, started, contents, precision="fp32"))
+    torch.testing.assert_close(*pictures)
+    learned = adapt("low_rank", started, rank=2)
+    updates = [t for name, t in learned.fast_weights.items() if name.endswith(".up")]
+    assert all(float(up.abs().max()) > 0 for up in updates)
+    assert {up.shape[1] for up in updates} == {4}
+    whole = adapt("full", learned, steps=0)
+    pictures = [
+        stylize(random_base, style, contents, precision="fp32") for style in (learned, whole)
+    ]
+    torch.testing.assert_close(*pictures, rtol=1e-4, atol=1e-5)
+    for refusing in ("norm", "decoder"):
+        with pytest.raises(SettingsError, match="mode low_rank or full"):
+            adapt(refusing, learned)
+
+
+def test_a_higher_rank_holds_more(random_base, style_image):
+    sizes = [
+        sum(
+            tensor.numel()
+            for tensor in adapt_to_style(
+                random_base,
+                None,
+                [style_image],
+                settings=replace(QUICK, steps=0, mode="low_rank", rank=rank),
+            ).fast_weights.values()
+        )
+        for rank in (1, 2, 3)
+    ]
+    assert sizes[0] < sizes[1] < sizes[2]
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0]
 
 
 def test_resuming_on_another_base_is_refused(random_base, tiny_encoder, style_image):

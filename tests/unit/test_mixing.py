@@ -9,7 +9,7 @@ from samples import picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import BaseMismatchError, SettingsError
 from metastyle_core.mixing import StyleSchedule, mix_styles
-from metastyle_core.style import blend_styles
+from metastyle_core.style import blend_styles, check_style
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,22 @@ def test_styles_that_do_not_belong_together_are_refused(styles):
         mix_styles([styles[0], replace(styles[1], mode="full")], [1, 1])
     with pytest.raises(SettingsError, match="styles and 0 weights"):
         mix_styles([], [])
+
+
+def test_low_rank_styles_of_different_ranks_mix(random_base):
+    styles = [
+        adapt_to_style(
+            random_base,
+            None,
+            [picture(64, 64, seed=rank)],
+            settings=AdaptationSettings(steps=0, style_size_px=64, mode="low_rank", rank=rank),
+        )
+        for rank in (1, 3)
+    ]
+    mixed = mix_styles(styles, [1, 1])
+    check_style(mixed, random_base)
+    assert mixed.fast_weights["output.weight.up"].shape[1] == 4
+    close(StyleSchedule(tuple(styles)).at_frame(0, 2), styles[0])
 
 
 def test_a_schedule_visits_its_styles_in_order(styles):

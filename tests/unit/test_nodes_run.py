@@ -296,14 +296,14 @@ def test_cancel_stops_between_pictures(run, adapt, model, fake_host):
     assert fake_host.checks == 4
 
 
-def test_full_styles_move_with_the_host(run, adapt, model, fake_host):
-    style = adapt(mode="full", steps=1).style
-    assert style.fast_weights.keys() == dict(model.base().network.named_parameters()).keys()
+@pytest.mark.parametrize("mode", ["low_rank", "full"])
+def test_large_styles_move_with_the_host(run, adapt, model, fake_host, mode):
+    style = adapt(mode=mode, steps=1).style
     stylize(run, model, style, image(32, 32))
     assert fake_host.loads[-1][0] == [model.patcher, style.fast_weights.patcher]
     saved = save(run, style, "whole").args[0]
     assert saved.name == "whole"
-    assert load(run, "whole").mode == "full"
+    assert load(run, "whole").mode == mode
 
 
 def test_saved_styles_come_back_the_same(run, adapt, model, fake_host):

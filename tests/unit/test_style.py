@@ -10,6 +10,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.errors import BaseMismatchError, CheckpointError, SettingsError
+from metastyle_core.low_rank import merge_updates
 from metastyle_core.style import (
     STYLE_FORMAT,
     AdaptedStyle,
@@ -19,6 +20,7 @@ from metastyle_core.style import (
     save_style,
     scale_style,
 )
+from metastyle_core.stylization import stylize
 
 
 def make_style(base, seed: int) -> AdaptedStyle:
@@ -26,6 +28,20 @@ def make_style(base, seed: int) -> AdaptedStyle:
     return adapt_to_style(
         base, None, [picture(64, 64, seed=seed)], settings=settings, name=f"style {seed}"
     )
+
+
+def make_low_rank_style(base, seed: int, *, rank: int = 2) -> AdaptedStyle:
+    """A style whose updates change something."""
+    settings = AdaptationSettings(steps=0, style_size_px=64, mode="low_rank", rank=rank)
+    style = adapt_to_style(base, None, [picture(64, 64, seed=seed)], settings=settings)
+    generator = torch.Generator().manual_seed(seed)
+    weights = {
+        name: 0.1 * torch.randn(tensor.shape, generator=generator)
+        if name.endswith(".up")
+        else tensor
+        for name, tensor in style.fast_weights.items()
+    }
+    return replace(style, fast_weights=weights)
 
 
 def test_a_norm_style_is_at_most_16_kb_and_half_of_that_in_float16(tmp_path, base_file):
@@ -85,6 +101,28 @@ def test_missing_extra_and_misshapen_tensors_are_refused(random_base):
             check_style(replace(style, fast_weights=changed), random_base)
 
 
+def test_low_rank_styles_of_any_rank_fit_their_base_and_spoilt_ones_do_not(tmp_path, random_base):
+    for rank in (1, 5):
+        style = make_low_rank_style(random_base, 1, rank=rank)
+        save_style(style, tmp_path / "a.safetensors")
+        check_style(load_style(tmp_path / "a.safetensors"), random_base)
+    weights = dict(style.fast_weights)
+    up = next(name for name in weights if name.endswith(".up"))
+    down = up.removesuffix("up") + "down"
+    for changed in (
+        {k: v for k, v in weights.items() if k != up},
+        {k: v for k, v in weights.items() if k != down},
+        {**weights, up: weights[up][:, :3]},
+        {**weights, up: weights[up][:-1]},
+        {**weights, up: torch.tensor(1.0)},
+        {**weights, down: weights[down][:, :-1]},
+    ):
+        with pytest.raises(CheckpointError, match="adapt it again"):
+            check_style(replace(style, fast_weights=changed), random_base)
+    with pytest.raises(CheckpointError, match="adapt it again"):
+        check_style(replace(style, mode="norm"), random_base)
+
+
 def test_spoilt_headers_are_refused(tmp_path, random_base):
     path = tmp_path / "a.safetensors"
     save_style(make_style(random_base, 1), path)
@@ -134,6 +172,36 @@ def test_blending_a_norm_with_a_decoder_style_keeps_the_wider_one(random_base):
     blended = blend_styles(random_base, [narrow, wide], [0.5, 0.5])
     assert blended.mode == "decoder"
     check_style(blended, random_base)
+
+
+def test_blends_of_low_rank_styles_are_sums_of_their_kernels(random_base):
+    one, two = (make_low_rank_style(random_base, seed, rank=seed) for seed in (1, 2))
+    own = dict(random_base.network.named_parameters())
+    blended = blend_styles(random_base, [one, two, make_style(random_base, 3)], [0.5, -1.0, 0.25])
+    assert blended.mode == "low_rank"
+    check_style(blended, random_base)
+    found = merge_updates(own, blended.fast_weights)
+    kernels = [merge_updates(own, style.fast_weights) for style in (one, two)]
+    name = "output.weight"
+    wanted = own[name] + 0.5 * (kernels[0][name] - own[name]) - (kernels[1][name] - own[name])
+    torch.testing.assert_close(found[name], wanted)
+
+
+@pytest.mark.parametrize("other", ["decoder", "full"])
+def test_blending_a_low_rank_style_with_a_wider_one_gives_a_full_one(random_base, other):
+    narrow = make_low_rank_style(random_base, 1)
+    settings = AdaptationSettings(steps=0, style_size_px=64, mode=other)
+    wide = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+    blended = blend_styles(random_base, [narrow, wide], [1.0, 0.0])
+    assert blended.mode == "full"
+    check_style(blended, random_base)
+    image = picture(32, 32)
+    torch.testing.assert_close(
+        stylize(random_base, blended, image, precision="fp32"),
+        stylize(random_base, narrow, image, precision="fp32"),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_blending_changes_none_of_its_inputs(random_base):

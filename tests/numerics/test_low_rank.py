@@ -1,0 +1,94 @@
+"""Low-rank updates against kernels changed by hand, in float64."""
+
+import pytest
+import torch
+
+from metastyle_core.low_rank import add_up, initial_updates, is_update, merge_updates, update_shapes
+from metastyle_core.network import StylizationNetwork, adapted_weights, stylize_with
+
+F64 = torch.float64
+KERNEL = "residual.0.first.convolution.weight"
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(3)
+    return StylizationNetwork(channels=3, blocks=1).double()
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 20, 24, generator=torch.Generator().manual_seed(4), dtype=F64)
+
+
+def random_updates(network, *, rank, seed):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {n: t.shape for n, t in initial_updates(own(network), rank).items()}
+    return {n: 0.2 * torch.randn(s, generator=generator, dtype=F64) for n, s in shapes.items()}
+
+
+def own(network):
+    return {name: p.detach() for name, p in network.named_parameters()}
+
+
+def test_an_update_is_the_product_of_its_halves_added_to_the_kernel():
+    up, down = torch.tensor([[2.0], [0.0], [-1.0]]), torch.arange(4.0)[None]
+    kernel = torch.full((3, 1, 2, 2), 10.0)
+    merged = merge_updates({"k": kernel}, {"k.up": up, "k.down": down})
+    assert torch.equal(merged["k"][0, 0], torch.tensor([[10.0, 12.0], [14.0, 16.0]]))
+    assert torch.equal(merged["k"][1], kernel[1])
+    assert torch.equal(merged["k"][2, 0], torch.tensor([[10.0, 9.0], [8.0, 7.0]]))
+    assert set(merged) == {"k"}
+
+
+def test_stylizing_with_updates_equals_a_network_with_those_kernels(network, images):
+    updates = random_updates(network, rank=2, seed=5)
+    changed = StylizationNetwork(channels=3, blocks=1).double()
+    changed.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        for name, parameter in changed.named_parameters():
+            if f"{name}.up" in updates:
+                flat = parameter.flatten(1)
+                flat += torch.einsum("or,ri->oi", updates[f"{name}.up"], updates[f"{name}.down"])
+        torch.testing.assert_close(stylize_with(network, updates, images), changed(images))
+        assert (changed(images) - network(images)).abs().max() > 0.01
+
+
+def test_new_updates_change_nothing_and_are_the_same_each_time(network, images):
+    updates = initial_updates(own(network), rank=3)
+    with torch.no_grad():
+        assert torch.equal(stylize_with(network, updates, images), network(images))
+    again = initial_updates(own(network), rank=3)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in updates.items())
+    assert update_shapes(own(network), updates) == {n: t.shape for n, t in updates.items()}
+    down = updates[f"{KERNEL}.down"]
+    assert float(down.square().sum(1).mean()) == pytest.approx(1, rel=0.2)
+
+
+def test_every_convolution_of_the_shipped_size_is_updated():
+    network = StylizationNetwork()
+    weights = adapted_weights(network, "low_rank", 4)
+    kernels = sum(p.ndim == 4 for p in network.parameters())
+    assert sum(map(is_update, weights)) == 2 * kernels == 32
+    assert sum(t.numel() for t in weights.values()) == 77_400
+
+
+def test_gradients_reach_updates_and_kernels(network, images):
+    weights = {n: t.requires_grad_() for n, t in random_updates(network, rank=1, seed=6).items()}
+    stylize_with(network, weights, images).square().sum().backward()
+    assert all(float(t.grad.abs().max()) > 0 for t in weights.values())
+    gradient = dict(network.named_parameters())[KERNEL].grad
+    # d/d(up) of W + up @ down is the kernel's own gradient times down.
+    wanted = gradient.flatten(1) @ weights[f"{KERNEL}.down"].detach().T
+    torch.testing.assert_close(weights[f"{KERNEL}.up"].grad, wanted)
+
+
+def test_sums_of_updates_are_exact_whatever_their_ranks(network):
+    parameters = own(network)
+    one = {**parameters, **random_updates(network, rank=1, seed=7)}
+    two = {**parameters, **random_updates(network, rank=3, seed=8)}
+    summed = add_up([one, parameters, two], [0.5, 2.0, -1.5])
+    found = merge_updates(parameters, summed)[KERNEL]
+    kernels = [merge_updates(parameters, each)[KERNEL] for each in (one, parameters, two)]
+    torch.testing.assert_close(found, 0.5 * kernels[0] + 2 * kernels[1] - 1.5 * kernels[2])
+    assert summed[f"{KERNEL}.up"].shape[1] == 4
