@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gatys-iterations", type=non_negative_int, default=500)
     parser.add_argument("--johnson-steps", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--steps", type=positive_int, nargs="+", default=[10, 30, 100, 200])
-    parser.add_argument("--modes", nargs="+", default=["norm", "full"])
+    parser.add_argument("--modes", nargs="+", default=["norm", "low_rank", "full"])
     parser.add_argument(
         "--only", nargs="+", metavar="TEXT", help="methods whose names contain one of these"
     )

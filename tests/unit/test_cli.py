@@ -61,6 +61,21 @@ def test_adapt_resumes_and_takes_contents(tmp_path, image_file, style_file):
     assert next(iter(read_tensors(output).tensors.values())).dtype == torch.float16
 
 
+def test_a_low_rank_style_is_small_and_blends_with_any_other(tmp_path, image_file, style_file):
+    output, drawn = tmp_path / "low.safetensors", tmp_path / "out.png"
+    assert adapt(image_file, output, "--mode", "low_rank", "--half") == 0
+    assert 150 * 1024 < output.stat().st_size < 170 * 1024
+    smaller = tmp_path / "lower.safetensors"
+    assert adapt(image_file, smaller, "--mode", "low_rank", "--rank", "1", "--half") == 0
+    assert smaller.stat().st_size < 60 * 1024
+    code = main(
+        ["stylize", str(image_file), "--style", str(output), "--style", f"{style_file}:0.5",
+         "--style", f"{smaller}:-0.2", "-o", str(drawn)]
+    )  # fmt: skip
+    assert code == 0
+    assert load_image(drawn).pixels.std() > 0.01
+
+
 def test_stylize_writes_one_picture_of_the_same_size(tmp_path, image_file, style_file, capsys):
     output = tmp_path / "out.png"
     code = main(
