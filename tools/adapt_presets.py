@@ -48,18 +48,31 @@ TITLES = {
     "wang_ximeng_thousand_li": "Wang Ximeng, A Thousand Li of Rivers and Mountains",
 }
 
+# These come out pale or in one colour unless the network sees them this small.
+SMALL = {
+    "hokusai_red_fuji",
+    "mondrian_red_blue_yellow",
+    "monet_impression_sunrise",
+    "schiele_four_trees",
+    "turner_rain_steam_and_speed",
+    "wang_ximeng_thousand_li",
+}
+SIDE_PX, SMALL_SIDE_PX = 192, 128
+
 
 def main() -> None:
     """Adapt the named paintings, or all that have a title."""
     parser = argparse.ArgumentParser(description="Adapt the shipped styles again.")
     parser.add_argument("folder", type=Path, help="folder of paintings, NAME.jpg")
     parser.add_argument("names", nargs="*", help="only these")
-    parser.add_argument("--steps", type=positive_int, default=15, help="default: %(default)s")
+    parser.add_argument("--steps", type=positive_int, default=40, help="default: %(default)s")
     add_encoder_options(parser)
     arguments = parser.parse_args()
-    base, settings = load_base(), AdaptationSettings(steps=arguments.steps)
+    base = load_base()
     encoder = open_encoder(arguments, base.device)
     for name in arguments.names or TITLES:
+        side_px = SMALL_SIDE_PX if name in SMALL else SIDE_PX
+        settings = AdaptationSettings(steps=arguments.steps, style_size_px=side_px)
         painting = load_image(arguments.folder / f"{name}.jpg").pixels[None]
         style = adapt_to_style(base, encoder, [painting], settings=settings, name=TITLES[name])
         style = style.with_thumbnail(draw_thumbnail(base, style))
