@@ -20,6 +20,7 @@ METHODS = {
     "AdaIN": "AdaIN\nour training",
     "MetaStyle, instant": "MetaStyle\ninstant",
     "MetaStyle, norm, 100 steps": "MetaStyle\nnorm, 100 steps",
+    "MetaStyle, low_rank, 100 steps": "MetaStyle\nlow_rank, 100 steps",
     "MetaStyle, full, 100 steps": "MetaStyle\nfull, 100 steps",
 }
 _GAP_PX, _TOP_PX = 4, 40

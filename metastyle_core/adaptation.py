@@ -20,7 +20,7 @@ from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
 from .initialisation import InitialisationForm, initial_norms
 from .losses import LossSettings, mean_target, perceptual_loss, style_target
-from .low_rank import merge_updates
+from .low_rank import merge_updates, rank_of
 from .network import (
     ADAPTATION_MODES,
     AdaptationMode,
@@ -51,7 +51,8 @@ class AdaptationSettings:
 
     Attributes:
         mode: which parameters adapt.
-        rank: of the updates of convolutions in mode `low_rank`.
+        rank: of the updates of convolutions in mode `low_rank`; a style that is resumed
+            keeps the rank it has.
         steps: gradient steps; 0 gives the initialisation itself.
         learning_rate: of Adam at its highest, after a tenth of the steps; it then
             falls to zero along a cosine. None takes the rate that suits the mode.
@@ -191,6 +192,7 @@ def adapt_to_style(
         name=name,
         settings={
             **asdict(settings),
+            "rank": rank_of(fast_weights),
             "encoder": encoder.spec.name if encoder else None,
             "contents": "built-in" if contents is None else len(contents),
             "style_images": len(style_images),
@@ -350,9 +352,10 @@ def _starting_weights(
         if settings.mode == "full":
             reached = merge_updates(dict(base.network.named_parameters()), reached)
         if not reached.keys() <= weights.keys():
+            wider = " or ".join(dict.fromkeys((resume.mode, "full")))
             raise SettingsError(
                 f"Style '{resume.name}' was adapted in mode {resume.mode}, which changes what "
-                f"{settings.mode} leaves alone; resume it in mode {resume.mode} or full."
+                f"{settings.mode} leaves alone; resume it in mode {wider}."
             )
         return weights | _detached(reached)
     if settings.initialisation == "predicted":

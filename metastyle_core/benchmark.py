@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
 from .encoder import ENCODER_SPECS, PerceptualEncoder
+from .low_rank import merge_updates
 from .network import ConvNorm, OutputConv, StylizationNetwork, UpsampleConv
 from .precision import Precision
 from .style import AdaptedStyle
@@ -123,7 +124,8 @@ def _plain_network(base: Base, style: AdaptedStyle) -> StylizationNetwork:
     for layer, outputs in zip(network.decoder, (2 * channels, channels), strict=True):
         cast("ConvNorm", layer).convolution = PlainUpsampleConv(2 * outputs, outputs)
     network.output = PlainOutputConv(channels, 3, 9)
-    network.load_state_dict({**base.network.state_dict(), **style.fast_weights})
+    own = base.network.state_dict()
+    network.load_state_dict({**own, **merge_updates(own, style.fast_weights)})
     return network.requires_grad_(False).to(base.device)
 
 

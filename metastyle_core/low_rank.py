@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
+from .precision import autocast
+
 _UP, _DOWN = ".up", ".down"
 
 
@@ -62,11 +64,27 @@ def update_shapes(
     shapes: dict[str, torch.Size] = {}
     for name, kernel in parameters.items():
         if kernel.ndim == 4:
-            up = weights.get(name + _UP)
-            rank = up.shape[1] if up is not None and up.ndim == 2 else 0
+            rank = _rank(weights.get(name + _UP))
             shapes[name + _UP] = torch.Size((kernel.shape[0], rank))
             shapes[name + _DOWN] = torch.Size((rank, kernel[0].numel()))
     return shapes
+
+
+def rank_of(weights: Mapping[str, Tensor]) -> int:
+    """The highest rank among the updates of fast weights; 0 where there is none."""
+    return max((_rank(w) for name, w in weights.items() if name.endswith(_UP)), default=0)
+
+
+def _rank(up: Tensor | None) -> int:
+    return up.shape[1] if up is not None and up.ndim == 2 else 0
+
+
+def shapes_without_rank(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """Shapes of fast weights, of updates only what does not depend on their rank."""
+    return {
+        name: t.shape[:1] if name.endswith(_UP) else t.shape[1:] if is_update(name) else t.shape
+        for name, t in weights.items()
+    }
 
 
 def merge_updates(
@@ -85,18 +103,18 @@ def merge_updates(
     for name, up in weights.items():
         if name.endswith(_UP):
             kernel = name.removesuffix(_UP)
+            whole = merged.get(kernel, parameters[kernel])
             # A kernel is rounded once, by the convolution, and not by its update as well.
-            with torch.autocast(up.device.type, enabled=False):
-                update = (up @ weights[kernel + _DOWN]).view_as(parameters[kernel])
-            merged[kernel] = parameters[kernel] + update
+            with autocast("fp32", up.device):
+                merged[kernel] = whole + (up @ weights[kernel + _DOWN]).view_as(whole)
     return merged
 
 
 def add_up(sets: Sequence[Mapping[str, Tensor]], factors: Sequence[float]) -> dict[str, Tensor]:
-    """Sum of factor * fast weights, exactly, on the device of the first set.
+    """Sum of factor * fast weights, on the device of the first set.
 
     Products do not add up half by half; laid side by side they do, so that the rank of the
-    sum is the sum of the ranks.
+    sum is the sum of the ranks, but never more than the kernel has outputs.
 
     Args:
         sets: at least one; all hold the same parameters, each may hold updates besides.
@@ -111,6 +129,15 @@ def add_up(sets: Sequence[Mapping[str, Tensor]], factors: Sequence[float]) -> di
     for name in dict.fromkeys(name for each in sets for name in each if name.endswith(_UP)):
         down = name.removesuffix(_UP) + _DOWN
         present = [(each, f) for each, f in zip(sets, factors, strict=True) if name in each]
-        summed[name] = torch.cat([f * each[name].to(device) for each, f in present], dim=1)
-        summed[down] = torch.cat([each[down].to(device) for each, _ in present])
+        ups = torch.cat([f * each[name].to(device) for each, f in present], dim=1)
+        downs = torch.cat([each[down].to(device) for each, _ in present])
+        summed[name], summed[down] = _shortened(ups, downs)
     return summed
+
+
+def _shortened(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """Halves with the same product, of a rank of at most as many as `up` has rows."""
+    outputs, rank = up.shape
+    if rank <= outputs:
+        return up, down
+    return torch.eye(outputs).to(up), up @ down

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Size
-
 from .errors import BaseMismatchError, SettingsError
-from .low_rank import add_up, is_update
+from .low_rank import add_up, shapes_without_rank
 from .style import AdaptedStyle
 
 Curve = Literal["linear", "smooth"]
@@ -70,16 +68,12 @@ def _require_alike(styles: Sequence[AdaptedStyle]) -> None:
                 f"Style '{style.name}' was made for base {style.base_sha256[:12]} and "
                 f"'{first.name}' for {first.base_sha256[:12]}. Adapt them again on one base."
             )
-        if style.mode != first.mode or _parameter_shapes(style) != _parameter_shapes(first):
+        shapes = shapes_without_rank(style.fast_weights)
+        if style.mode != first.mode or shapes != shapes_without_rank(first.fast_weights):
             raise SettingsError(
                 f"Style '{style.name}' is of mode {style.mode} and '{first.name}' of mode "
                 f"{first.mode}; mix styles of one mode. Adapt one of them again."
             )
-
-
-def _parameter_shapes(style: AdaptedStyle) -> dict[str, Size]:
-    """Shapes of what the style replaces; its updates may be of any rank."""
-    return {name: t.shape for name, t in style.fast_weights.items() if not is_update(name)}
 
 
 @dataclass(frozen=True)

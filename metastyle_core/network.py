@@ -240,8 +240,8 @@ def adapted_parameter_names(network: StylizationNetwork, mode: AdaptationMode) -
 
     Args:
         network: the base.
-        mode: `norm` the instance norms, and so does `low_rank`, which adds updates of the
-            convolutions to them (see `low_rank`); `decoder` the instance norms and the
+        mode: `norm` and `low_rank` the instance norms (`low_rank` adds updates of the
+            convolutions besides, see there); `decoder` the instance norms and the
             convolutions that enlarge and draw; `full` everything.
     """
     names = [name for name, _ in network.named_parameters()]

@@ -38,7 +38,7 @@ class AdaptedStyle:
         fast_weights: parameter name of the base to its value in this style, and in mode
             `low_rank` the updates of its convolutions (see `low_rank`).
         base_sha256: hash of the base it belongs to.
-        mode: which parameters it replaces.
+        mode: which parameters it replaces or updates.
         name: what people call it.
         settings: how it was made, plain values.
         losses: where its adaptation ended, by name; empty for an instant style.

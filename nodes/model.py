@@ -88,11 +88,11 @@ class HostedWeights(Mapping[str, Tensor]):
         return self._module.values[self._positions[name]]
 
     def __iter__(self) -> Iterator[str]:
-        """Parameter names, in the order of the network."""
+        """Names of parameters and updates, in the order in which they came."""
         return iter(self._positions)
 
     def __len__(self) -> int:
-        """How many parameters the style replaces."""
+        """How many tensors the style has."""
         return len(self._positions)
 
 

@@ -77,9 +77,10 @@ def stylize_images(
 
 
 def _load(model: MetaStyleModel, style: StyleValue, images: Tensor) -> Base:
-    """Check the style, then have the host load it with the model."""
+    """Check the styles, then have the host load them with the model."""
     styles = style.styles if isinstance(style, StyleSchedule) else (style,)
-    check_style(styles[0], model.base())
+    for each in styles:
+        check_style(each, model.base())
     _, height, width, _ = images.shape
     size = pictures_per_pass(height, width, host.work_device())
     pixels = min(size, len(images)) * height * width

@@ -1,9 +1,14 @@
 """Small made-up things that many tests use."""
 
+from dataclasses import replace
+
 import torch
 from torch import Generator, Tensor
 
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.base import Base
 from metastyle_core.encoder import EncoderSpec
+from metastyle_core.style import AdaptedStyle
 
 TOLERANCES = {
     torch.float64: {"rtol": 1e-9, "atol": 1e-11},
@@ -23,3 +28,17 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
     return torch.nn.functional.interpolate(
         coarse, size=(height, width), mode="bicubic", align_corners=False
     ).clamp(0, 1)
+
+
+def low_rank_style(base: Base, seed: int, *, rank: int = 2) -> AdaptedStyle:
+    """A style of mode low_rank whose updates change something."""
+    settings = AdaptationSettings(steps=0, style_size_px=64, mode="low_rank", rank=rank)
+    style = adapt_to_style(base, None, [picture(64, 64, seed=seed)], settings=settings)
+    generator = Generator().manual_seed(seed)
+    weights = {
+        name: 0.1 * torch.randn(tensor.shape, generator=generator)
+        if name.endswith(".up")
+        else tensor
+        for name, tensor in style.fast_weights.items()
+    }
+    return replace(style, fast_weights=weights)

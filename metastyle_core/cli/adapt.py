@@ -112,7 +112,8 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         "--rank",
         type=positive_int,
         default=_DEFAULTS.rank,
-        help="of the updates of convolutions in mode low_rank (default: %(default)d)",
+        help="of the updates of convolutions in mode low_rank (default: %(default)d); a resumed "
+        "style keeps its own",
     )
     group.add_argument("--lr", type=positive_float, help="learning rate (default: by mode)")
     group.add_argument("--batch", type=positive_int, default=_DEFAULTS.batch)

@@ -35,7 +35,7 @@ from ..losses import (
     perceptual_loss,
     style_target,
 )
-from ..low_rank import is_update
+from ..low_rank import is_update, merge_updates
 from ..network import (
     AdaptationMode,
     StylizationNetwork,
@@ -306,7 +306,8 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         kept = _group_step(learner, tasks.select(good.nonzero().flatten()), settings)
         return Outcome(kept.count, kept.skipped + int((~good).sum()), kept.metrics)
     if reptile:
-        _backward_reptile(start, adapted)
+        own = dict(learner.network.named_parameters())
+        _backward_reptile(merge_updates(own, start), merge_updates(own, adapted))
     else:
         losses.objective.sum().backward()
     return Outcome(len(tasks), 0, losses.sums())

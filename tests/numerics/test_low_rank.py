@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from metastyle_core.low_rank import add_up, initial_updates, is_update, merge_updates, update_shapes
+from metastyle_core.low_rank import (
+    add_up,
+    initial_updates,
+    is_update,
+    merge_updates,
+    rank_of,
+    update_shapes,
+)
 from metastyle_core.network import StylizationNetwork, adapted_weights, stylize_with
 
 F64 = torch.float64
@@ -65,6 +72,19 @@ def test_new_updates_change_nothing_and_are_the_same_each_time(network, images):
     assert float(down.square().sum(1).mean()) == pytest.approx(1, rel=0.2)
 
 
+def test_the_rank_of_a_sum_never_passes_what_the_kernel_can_have(network):
+    parameters = own(network)
+    sets = [random_updates(network, rank=2, seed=seed) for seed in range(4)]
+    summed = add_up(sets, [1.0, -2.0, 0.5, 3.0])
+    assert summed["output.weight.up"].shape == (3, 3)
+    assert summed[f"{KERNEL}.up"].shape == (12, 8)
+    found = merge_updates(parameters, summed)
+    for name in ("output.weight", KERNEL):
+        kernels = [merge_updates(parameters, each)[name] - parameters[name] for each in sets]
+        wanted = kernels[0] - 2 * kernels[1] + 0.5 * kernels[2] + 3 * kernels[3]
+        torch.testing.assert_close(found[name] - parameters[name], wanted)
+
+
 def test_every_convolution_of_the_shipped_size_is_updated():
     network = StylizationNetwork()
     weights = adapted_weights(network, "low_rank", 4)
@@ -86,9 +106,13 @@ def test_gradients_reach_updates_and_kernels(network, images):
 def test_sums_of_updates_are_exact_whatever_their_ranks(network):
     parameters = own(network)
     one = {**parameters, **random_updates(network, rank=1, seed=7)}
-    two = {**parameters, **random_updates(network, rank=3, seed=8)}
+    two = {name: 3 * value for name, value in parameters.items()}
+    two |= random_updates(network, rank=3, seed=8)
     summed = add_up([one, parameters, two], [0.5, 2.0, -1.5])
-    found = merge_updates(parameters, summed)[KERNEL]
-    kernels = [merge_updates(parameters, each)[KERNEL] for each in (one, parameters, two)]
-    torch.testing.assert_close(found, 0.5 * kernels[0] + 2 * kernels[1] - 1.5 * kernels[2])
-    assert summed[f"{KERNEL}.up"].shape[1] == 4
+    found = merge_updates(parameters, summed)
+    sets = [merge_updates(parameters, each) for each in (one, parameters, two)]
+    for name in (KERNEL, "decoder.0.norm.bias"):
+        wanted = 0.5 * sets[0][name] + 2 * sets[1][name] - 1.5 * sets[2][name]
+        torch.testing.assert_close(found[name], wanted)
+    assert rank_of(summed) == 4
+    assert rank_of(parameters) == 0

@@ -9,6 +9,7 @@ from torch import nn
 
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.losses import LossSettings
+from metastyle_core.low_rank import initial_updates
 from metastyle_core.network import StylizationNetwork, norm_parameter_names
 from metastyle_core.training.meta_learning import (
     Learner,
@@ -248,6 +249,34 @@ def test_reptile_moves_towards_the_adapted_weights(encoder64):
             wanted[name] += theta[name] - weights[name].detach()
     for name in names:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-7, atol=1e-12)
+
+
+def test_reptile_moves_kernels_along_what_their_updates_learned(encoder64):
+    """One step from up = 0 moves a kernel by its gradient, projected onto `down`."""
+    settings = replace(SETTINGS, algorithm="reptile", objective="total", inner_steps=1)
+    learner = make_learner(encoder64)
+    whole = gradients(learner, replace(settings, inner_mode="full"))
+    found = gradients(learner, replace(settings, inner_mode="low_rank"))
+    updates = initial_updates(dict(learner.network.named_parameters()), settings.rank)
+    for name, parameter in learner.network.named_parameters():
+        if parameter.ndim == 4:
+            down = updates[f"{name}.down"]
+            wanted = (whole[name].flatten(1) @ down.T @ down).view_as(parameter)
+            torch.testing.assert_close(found[name], wanted, rtol=1e-7, atol=1e-12)
+
+
+def test_learned_rates_of_updates_receive_gradients(encoder64):
+    learner = make_learner(encoder64)
+    names = initial_updates(dict(learner.network.named_parameters()), SETTINGS.rank)
+    for name in names:
+        learner.inner_log_rates[rate_key(name)] = nn.Parameter(torch.tensor(-3.0, dtype=F64))
+    for algorithm in ("maml", "fomaml"):
+        learner.inner_log_rates.zero_grad()
+        meta_step(
+            learner, make_tasks(), replace(SETTINGS, algorithm=algorithm, inner_mode="low_rank")
+        )
+        for name, rate in learner.inner_log_rates.items():
+            assert float(rate.grad.abs()) > 0, name
 
 
 def test_predictor_and_learned_rates_receive_gradients(encoder64):

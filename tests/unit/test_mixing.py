@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from samples import picture
+from samples import low_rank_style, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import BaseMismatchError, SettingsError
+from metastyle_core.low_rank import merge_updates
 from metastyle_core.mixing import StyleSchedule, mix_styles
 from metastyle_core.style import blend_styles, check_style
 
@@ -57,19 +58,30 @@ def test_styles_that_do_not_belong_together_are_refused(styles):
 
 
 def test_low_rank_styles_of_different_ranks_mix(random_base):
-    styles = [
-        adapt_to_style(
-            random_base,
-            None,
-            [picture(64, 64, seed=rank)],
-            settings=AdaptationSettings(steps=0, style_size_px=64, mode="low_rank", rank=rank),
-        )
-        for rank in (1, 3)
-    ]
-    mixed = mix_styles(styles, [1, 1])
+    own = dict(random_base.network.named_parameters())
+    styles = [low_rank_style(random_base, rank, rank=rank) for rank in (1, 3)]
+    mixed = mix_styles(styles, [1, 3])
     check_style(mixed, random_base)
-    assert mixed.fast_weights["output.weight.up"].shape[1] == 4
+    name = "residual.0.first.convolution.weight"
+    parts = [merge_updates(own, style.fast_weights)[name] for style in styles]
+    found = merge_updates(own, mixed.fast_weights)[name]
+    torch.testing.assert_close(found, 0.25 * parts[0] + 0.75 * parts[1])
+    assert not torch.allclose(found, own[name])
     close(StyleSchedule(tuple(styles)).at_frame(0, 2), styles[0])
+
+
+def test_low_rank_styles_that_are_damaged_do_not_mix(random_base):
+    good, other = (low_rank_style(random_base, seed) for seed in (1, 2))
+    weights = dict(other.fast_weights)
+    for changed in (
+        {k: v for k, v in weights.items() if k != "output.weight.down"},
+        {**weights, "output.weight.up": weights["output.weight.up"][:-1]},
+        {k: v for k, v in weights.items() if not k.endswith((".up", ".down"))},
+    ):
+        bad = replace(other, fast_weights=changed)
+        for styles in ((good, bad), (bad, good)):
+            with pytest.raises(SettingsError, match="Adapt one of them again"):
+                StyleSchedule(styles)
 
 
 def test_a_schedule_visits_its_styles_in_order(styles):

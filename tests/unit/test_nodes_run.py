@@ -378,7 +378,7 @@ def test_a_blend_of_a_style_without_a_picture_has_none_and_shows_none(run, adapt
     assert save(run, blend, "blend").ui == {"metastyle_saved": ["blend"]}
 
 
-@pytest.mark.parametrize("mode", ["norm", "full"])
+@pytest.mark.parametrize("mode", ["norm", "low_rank", "full"])
 def test_a_blend_over_frames_goes_from_style_to_style(run, adapt, model, mode):
     one = adapt(steps=1, mode=mode).style
     two = adapt(steps=1, mode=mode, style_images=image(80, 80, seed=9)).style

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from samples import picture
+from samples import low_rank_style, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
@@ -28,20 +28,6 @@ def make_style(base, seed: int) -> AdaptedStyle:
     return adapt_to_style(
         base, None, [picture(64, 64, seed=seed)], settings=settings, name=f"style {seed}"
     )
-
-
-def make_low_rank_style(base, seed: int, *, rank: int = 2) -> AdaptedStyle:
-    """A style whose updates change something."""
-    settings = AdaptationSettings(steps=0, style_size_px=64, mode="low_rank", rank=rank)
-    style = adapt_to_style(base, None, [picture(64, 64, seed=seed)], settings=settings)
-    generator = torch.Generator().manual_seed(seed)
-    weights = {
-        name: 0.1 * torch.randn(tensor.shape, generator=generator)
-        if name.endswith(".up")
-        else tensor
-        for name, tensor in style.fast_weights.items()
-    }
-    return replace(style, fast_weights=weights)
 
 
 def test_a_norm_style_is_at_most_16_kb_and_half_of_that_in_float16(tmp_path, base_file):
@@ -103,7 +89,7 @@ def test_missing_extra_and_misshapen_tensors_are_refused(random_base):
 
 def test_low_rank_styles_of_any_rank_fit_their_base_and_spoilt_ones_do_not(tmp_path, random_base):
     for rank in (1, 5):
-        style = make_low_rank_style(random_base, 1, rank=rank)
+        style = low_rank_style(random_base, 1, rank=rank)
         save_style(style, tmp_path / "a.safetensors")
         check_style(load_style(tmp_path / "a.safetensors"), random_base)
     weights = dict(style.fast_weights)
@@ -175,7 +161,7 @@ def test_blending_a_norm_with_a_decoder_style_keeps_the_wider_one(random_base):
 
 
 def test_blends_of_low_rank_styles_are_sums_of_their_kernels(random_base):
-    one, two = (make_low_rank_style(random_base, seed, rank=seed) for seed in (1, 2))
+    one, two = (low_rank_style(random_base, seed, rank=seed) for seed in (1, 2))
     own = dict(random_base.network.named_parameters())
     blended = blend_styles(random_base, [one, two, make_style(random_base, 3)], [0.5, -1.0, 0.25])
     assert blended.mode == "low_rank"
@@ -189,7 +175,7 @@ def test_blends_of_low_rank_styles_are_sums_of_their_kernels(random_base):
 
 @pytest.mark.parametrize("other", ["decoder", "full"])
 def test_blending_a_low_rank_style_with_a_wider_one_gives_a_full_one(random_base, other):
-    narrow = make_low_rank_style(random_base, 1)
+    narrow = low_rank_style(random_base, 1)
     settings = AdaptationSettings(steps=0, style_size_px=64, mode=other)
     wide = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
     blended = blend_styles(random_base, [narrow, wide], [1.0, 0.0])
