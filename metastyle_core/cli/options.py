@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from ..encoder import ENCODER_NAMES
 from ..precision import PRECISIONS
+from ..training.optimizer import OPTIMIZERS
 
 _T = TypeVar("_T", int, float)
 
@@ -87,7 +88,14 @@ def add_training_data_options(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--updates", type=positive_int, default=100_000, help="updates to reach")
     loop.add_argument("--batch", type=positive_int, help="pictures or styles per update")
     loop.add_argument("--crop", type=positive_int, default=128, help="side of a crop in pixels")
-    loop.add_argument("--lr", type=positive_float, default=1e-3, help="learning rate of Adam")
+    loop.add_argument(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        default="muon",
+        help="Muon for kernels and matrices beside Adam for the rest, or Adam for all; Muon needs "
+        "PyTorch 2.9 (default: muon)",
+    )
+    loop.add_argument("--lr", type=positive_float, default=1e-3, help="learning rate")
     loop.add_argument(
         "--schedule", choices=("cosine", "constant"), default="cosine", help="of the learning rate"
     )

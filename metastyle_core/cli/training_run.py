@@ -61,6 +61,7 @@ def trainer_settings(arguments: argparse.Namespace) -> TrainerSettings:
     """The loop's settings from `add_training_data_options`."""
     return TrainerSettings(
         updates=arguments.updates,
+        optimizer=arguments.optimizer,
         learning_rate=arguments.lr,
         warmup_updates=arguments.warmup,
         schedule=arguments.schedule,

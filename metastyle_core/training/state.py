@@ -1,7 +1,7 @@
 """The full state of a training run on disk, so that `--resume` continues to the bit.
 
-One folder per checkpoint, several files of moderate size in it: weights, the two
-moments of Adam, the moving average, the generator. The folder appears by a rename,
+One folder per checkpoint, several files of moderate size in it: weights, the
+moments of the optimizer, the moving average, the generator. The folder appears by a rename,
 so that a checkpoint is whole or absent. Nothing here is unpickled.
 """
 
@@ -15,9 +15,11 @@ from torch import Generator, Tensor, nn
 
 from ..checkpoint import read_tensors, refuse_other_keys, write_tensors
 from ..errors import CheckpointError, TrainingError
+from .optimizer import WeightOptimizer
 
 _FORMAT = "metastyle.training"
 _PREFIX = "update-"
+_MOMENT = "moment-"
 
 
 @dataclass
@@ -26,7 +28,7 @@ class TrainingState:
 
     Attributes:
         modules: what trains.
-        optimizer: Adam over the parameters of `modules`.
+        optimizer: of the parameters of `modules`.
         generator: the only source of chance.
         average: moving average of the parameters by name; empty when unused.
         update: number of updates done.
@@ -36,7 +38,7 @@ class TrainingState:
     """
 
     modules: nn.Module
-    optimizer: torch.optim.Adam
+    optimizer: WeightOptimizer
     generator: Generator
     average: dict[str, Tensor]
     update: int = 0
@@ -59,7 +61,7 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     groups = {
         "weights": dict(state.modules.state_dict()),
-        **_moments(state),
+        **{_MOMENT + kind: found for kind, found in state.optimizer.moments(state.modules).items()},
         "generator": {"state": state.generator.get_state()},
     }
     if state.average:
@@ -100,7 +102,11 @@ def load_state(state: TrainingState, folder: Path) -> bool:
     expected = {key: value.shape for key, value in state.modules.state_dict().items()}
     refuse_other_keys(newest, weights.tensors, expected)
     state.modules.load_state_dict(weights.tensors)
-    _load_moments(state, newest)
+    moments = {
+        path.stem.removeprefix(_MOMENT): read_tensors(path, file_format=_FORMAT).tensors
+        for path in sorted(newest.glob(f"{_MOMENT}*.safetensors"))
+    }
+    state.optimizer.load_moments(state.modules, moments)
     generator = read_tensors(newest / "generator.safetensors", file_format=_FORMAT)
     state.generator.set_state(generator.tensors["state"])
     if state.average:
@@ -125,31 +131,6 @@ def refuse_unasked_overwrite(folder: Path) -> None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
-
-
-def _moments(state: TrainingState) -> dict[str, dict[str, Tensor]]:
-    groups: dict[str, dict[str, Tensor]] = {"exp_avg": {}, "exp_avg_sq": {}, "adam_step": {}}
-    for name, parameter in state.modules.named_parameters():
-        moments = state.optimizer.state.get(parameter)
-        if moments:
-            groups["exp_avg"][name] = moments["exp_avg"]
-            groups["exp_avg_sq"][name] = moments["exp_avg_sq"]
-            groups["adam_step"][name] = moments["step"]
-    return groups
-
-
-def _load_moments(state: TrainingState, folder: Path) -> None:
-    groups = {
-        name: read_tensors(folder / f"{name}.safetensors", file_format=_FORMAT).tensors
-        for name in ("exp_avg", "exp_avg_sq", "adam_step")
-    }
-    for name, parameter in state.modules.named_parameters():
-        if name in groups["exp_avg"]:
-            state.optimizer.state[parameter] = {
-                "step": groups["adam_step"][name],
-                "exp_avg": groups["exp_avg"][name].to(parameter),
-                "exp_avg_sq": groups["exp_avg_sq"][name].to(parameter),
-            }
 
 
 @torch.no_grad()

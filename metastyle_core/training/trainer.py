@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 
 from ..errors import MetaStyleError, SettingsError, TrainingError
 from ..images import save_image
+from .optimizer import OptimizerName, WeightOptimizer
 from .state import (
     TrainingState,
     load_state,
@@ -92,7 +93,8 @@ class TrainerSettings:
 
     Attributes:
         updates: total number of updates to reach.
-        learning_rate: of Adam, after warm-up.
+        optimizer: Adam, or Muon for kernels and matrices beside it; see `optimizer`.
+        learning_rate: after warm-up.
         warmup_updates: linear rise of the rate from zero.
         schedule: `cosine` falls to 1 % of the rate at the last update; `constant` stays.
         decay_from: update at which the cosine begins.
@@ -106,6 +108,7 @@ class TrainerSettings:
     """
 
     updates: int
+    optimizer: OptimizerName = "adam"
     learning_rate: float = 1e-3
     warmup_updates: int = 200
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -170,7 +173,7 @@ class Trainer:
         parameters = [p for p in recipe.modules.parameters() if p.requires_grad]
         self.state = TrainingState(
             modules=recipe.modules,
-            optimizer=torch.optim.Adam(parameters, lr=settings.learning_rate),
+            optimizer=WeightOptimizer(parameters, settings.optimizer),
             generator=Generator().manual_seed(settings.seed),
             average=self._initial_average(),
         )
@@ -236,11 +239,9 @@ class Trainer:
     def _update(self) -> tuple[Outcome, float]:
         """One step of Adam on the gradient summed over all processes."""
         state, settings = self.state, self.settings
-        state.optimizer.zero_grad(set_to_none=False)
-        outcome = self.recipe.accumulate_gradients(state.generator, self._shard)
         for parameter in self._parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = torch.zeros_like(parameter)
+        outcome = self.recipe.accumulate_gradients(state.generator, self._shard)
         outcome = self._sum_over_processes(outcome)
         for parameter in self._parameters:
             if parameter.grad is not None:
@@ -248,9 +249,7 @@ class Trainer:
         norm = float(nn.utils.clip_grad_norm_(self._parameters, settings.gradient_clip))
         usable = outcome.count > 0 and math.isfinite(norm)
         if usable:
-            for group in state.optimizer.param_groups:
-                group["lr"] = settings.rate_at(state.update)
-            state.optimizer.step()
+            state.optimizer.step(settings.rate_at(state.update))
             self._update_average()
             state.samples += outcome.count
             state.skipped += outcome.skipped
