@@ -95,7 +95,8 @@ ENCODER_SPECS: dict[str, EncoderSpec] = {
     ),
     "compact": EncoderSpec(
         "compact",
-        ((16, 32), (32, 64), (64, 96, 128), (128, 192, 256)),
+        # Deep layers are wide: there are few pixels left, and relu4_3 is the hardest to copy.
+        ((16, 32), (32, 64), (96, 128, 192), (256, 320, 384)),
         projected_channels={"relu1_2": 32, "relu2_2": 64, "relu3_3": 128, "relu4_3": 256},
     ),
 }

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
+from .growth import grown_weights
 from .losses import at_least_float32
 from .network import StylizationNetwork, norm_parameter_names
 
@@ -139,18 +140,11 @@ class StylePredictor(nn.Module):
         changes = self.layers(torch.cat(inputs, dim=1)).split(list(self._sizes.values()), dim=1)
         return dict(zip(self._sizes, changes, strict=True))
 
-    @torch.no_grad()
     def grow_from(self, smaller: "StylePredictor") -> None:
         """Predict what a smaller predictor of the same encoder predicts, with room for more.
 
-        New units read at random and are not listened to; new statistics are not read by
-        the old units. What the smaller one knows is in the first rows and columns.
-
         Raises:
             SettingsError: the other predictor is wider, or reads other covariances.
-
-        Source:
-            Function-preserving growth: Chen et al. 2016 (Net2Net).
         """
         reads_the_same = smaller.size.covariances in (0, self.size.covariances)
         if smaller.size.hidden > self.size.hidden or not reads_the_same:
@@ -158,12 +152,7 @@ class StylePredictor(nn.Module):
                 f"A predictor of {smaller.size} does not fit into one of {self.size}; ask for "
                 "at least its width, and for its covariances where it reads any."
             )
-        own = self.state_dict()
-        for name, old in smaller.state_dict().items():
-            corner = tuple(slice(n) for n in old.shape)
-            if old.ndim == 2:
-                own[name][: old.shape[0]] = 0
-            own[name][corner] = old
+        self.load_state_dict(grown_weights(self.state_dict(), smaller.state_dict()))
 
 
 def initial_norms(

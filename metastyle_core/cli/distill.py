@@ -8,12 +8,13 @@ import torch
 from ..base import load_base
 from ..encoder import ENCODER_SPECS, load_encoder
 from ..training.data import ImagePool
-from ..training.distillation import Distillation, DistillationSettings, instant_stylizer
+from ..training.distillation import Distillation, DistillationSettings
 from .options import (
     Commands,
     add_compute_options,
     add_training_data_options,
     non_negative_float,
+    non_negative_int,
 )
 from .training_run import run_training
 
@@ -44,11 +45,21 @@ def add_parser(commands: Commands) -> None:
         "--stylized-by",
         type=Path,
         metavar="BASE",
-        help="let this base draw a third of the pictures, so that the student knows what "
-        "stylized pictures look like",
+        help="let a third of the pictures be what this base draws while it adapts and the "
+        "student is the judge, so that the student errs less where adaptation leads",
     )
     parser.add_argument(
-        "--start-from", type=Path, metavar="ENCODER", help="begin with the weights of this encoder"
+        "--replay",
+        type=non_negative_int,
+        default=0,
+        help="updates on earlier pictures for each on new ones; the teacher, which takes most of "
+        "the time, sees each picture once (default: 0)",
+    )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="ENCODER",
+        help="begin with the weights of this encoder; a narrower one is grown",
     )
     add_compute_options(parser)
     parser.set_defaults(run=run)
@@ -60,9 +71,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _build(arguments: argparse.Namespace, device: torch.device) -> Distillation:
-    stylize = None
-    if arguments.stylized_by:
-        stylize = instant_stylizer(load_base(arguments.stylized_by), device)
     recipe = Distillation(
         load_encoder(arguments.teacher, weights=arguments.teacher_weights),
         ENCODER_SPECS["compact"],
@@ -72,11 +80,12 @@ def _build(arguments: argparse.Namespace, device: torch.device) -> Distillation:
             batch=arguments.batch or 8,
             crop_px=arguments.crop,
             gram_weight=arguments.gram_weight,
+            replay=arguments.replay,
             precision=arguments.precision,
         ),
         device=device,
         seed=arguments.seed,
-        stylize=stylize,
+        base=load_base(arguments.stylized_by) if arguments.stylized_by else None,
     )
     if arguments.start_from:
         recipe.start_from(arguments.start_from)

@@ -6,14 +6,15 @@ orthonormal projection keeps distances and Gram matrices, so the losses measured
 with the student are, up to what the axes leave out, the teacher's own. The
 teacher and its projections are needed only for training.
 
+Adaptation goes where its judge errs, so the student also learns from what is drawn while
+a base adapts and the student itself is the judge (see `judged_pictures`).
+
 Source: knowledge distillation of VGG for style transfer, Wang et al. 2020
 (arXiv 2003.08436); the projection onto principal axes is ours.
 """
 
 import json
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,16 +25,18 @@ from ..base import Base
 from ..checkpoint import write_tensors
 from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encoder
 from ..errors import CheckpointError, SettingsError
-from ..initialisation import initial_norms
+from ..growth import grown_weights
 from ..losses import gram_matrix
-from ..network import stylize_with
 from ..precision import Precision, autocast
 from .data import ImagePool
+from .judged_pictures import JudgedPictures
 from .trainer import Outcome, Shard
 
 COMPACT_FILE = "compact.safetensors"
 _ENERGY_FLOOR = 0.05
-_HEAVIEST_STYLE = 40.0
+_REMEMBERED_BATCHES = 64
+# One size for the axes, whatever the crop, so that a student can go on at another.
+_AXES_BATCHES, _AXES_BATCH, _AXES_CROP_PX = 32, 8, 128
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class DistillationSettings:
         crop_px: side of a picture.
         gram_weight: weight of the Gram error beside the feature error.
         distorted: fraction of pictures that get noise or are mixed, [0, 1].
+        replay: updates on earlier pictures for each update on new ones. The teacher,
+            which takes most of the time, is asked once per picture. What is remembered
+            is not kept in checkpoints: a resumed run begins with new pictures.
         precision: of the convolutions.
     """
 
@@ -52,6 +58,7 @@ class DistillationSettings:
     crop_px: int = 128
     gram_weight: float = 1.0
     distorted: float = 0.4
+    replay: int = 0
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -59,6 +66,8 @@ class DistillationSettings:
             raise SettingsError("Distillation needs a batch of at least 2 crops of at least 32 px.")
         if self.gram_weight < 0 or not 0 <= self.distorted <= 1:
             raise SettingsError("gram_weight must be 0 or more, distorted between 0 and 1.")
+        if self.replay < 0:
+            raise SettingsError(f"replay is {self.replay}; a whole number from 0 up is needed.")
 
 
 class TeacherAxes(nn.Module):
@@ -107,7 +116,7 @@ class Distillation:
         *,
         device: torch.device,
         seed: int = 0,
-        stylize: Callable[[Tensor, Tensor], Tensor] | None = None,
+        base: Base | None = None,
     ) -> None:
         """Build the student and find the teacher's axes.
 
@@ -119,10 +128,13 @@ class Distillation:
             settings: of one update.
             device: where to compute.
             seed: of the student's first weights and the pictures for the axes.
-            stylize: contents (B, 3, H, W) and styles (B, 3, H, W) to stylized
-                pictures; a third of all pictures then come from it.
+            base: with a predictor; a third of all pictures are then what it draws while
+                it adapts and the student is the judge.
+
+        Raises:
+            SettingsError: the teacher lacks a tap, or the base a predictor.
         """
-        self.settings, self._device, self._stylize = settings, device, stylize
+        self.settings, self._device = settings, device
         self._teacher = teacher.to(device)
         self._contents, self._styles = contents, styles
         generator = Generator().manual_seed(seed)
@@ -130,22 +142,35 @@ class Distillation:
             torch.manual_seed(seed)
             self._student = PerceptualEncoder(spec).to(device)
         self._axes = TeacherAxes(teacher, dict(spec.projected_channels)).to(device)
-        self._axes.fit(self._teacher, [self._real_pictures(generator) for _ in range(32)])
+        seen = [
+            self._real_pictures(_AXES_BATCH, _AXES_CROP_PX, generator) for _ in range(_AXES_BATCHES)
+        ]
+        self._axes.fit(self._teacher, seen)
         self._modules = nn.ModuleDict({"student": self._student, "axes": self._axes})
+        self._judged = None
+        if base is not None:
+            self._judged = JudgedPictures(
+                base.to(device), self._student, contents, styles, settings.crop_px
+            )
+        self._remembered: list[tuple[Tensor, dict[str, Tensor]]] = []
+        self._replays_left = 0
 
     def start_from(self, path: Path | str) -> None:
         """Begin with the weights of an encoder file in place of random ones.
 
         The axes depend on the seed and the pictures alone, so a student that was
-        trained with both the same goes on where it stopped.
+        trained with both the same goes on where it stopped. A narrower one is grown.
 
         Raises:
-            CheckpointError: the file is missing, damaged or of another encoder.
+            CheckpointError: the file is missing, damaged or of an encoder that does not fit.
         """
         other = load_encoder("compact", weights=path)
-        if other.spec != self._student.spec:
-            raise CheckpointError(f"{path} holds an encoder of other layers; name another file.")
-        self._student.load_state_dict(other.state_dict())
+        if not _fits_into(other.spec, self._student.spec):
+            raise CheckpointError(
+                f"{path} holds an encoder of other or wider layers; name another file."
+            )
+        grown = grown_weights(self._student.state_dict(), other.state_dict())
+        self._student.load_state_dict(grown)
 
     @property
     def modules(self) -> nn.Module:
@@ -154,10 +179,7 @@ class Distillation:
 
     def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:
         """Add the gradients of one batch of pictures."""
-        pictures = self._pictures(generator)[shard.rank :: shard.world_size]
-        with torch.no_grad(), autocast(self.settings.precision, self._device, gradients=True):
-            teacher_features = self._teacher(pictures, self._axes.taps)
-        targets = self._axes(teacher_features)
+        pictures, targets = self._batch(generator, shard)
         with autocast(self.settings.precision, self._device, gradients=True):
             features = self._student(pictures, self._axes.taps)
         errors = {
@@ -175,20 +197,39 @@ class Distillation:
         losses.sum().backward()
         return Outcome(len(losses), 0, {k: float(v.detach().sum()) for k, v in terms.items()})
 
-    def _real_pictures(self, generator: Generator) -> Tensor:
-        half, size = self.settings.batch // 2, self.settings.crop_px
-        contents = self._contents.draw(half, size, generator)
-        styles = self._styles.draw(self.settings.batch - half, size, generator)
-        pictures = [self._contents.read(contents, size), self._styles.read(styles, size)]
+    def _batch(self, generator: Generator, shard: Shard) -> tuple[Tensor, dict[str, Tensor]]:
+        """This shard's pictures and what the teacher says of them: new ones, or remembered."""
+        remembered = self._remembered
+        if self._replays_left:
+            self._replays_left -= 1
+            pictures, targets = remembered[_draw_below(len(remembered), generator)]
+            return pictures.float(), {tap: target.float() for tap, target in targets.items()}
+        pictures = self._pictures(generator)[shard.rank :: shard.world_size]
+        with torch.no_grad(), autocast(self.settings.precision, self._device, gradients=True):
+            targets = self._axes(self._teacher(pictures, self._axes.taps))
+        if self.settings.replay:
+            self._replays_left = self.settings.replay
+            if len(remembered) == _REMEMBERED_BATCHES:
+                del remembered[_draw_below(len(remembered), generator)]
+            halved = {tap: target.bfloat16() for tap, target in targets.items()}
+            remembered.append((pictures.bfloat16(), halved))
+        return pictures, targets
+
+    def _real_pictures(self, count: int, size_px: int, generator: Generator) -> Tensor:
+        contents = self._contents.draw(count // 2, size_px, generator)
+        styles = self._styles.draw(count - count // 2, size_px, generator)
+        pictures = [self._contents.read(contents, size_px), self._styles.read(styles, size_px)]
         return torch.cat(pictures).to(self._device)
 
     def _pictures(self, generator: Generator) -> Tensor:
-        pictures = self._real_pictures(generator)
-        if self._stylize is not None:
-            count = max(1, round(self.settings.batch / 3))
-            contents, styles = pictures[:count], pictures.flip(0)[:count]
-            pictures = torch.cat([self._stylize(contents, styles), pictures[count:]])
-        return _distort(pictures, self.settings.distorted, generator)
+        count = self.settings.batch
+        judged = max(1, round(count / 3)) if self._judged else 0
+        real = self._real_pictures(count - judged, self.settings.crop_px, generator)
+        pictures = _distort(real, self.settings.distorted, generator)
+        if self._judged is None:
+            return pictures
+        # As they are: the student shall know exactly these.
+        return torch.cat([self._judged.draw(judged, generator), pictures])
 
     def draw_picture(self) -> None:
         """An encoder has no picture of its own."""
@@ -201,7 +242,7 @@ class Distillation:
             **provenance,
             "teacher": self._teacher.spec.name,
             "settings": asdict(self.settings),
-            "stylized_pictures": self._stylize is not None,
+            "judged_pictures": self._judged is not None,
         }
         write_tensors(
             folder / COMPACT_FILE,
@@ -211,35 +252,16 @@ class Distillation:
         )
 
 
-def instant_stylizer(base: Base, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """Stylized pictures for the student to see, drawn by a base with a predictor.
+def _fits_into(smaller: EncoderSpec, larger: EncoderSpec) -> bool:
+    """Whether one encoder is the other with fewer channels in its convolutions."""
+    layers = [[len(block) for block in spec.blocks] for spec in (smaller, larger)]
+    widths = [[width for block in spec.blocks for width in block] for spec in (smaller, larger)]
+    alike = replace(smaller, name=larger.name, blocks=larger.blocks) == larger
+    return alike and layers[0] == layers[1] and all(map(int.__le__, *widths))
 
-    Args:
-        base: moved to `device`.
-        device: where to compute.
 
-    Returns:
-        Contents (B, 3, H, W) and styles (B, 3, H, W) to pictures (B, 3, H, W), each pair
-        at another balance of content and style, the same for the same pictures.
-
-    Raises:
-        SettingsError: the base has no predictor.
-    """
-    predictor = base.to(device).predictor
-    if predictor is None:
-        raise SettingsError("Stylized pictures need a base with a predictor; name another base.")
-
-    @torch.no_grad()
-    def stylize(contents: Tensor, styles: Tensor) -> Tensor:
-        with autocast("auto", device):
-            features = predictor.encoder(styles, predictor.encoder.spec.style_layers)
-        statistics = predictor.network.statistics(features)
-        balance = torch.logspace(0, math.log10(_HEAVIEST_STYLE), len(styles), device=device)
-        norms = initial_norms(base.network, predictor.network, statistics, balance)
-        with autocast("auto", device):
-            return stylize_with(base.network, norms, contents)
-
-    return stylize
+def _draw_below(count: int, generator: Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))
 
 
 def _tap_errors(features: Tensor, targets: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,6 @@ from metastyle_core.checkpoint import read_tensors
 from metastyle_core.cli import build_parser
 from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.encoder import (
-    COMPACT_WEIGHTS,
     EncoderSpec,
     PerceptualEncoder,
     load_encoder,
@@ -32,6 +31,7 @@ from metastyle_core.errors import (
 )
 from metastyle_core.images import save_image
 from metastyle_core.initialisation import PredictorSize
+from metastyle_core.training import distillation, judged_pictures
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.distillation import Distillation, DistillationSettings
 from metastyle_core.training.meta_learning import MetaLearning, MetaSettings, meta_step
@@ -454,10 +454,10 @@ STUDENT = EncoderSpec(
 )  # fmt: skip
 
 
-def make_distillation(tiny_encoder, pool, **options) -> Distillation:
-    settings = DistillationSettings(batch=4, crop_px=64, precision="fp32")
+def make_distillation(tiny_encoder, pool, spec=STUDENT, *, replay=0, **options) -> Distillation:
+    settings = DistillationSettings(batch=4, crop_px=64, precision="fp32", replay=replay)
     return Distillation(
-        tiny_encoder, STUDENT, pool, pool, settings, device=torch.device("cpu"), **options
+        tiny_encoder, spec, pool, pool, settings, device=torch.device("cpu"), **options
     )
 
 
@@ -482,9 +482,33 @@ def test_distillation_goes_on_from_an_exported_encoder(tmp_path, tiny_encoder, p
         torch.testing.assert_close(parameter, wanted[name].half().float(), rtol=0, atol=0)
 
 
-def test_distillation_does_not_start_from_an_encoder_of_other_layers(tiny_encoder, pool):
-    with pytest.raises(CheckpointError, match="other layers"):
-        make_distillation(tiny_encoder, pool).start_from(COMPACT_WEIGHTS)
+def test_a_grown_student_begins_with_the_features_of_the_narrower_one(tmp_path, tiny_encoder, pool):
+    narrow = make_distillation(tiny_encoder, pool, seed=3)
+    narrow.export(tmp_path, {})
+    wide = make_distillation(tiny_encoder, pool, replace(STUDENT, blocks=((5,), (9,))), seed=4)
+    wide.start_from(tmp_path / "compact.safetensors")
+    image = picture(40, 48)
+    wanted = load_encoder("compact", weights=tmp_path / "compact.safetensors")(image)
+    for layer, features in wide.modules["student"](image).items():
+        torch.testing.assert_close(features, wanted[layer])
+    # New channels are not heard yet, but they are there to learn.
+    assert wide.modules["student"].get_parameter("convolutions.conv1_1.weight")[4].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(STUDENT, blocks=((3,), (6,))),
+        replace(STUDENT, blocks=((4, 4), (6,))),
+        replace(STUDENT, projected_channels={"relu1_1": 3, "relu2_1": 4}),
+    ],
+)
+def test_distillation_does_not_start_from_an_encoder_that_does_not_fit(
+    spec, tmp_path, tiny_encoder, pool
+):
+    make_distillation(tiny_encoder, pool).export(tmp_path, {})
+    with pytest.raises(CheckpointError, match="other or wider layers"):
+        make_distillation(tiny_encoder, pool, spec).start_from(tmp_path / "compact.safetensors")
 
 
 def test_projections_keep_what_the_axes_span(tiny_encoder, pool):
@@ -546,17 +570,66 @@ def test_an_adain_decoder_without_a_finite_loss_names_the_same_metrics(pool):
     assert bad.metrics == dict.fromkeys(good.metrics, 0.0)
 
 
-def test_distillation_can_learn_from_stylized_pictures(tiny_encoder, pool):
-    seen = []
+@pytest.fixture
+def few_judged_steps(monkeypatch):
+    """A supply that needs one adaptation of three steps, so that tests take no minute."""
+    monkeypatch.setattr(judged_pictures, "_STEPS", 3)
+    monkeypatch.setattr(judged_pictures, "_WAITING", 4)
 
-    def stylize(contents, styles):
-        seen.append(contents.shape)
-        return 1 - contents
 
-    recipe = make_distillation(tiny_encoder, pool, stylize=stylize)
+@pytest.mark.usefixtures("few_judged_steps")
+def test_a_third_of_a_students_pictures_may_come_from_its_own_adaptations(
+    random_base, tiny_encoder, pool
+):
+    recipe = make_distillation(tiny_encoder, pool, base=random_base)
+    before = {k: p.detach().clone() for k, p in recipe.modules["student"].named_parameters()}
     outcome = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
     assert outcome.count == 4
-    assert seen == [(1, 3, 64, 64)]
+    for name, parameter in recipe.modules["student"].named_parameters():
+        assert torch.equal(parameter, before[name])
+        assert parameter.grad is not None
+
+
+@pytest.mark.usefixtures("few_judged_steps")
+def test_judged_pictures_depend_on_the_judge_and_are_given_once(random_base, tiny_encoder, pool):
+    def drawn(judge, times=1):
+        supply = judged_pictures.JudgedPictures(random_base, judge, pool, pool, 64)
+        generator = Generator().manual_seed(0)
+        return [supply.draw(2, generator) for _ in range(times)]
+
+    first, second = drawn(tiny_encoder, times=2)
+    assert first.shape == (2, 3, 64, 64)
+    assert not any(torch.equal(a, b) for a in first for b in second)
+    assert torch.equal(drawn(tiny_encoder)[0], first)
+    other = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
+    assert not torch.equal(drawn(other)[0], first)
+
+
+def test_judged_pictures_need_a_predictor(random_base, tiny_encoder, pool):
+    with pytest.raises(SettingsError, match="predictor"):
+        make_distillation(tiny_encoder, pool, base=replace(random_base, predictor=None))
+
+
+def test_replayed_updates_ask_the_teacher_once(tiny_encoder, pool):
+    recipe = make_distillation(tiny_encoder, pool, replay=2)
+    generator, asked = Generator().manual_seed(0), []
+    with tiny_encoder.register_forward_hook(lambda *_: asked.append(1)):
+        outcomes = [recipe.accumulate_gradients(generator, Shard()) for _ in range(6)]
+    assert len(asked) == 2
+    losses = [outcome.metrics["loss"] for outcome in outcomes]
+    # The student does not train here, so that a picture keeps its loss, up to its rounding.
+    assert losses[1] == pytest.approx(losses[0], rel=0.004)
+    assert losses[2] == pytest.approx(losses[0], rel=0.004)
+    assert losses[3] != pytest.approx(losses[0], rel=0.004)
+
+
+def test_remembered_batches_are_limited(tiny_encoder, pool, monkeypatch):
+    monkeypatch.setattr(distillation, "_REMEMBERED_BATCHES", 2)
+    recipe = make_distillation(tiny_encoder, pool, replay=1)
+    generator = Generator().manual_seed(0)
+    for _ in range(8):
+        recipe.accumulate_gradients(generator, Shard())
+    assert len(recipe._remembered) == 2
 
 
 def test_sources_are_balanced():
@@ -617,6 +690,7 @@ def test_the_manifest_gives_sources_and_must_fit(tmp_path):
         (MetaSettings, {"algorithm": "reptile", "inner_steps": 0}),
         (DistillationSettings, {"batch": 1}),
         (DistillationSettings, {"distorted": 2.0}),
+        (DistillationSettings, {"replay": -1}),
     ],
 )
 def test_illegal_settings_are_refused(kind, wrong):
@@ -640,17 +714,3 @@ def test_a_teacher_needs_the_students_taps(pool):
                                         style_layers=("relu1_1",)))  # fmt: skip
     with pytest.raises(SettingsError, match="relu2_1"):
         make_distillation(shallow, pool)
-
-
-def test_a_base_draws_pictures_for_the_student(random_base, tiny_encoder, pool):
-    from dataclasses import replace as changed
-
-    from metastyle_core.training.distillation import instant_stylizer
-
-    stylize = instant_stylizer(random_base, torch.device("cpu"))
-    contents, styles = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
-    drawn = stylize(contents, styles)
-    assert drawn.shape == contents.shape
-    assert not torch.equal(drawn[0], drawn[1])
-    with pytest.raises(SettingsError, match="predictor"):
-        instant_stylizer(changed(random_base, predictor=None), torch.device("cpu"))
