@@ -8,6 +8,7 @@ from benchmarks import sheet
 from benchmarks.metrics import warping_error
 from benchmarks.quality import identity, picture_path
 from benchmarks.report import GEOMETRIC, report
+from benchmarks.yardstick import errors_within
 from metastyle_core.images import save_image
 
 
@@ -82,3 +83,13 @@ def test_a_run_knows_weights_by_what_is_in_them(tmp_path):
     assert identity(base) != before
     assert identity(tmp_path) == str(tmp_path)
     assert identity(None) == "None"
+
+
+def test_pieces_of_a_painting_are_as_far_apart_as_they_differ(tiny_encoder):
+    plain = torch.full((1, 3, 96, 144), 0.5)
+    torn = plain.clone()
+    torn[..., 72:] = 0.1
+    same, different = (errors_within(tiny_encoder, image, 64) for image in (plain, torn))
+    assert set(same) == {"style", *tiny_encoder.spec.style_layers}
+    assert max(same.values()) == pytest.approx(0, abs=1e-6)
+    assert different["style"] > 0.01
