@@ -40,9 +40,12 @@ class AdainDecoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList([ReflectConv(i, o, 3) for i, o, _ in _WIDTHS])
         self.output = ReflectConv(64, 3, 3)
+        # Features of the released VGG are hundreds large; layers learn on values of about 1.
+        self.register_buffer("feature_size", torch.ones(()))
 
     def forward(self, features: Tensor) -> Tensor:
         """Turn (B, 512, H/8, W/8) features into (B, 3, H, W) pictures, unbounded."""
+        features = features / self.get_buffer("feature_size")
         for layer, (_, _, enlarge) in zip(self.layers, _WIDTHS, strict=True):
             features = F.relu(layer(features))
             if enlarge:
@@ -113,10 +116,8 @@ class AdainTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._decoder = AdainDecoder().to(device)
-        # Features of the released VGG are hundreds large; the decoder begins where it can learn.
-        with torch.no_grad():
-            size = self._feature_size(Generator().manual_seed(seed))
-            self._decoder.get_parameter("layers.0.weight").div_(size)
+        size = self._feature_size(Generator().manual_seed(seed))
+        self._decoder.get_buffer("feature_size").fill_(size)
 
     @property
     def modules(self) -> nn.Module:
