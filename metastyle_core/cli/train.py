@@ -11,7 +11,8 @@ from ..initialisation import PredictorSize
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
 from ..training.data import ImagePool
-from ..training.meta_learning import Algorithm, MetaLearning, MetaSettings
+from ..training.meta_training import MetaLearning
+from ..training.tasks import Algorithm, MetaSettings
 from .options import (
     Commands,
     add_compute_options,

@@ -1,6 +1,6 @@
 """The outer loop: schedule, clipping, guard, moving average, checkpoints, log.
 
-What one update computes is a `Recipe` (`meta_learning` and `distillation` each
+What one update computes is a `Recipe` (`meta_training` and `distillation` each
 bring one). The loop is the same for both, on one process or on many: every process
 draws the same work, does its share, and the gradients are summed before the step.
 """

@@ -11,13 +11,8 @@ from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.losses import LossSettings
 from metastyle_core.low_rank import initial_updates
 from metastyle_core.network import StylizationNetwork, norm_parameter_names
-from metastyle_core.training.meta_learning import (
-    Learner,
-    MetaSettings,
-    Tasks,
-    meta_step,
-    rate_key,
-)
+from metastyle_core.training.meta_learning import Learner, meta_step, rate_key
+from metastyle_core.training.tasks import MetaSettings, Tasks
 
 F64 = torch.float64
 SETTINGS = MetaSettings(

@@ -34,8 +34,10 @@ from metastyle_core.initialisation import PredictorSize
 from metastyle_core.training import distillation, judged_pictures
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.distillation import Distillation, DistillationSettings
-from metastyle_core.training.meta_learning import MetaLearning, MetaSettings, meta_step
+from metastyle_core.training.meta_learning import meta_step
+from metastyle_core.training.meta_training import MetaLearning
 from metastyle_core.training.state import save_state
+from metastyle_core.training.tasks import MetaSettings
 from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSettings
 
 META = MetaSettings(
@@ -168,7 +170,7 @@ def test_weights_return_when_the_average_cannot_be_put_in(tmp_path, tiny_encoder
 
 
 def test_style_weights_are_drawn_from_their_range_and_below(pool):
-    from metastyle_core.training.meta_learning import TaskSampler
+    from metastyle_core.training.tasks import TaskSampler
 
     settings = replace(META, styles=2000, style_weight_range=(5.0, 40.0), light_tasks=0.25)
     drawn = TaskSampler(pool, pool, settings)._draw_style_weights(Generator().manual_seed(0))
@@ -180,7 +182,7 @@ def test_style_weights_are_drawn_from_their_range_and_below(pool):
 
 
 def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
-    from metastyle_core.training.meta_learning import TaskSampler
+    from metastyle_core.training.tasks import TaskSampler
 
     generator = Generator().manual_seed(0)
     moving = TaskSampler(pool, pool, replace(META, shift_weight=1.0))
@@ -350,7 +352,7 @@ def test_unusable_gradients_change_nothing_are_counted_and_end_the_run(tmp_path)
 
 
 def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
-    from metastyle_core.training.meta_learning import TaskSampler
+    from metastyle_core.training.tasks import TaskSampler
 
     sampler = TaskSampler(pool, pool, replace(META, styles=4, support=2, query=1))
     whole = sampler.sample(Generator().manual_seed(1), Shard())
@@ -370,7 +372,8 @@ from samples import TINY_SPEC, picture
 from metastyle_core.cli.training_run import joined_processes
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.training.data import ImagePool
-from metastyle_core.training.meta_learning import MetaLearning, MetaSettings
+from metastyle_core.training.meta_training import MetaLearning
+from metastyle_core.training.tasks import MetaSettings
 from metastyle_core.training.trainer import Shard, Trainer, TrainerSettings
 torch.set_num_threads(1)
 torch.manual_seed(5)

@@ -1,0 +1,165 @@
+"""Meta-training: `MetaLearning`, the recipe with which the trainer trains a base.
+
+It owns the learner, the tasks it draws and the file it exports; one update is `meta_step`
+of `meta_learning`.
+"""
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ..adaptation import AdaptationSettings, adapt_to_style
+from ..base import Base, Predictor, load_base, save_base
+from ..encoder import PerceptualEncoder
+from ..errors import CheckpointError
+from ..images import contact_sheet
+from ..initialisation import StylePredictor, count_statistics
+from ..network import StylizationNetwork, adapted_weights, stylize_with
+from .data import ImagePool
+from .meta_learning import Learner, meta_step, rate_key
+from .tasks import MetaSettings, TaskSampler
+from .trainer import Outcome, Shard
+
+BASE_FILE = "base.safetensors"
+_PICTURE_STYLES, _PICTURE_CONTENTS, _PICTURE_STEPS = 6, 3, 20
+
+
+class MetaLearning:
+    """The recipe that trains the base."""
+
+    def __init__(
+        self,
+        loss_encoder: PerceptualEncoder,
+        style_encoder: PerceptualEncoder,
+        contents: ImagePool,
+        styles: ImagePool,
+        settings: MetaSettings,
+        *,
+        device: torch.device,
+        seed: int = 0,
+    ) -> None:
+        """Build an untrained learner.
+
+        Args:
+            loss_encoder: of the perceptual loss, frozen.
+            style_encoder: what the predictor reads, frozen; it ships with the base.
+            contents: photographs.
+            styles: paintings.
+            settings: of one update.
+            device: where to compute.
+            seed: of the first weights.
+        """
+        self.settings, self._device = settings, device
+        self._sampler = TaskSampler(contents, styles, settings)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = StylizationNetwork(settings.channels, settings.blocks)
+            predicted = settings.initialisation == "predicted"
+            predictor = (
+                StylePredictor(network, style_encoder, settings.predictor) if predicted else None
+            )
+        names = tuple(adapted_weights(network, settings.inner_mode, settings.rank))
+        learned = names if settings.learn_inner_lr and settings.inner_steps else ()
+        rates = nn.ParameterDict(
+            {rate_key(n): nn.Parameter(torch.tensor(math.log(settings.inner_lr))) for n in learned}
+        )
+        self.learner = Learner(network, predictor, rates, loss_encoder, style_encoder)
+        parts: dict[str, nn.Module] = {"network": network, "inner_log_rates": rates}
+        if predictor is not None:
+            parts["predictor"] = predictor
+        self._modules = nn.ModuleDict(parts).to(device)
+        loss_encoder.to(device)
+        style_encoder.to(device)
+        generator, size = Generator().manual_seed(seed), max(128, settings.crop_px)
+        shown = styles.draw(_PICTURE_STYLES, size, generator)
+        self._picture_styles = styles.read(shown, size).to(device)
+        shown = contents.draw(_PICTURE_CONTENTS, size, generator)
+        self._picture_contents = contents.read(shown, size).to(device)
+
+    @property
+    def modules(self) -> nn.Module:
+        """Network, predictor and learned rates."""
+        return self._modules
+
+    def start_from(self, path: Path | str) -> None:
+        """Begin with the weights of a base in place of random ones.
+
+        Args:
+            path: a base file. Its predictor is taken over where both have one, grown
+                if need be, with the encoder that this predictor reads.
+
+        Raises:
+            CheckpointError: the file is missing, damaged or of another kind.
+            SettingsError: its predictor is too large.
+        """
+        base = load_base(path)
+        own = self.learner.network
+        if (base.network.channels, base.network.blocks) != (own.channels, own.blocks):
+            raise CheckpointError(
+                f"{path} has {base.network.channels} channels and {base.network.blocks} blocks; "
+                f"{own.channels} and {own.blocks} are asked for."
+            )
+        self.learner.network.load_state_dict(base.network.state_dict())
+        if self.learner.predictor is not None and base.predictor is not None:
+            read = base.predictor.encoder.to(self._device)
+            if count_statistics(read) != count_statistics(self.learner.style_encoder):
+                raise CheckpointError(
+                    f"{path}: its predictor reads an encoder of other layers; name that encoder's "
+                    "file with --style-encoder-weights."
+                )
+            self.learner.predictor.grow_from(base.predictor.network)
+            self.learner = replace(self.learner, style_encoder=read)
+
+    def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:
+        """Draw tasks and add up their outer gradients."""
+        tasks = self._sampler.sample(generator, shard)
+        return meta_step(self.learner, tasks.to(self._device), self.settings)
+
+    def draw_picture(self) -> Tensor:
+        """Fixed styles by fixed contents, before and after a short adaptation.
+
+        Each row is one style: its picture, the contents at 0 steps, and the contents
+        after `_PICTURE_STEPS` steps.
+        """
+        network, predictor = self.learner.network, self.learner.predictor
+        reader = Predictor(predictor, self.learner.style_encoder) if predictor else None
+        base = Base(network, reader, sha256="in training", training={})
+        styles, contents = self._picture_styles, self._picture_contents
+        rows: list[list[Tensor]] = []
+        for style in styles.split(1):
+            row = [style[0]]
+            for steps in (0, _PICTURE_STEPS):
+                settings = AdaptationSettings(
+                    steps=steps,
+                    mode=self.settings.inner_mode,
+                    rank=self.settings.rank,
+                    initialisation=self.settings.initialisation,
+                    style_size_px=style.shape[-1],
+                    loss=self.settings.loss,
+                    precision=self.settings.precision,
+                )
+                adapted = adapt_to_style(
+                    base, self.learner.loss_encoder, [style], contents, settings
+                )
+                with torch.no_grad():
+                    row += list(stylize_with(network, adapted.fast_weights, contents))
+            rows.append(row)
+        return contact_sheet([[picture.cpu() for picture in row] for row in rows])
+
+    def export(self, folder: Path, provenance: dict[str, object]) -> None:
+        """Write the base as `base.safetensors`."""
+        description = {
+            **provenance,
+            "meta": asdict(self.settings),
+            "loss_encoder": self.learner.loss_encoder.spec.name,
+        }
+        save_base(
+            folder / BASE_FILE,
+            self.learner.network,
+            self.learner.predictor,
+            self.learner.style_encoder,
+            description,
+        )

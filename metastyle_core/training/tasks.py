@@ -1,0 +1,195 @@
+"""Tasks of meta-training: what one is, how it is drawn, and the settings of an update.
+
+A task is one style with the contents of its inner loop (support) and of its outer loss
+(query). What is done with tasks is said in `meta_learning`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from ..errors import SettingsError
+from ..initialisation import InitialisationForm, PredictorSize
+from ..losses import LossSettings
+from ..network import AdaptationMode
+from ..precision import Precision
+from .data import ImagePool
+from .trainer import Shard
+
+Algorithm = Literal["maml", "fomaml", "reptile"]
+# The network halves a picture twice: it may answer differently to each of these places.
+_STRIDE_PX = 4
+
+
+@dataclass(frozen=True)
+class MetaSettings:
+    """One update of meta-training.
+
+    Attributes:
+        algorithm: `maml` is the full second-order gradient, `fomaml` leaves the
+            second derivatives out, `reptile` moves towards the adapted weights.
+        inner_steps: T of the paper; 0 trains without an inner loop (the control).
+        inner_lr: rate of the inner gradient steps, or where learned rates start.
+        learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
+            checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
+        inner_mode: what the inner loop adapts.
+        rank: of the updates of convolutions where that is `low_rank`.
+        initialisation: `fixed` or `predicted`.
+        styles: tasks per update, over all processes.
+        support: contents per task in the inner loop.
+        query: contents per task in the outer loss.
+        crop_px: side of contents and styles.
+        channels: width of the network; 32 is the paper's.
+        blocks: residual blocks of the network; 5 is the paper's.
+        predictor: size of the predictor, where the initialisation is `predicted`.
+        max_style_scale: largest enlargement of a style picture before its crop.
+        objective: of the outer loss. `log_total` takes the logarithm of each
+            picture's loss, so that every style pulls alike however hard it is.
+        loss: weights of the perceptual loss.
+        style_weight_range: draw each task's style weight log-uniformly between these
+            instead of taking the one of `loss`; the predictor is told which.
+        light_tasks: share of the tasks whose weight is drawn between 0 and the lower
+            end of the range, so that the way to the plain content is learned too.
+        shift_weight: factor of the shift error of the outer loss: how much a picture
+            changes beyond its own motion when its content moves by a few pixels, which
+            is what flickers in video.
+        precision: of the convolutions.
+    """
+
+    algorithm: Algorithm = "fomaml"
+    inner_steps: int = 0
+    inner_lr: float = 1e-2
+    learn_inner_lr: bool = False
+    inner_mode: AdaptationMode = "norm"
+    rank: int = 4
+    initialisation: InitialisationForm = "predicted"
+    styles: int = 4
+    support: int = 1
+    query: int = 1
+    crop_px: int = 128
+    channels: int = 32
+    blocks: int = 5
+    predictor: PredictorSize = field(default_factory=PredictorSize)
+    max_style_scale: float = 1.0
+    objective: Literal["log_total", "total"] = "log_total"
+    loss: LossSettings = field(default_factory=LossSettings)
+    style_weight_range: tuple[float, float] | None = None
+    light_tasks: float = 0.15
+    shift_weight: float = 0.0
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.style_weight_range and not 0 < self.style_weight_range[0] < float("inf"):
+            raise SettingsError("style_weight_range must begin above 0.")
+        if self.style_weight_range and self.style_weight_range[0] > self.style_weight_range[1]:
+            raise SettingsError("style_weight_range must not begin above its end.")
+        if not 0 <= self.light_tasks <= 1:
+            raise SettingsError(f"light_tasks is {self.light_tasks}; 0 to 1 is needed.")
+        if not 0 <= self.shift_weight < float("inf"):
+            raise SettingsError(f"shift_weight is {self.shift_weight}; 0 or more is needed.")
+        if self.inner_steps < 0 or min(self.styles, self.support, self.query, self.rank) < 1:
+            raise SettingsError(
+                "inner_steps must be 0 or more; styles, support, query and rank at least 1."
+            )
+        if not 0 < self.inner_lr < float("inf"):
+            raise SettingsError(f"inner_lr is {self.inner_lr}; a number above 0 is needed.")
+        if self.crop_px < 64:
+            raise SettingsError(f"crop_px is {self.crop_px}; at least 64 is needed.")
+        if not (1 <= self.channels <= 256 and 1 <= self.blocks <= 64):
+            raise SettingsError("channels must be 1 to 256 and blocks 1 to 64.")
+        if self.algorithm == "reptile" and self.inner_steps == 0:
+            raise SettingsError("Reptile needs at least one inner step.")
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Several styles with their contents.
+
+    Attributes:
+        styles: (S, 3, H, W).
+        support_contents: (S * support, 3, H, W), those of one style in a row.
+        query_contents: (S * query, 3, H, W), likewise.
+        style_weights: (S,), of the perceptual loss.
+        shift_px: by how much the query contents move for the shift error, down and right.
+    """
+
+    styles: Tensor
+    support_contents: Tensor
+    query_contents: Tensor
+    style_weights: Tensor
+    shift_px: tuple[int, int] = (0, 0)
+
+    def __len__(self) -> int:
+        return len(self.styles)
+
+    def select(self, rows: Tensor) -> "Tasks":
+        """The tasks at the given positions (N,)."""
+        support, query = self.support_contents, self.query_contents
+        return Tasks(
+            self.styles[rows],
+            support.unflatten(0, (len(self), -1))[rows].flatten(0, 1),
+            query.unflatten(0, (len(self), -1))[rows].flatten(0, 1),
+            self.style_weights[rows],
+            self.shift_px,
+        )
+
+    def to(self, device: torch.device) -> "Tasks":
+        """The tasks on a device."""
+        return Tasks(
+            self.styles.to(device),
+            self.support_contents.to(device),
+            self.query_contents.to(device),
+            self.style_weights.to(device),
+            self.shift_px,
+        )
+
+
+class TaskSampler:
+    """Draws tasks: styles of one pool, contents of another."""
+
+    def __init__(self, contents: ImagePool, styles: ImagePool, settings: MetaSettings) -> None:
+        self._contents, self._styles, self._settings = contents, styles, settings
+
+    def sample(self, generator: Generator, shard: Shard) -> Tasks:
+        """Draw `settings.styles` tasks and read those of this shard.
+
+        The same generator state gives the same tasks on every process.
+        """
+        settings, size = self._settings, self._settings.crop_px
+        support = settings.support if settings.inner_steps else 0
+        styles = self._styles.draw(
+            settings.styles, size, generator, max_scale=settings.max_style_scale
+        )
+        per_task = support + settings.query
+        contents = self._contents.draw(settings.styles * per_task, size, generator)
+        weights = self._draw_style_weights(generator)
+        mine = range(shard.rank, settings.styles, shard.world_size)
+        grouped = [contents[i * per_task : (i + 1) * per_task] for i in mine]
+        queries = [crop for group in grouped for crop in group[support:]]
+        supports = [crop for group in grouped for crop in group[:support]]
+        read = self._contents.read
+        return Tasks(
+            self._styles.read([styles[i] for i in mine], size),
+            read(supports, size) if supports else torch.empty(0, 3, size, size),
+            read(queries, size) if queries else torch.empty(0, 3, size, size),
+            weights[list(mine)],
+            self._draw_shift(generator) if settings.shift_weight else (0, 0),
+        )
+
+    def _draw_shift(self, generator: Generator) -> tuple[int, int]:
+        """One of the ways to fall between the network's strides, all alike."""
+        place = int(torch.randint(1, _STRIDE_PX**2, (), generator=generator))
+        return place // _STRIDE_PX, place % _STRIDE_PX
+
+    def _draw_style_weights(self, generator: Generator) -> Tensor:
+        settings = self._settings
+        if settings.style_weight_range is None:
+            return torch.full((settings.styles,), settings.loss.style_weight)
+        low, high = settings.style_weight_range
+        kind, place = torch.rand(2, settings.styles, generator=generator)
+        usual = low * (high / low) ** place
+        light = torch.expm1(math.log1p(low) * place)
+        return torch.where(kind < settings.light_tasks, light, usual)
