@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor, nn
 
-from metastyle_core.checkpoint import read_tensors, write_tensors
+from metastyle_core.checkpoint import read_tensors, refuse_other_keys, write_tensors
 from metastyle_core.cli.options import add_compute_options, add_training_data_options
 from metastyle_core.cli.training_run import run_training
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
@@ -91,9 +91,9 @@ def stylize_adain(
 def load_decoder(path: Path) -> AdainDecoder:
     """Read a trained decoder."""
     decoder = AdainDecoder().requires_grad_(False)
-    decoder.load_state_dict(
-        {k: v.float() for k, v in read_tensors(path, file_format=_FORMAT).tensors.items()}
-    )
+    tensors = read_tensors(path, file_format=_FORMAT).tensors
+    refuse_other_keys(path, tensors, {k: v.shape for k, v in decoder.state_dict().items()})
+    decoder.load_state_dict({k: v.float() for k, v in tensors.items()})
     return decoder
 
 

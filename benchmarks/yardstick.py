@@ -39,7 +39,8 @@ def errors_within(judge: PerceptualEncoder, painting: Tensor, size_px: int) -> d
         judge: whose features are compared.
         painting: (1, 3, H, W), [0, 1]; it is resized so that the corners are squares of
             two thirds of its short side.
-        size_px: side of the two squares.
+        size_px: side of the two squares. In a square painting they share a quarter of
+            each, in one of 2 to 3 or longer nothing.
 
     Returns:
         `style`, the mean over the layers, and the error of each layer by name.

@@ -27,7 +27,8 @@ def run_training(
         build: makes the recipe on this process's device.
     """
     with joined_processes(resolve_device(arguments.device)) as device:
-        recipe, settings = build(arguments, device), trainer_settings(arguments)
+        settings = trainer_settings(arguments)  # first: what is wrong with it shows at once
+        recipe = build(arguments, device)
         run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
 
 

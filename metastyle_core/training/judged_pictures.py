@@ -6,25 +6,28 @@ judge errs. An encoder that learns from what is drawn on the way there errs less
 Source: training on the states that one's own decisions lead to, Ross et al. 2011 (DAgger).
 """
 
+import logging
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
 
-from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
+from ..adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, StepReport, adapt_to_style
 from ..base import Base
 from ..content import procedural_contents
 from ..encoder import PerceptualEncoder
-from ..errors import SettingsError
+from ..errors import AdaptationDiverged, SettingsError, TrainingError
 from ..losses import LossSettings
+from ..precision import Precision
 from .data import ImagePool
 
+logger = logging.getLogger(__name__)
 _STEPS, _STEPS_BETWEEN_PICTURES = 30, 3
 _CONTENTS, _SHOWN = 8, 4
 _STYLE_WEIGHTS = (5.0, 40.0)
 # So many wait that those drawn together come from several styles.
 _WAITING = 80
+_GIVE_UP_AFTER = 10
 
 
 class JudgedPictures:
@@ -36,7 +39,9 @@ class JudgedPictures:
         judge: PerceptualEncoder,
         contents: ImagePool,
         styles: ImagePool,
+        *,
         size_px: int,
+        precision: Precision,
     ) -> None:
         """Prepare; nothing is drawn yet.
 
@@ -46,30 +51,51 @@ class JudgedPictures:
             contents: photographs; half of what is stylized is built-in content.
             styles: paintings.
             size_px: side of all pictures.
+            precision: of the convolutions while adapting.
 
         Raises:
-            SettingsError: the base has no predictor.
+            SettingsError: the base has no predictor, or the pictures are too small.
         """
         if base.predictor is None:
             raise SettingsError("Judged pictures need a base with a predictor; name another base.")
+        if size_px < MIN_STYLE_SIDE_PX:
+            raise SettingsError(
+                f"Judged pictures are {size_px} px; crops of at least {MIN_STYLE_SIDE_PX} px "
+                "are needed to adapt."
+            )
         self._base, self._judge = base, judge
-        self._contents, self._styles, self._size_px = contents, styles, size_px
+        self._contents, self._styles = contents, styles
+        self._size_px = size_px
+        self._precision: Precision = precision
         self._waiting: list[Tensor] = []
 
     def draw(self, count: int, generator: Generator) -> Tensor:
         """Take `count` pictures out of the supply, (count, 3, size_px, size_px), [0, 1].
 
-        The same generator state and the same judge give the same pictures.
-        """
-        while len(self._waiting) < max(count, _WAITING):
-            self._adapt(generator)
-        chosen = torch.randperm(len(self._waiting), generator=generator)[:count].tolist()
-        drawn = torch.stack([self._waiting[i] for i in chosen])
-        self._waiting = [p for i, p in enumerate(self._waiting) if i not in set(chosen)]
-        return drawn
+        The same generator state, judge and supply give the same pictures. Whatever
+        happens in an adaptation, `generator` moves on by one number.
 
-    def _adapt(self, generator: Generator) -> None:
-        """Adapt to one style, and keep what every third step would draw."""
+        Raises:
+            TrainingError: many adaptations in a row diverged.
+        """
+        own = Generator().manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        failures = 0
+        while len(self._waiting) < max(count, _WAITING):
+            drawn = self._adapt(own)
+            failures = 0 if drawn else failures + 1
+            if failures == _GIVE_UP_AFTER:
+                raise TrainingError(
+                    f"{failures} adaptations in a row diverged under the student; train it longer "
+                    "without a base first, or lower the learning rate."
+                )
+            self._waiting += drawn
+        order = torch.randperm(len(self._waiting), generator=own).tolist()
+        taken = torch.stack([self._waiting[i] for i in order[:count]])
+        self._waiting = [self._waiting[i] for i in order[count:]]
+        return taken
+
+    def _adapt(self, generator: Generator) -> list[Tensor]:
+        """Adapt to one style; what every third step would draw, or nothing if it diverged."""
         size = self._size_px
         style = self._styles.read(self._styles.draw(1, size, generator), size)
         half = _CONTENTS // 2
@@ -83,21 +109,27 @@ class JudgedPictures:
             batch=1,
             style_size_px=size,
             loss=LossSettings(style_weight=math.exp(math.log(low) + place * math.log(high / low))),
+            precision=self._precision,
         )
-        adapt_to_style(
-            self._base,
-            self._judge,
-            [style],
-            mixed,
-            settings,
-            on_step=_keeper(self._waiting),
-            preview_images=mixed[:_SHOWN],
-        )
+        drawn: list[Tensor] = []
 
+        def keep(report: StepReport) -> None:
+            if report.step == 1:
+                drawn.clear()  # the first try diverged, this is the second
+            if report.step % _STEPS_BETWEEN_PICTURES == 0:
+                drawn.extend(report.preview())
 
-def _keeper(kept: list[Tensor]) -> Callable[[StepReport], None]:
-    def keep(report: StepReport) -> None:
-        if report.step % _STEPS_BETWEEN_PICTURES == 0:
-            kept.extend(report.preview())
-
-    return keep
+        try:
+            adapt_to_style(
+                self._base,
+                self._judge,
+                [style],
+                mixed,
+                settings,
+                on_step=keep,
+                preview_images=mixed[:_SHOWN],
+            )
+        except AdaptationDiverged as error:
+            logger.warning("No pictures from one style: %s", error)
+            return []
+        return drawn

@@ -20,70 +20,88 @@ OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 Moments = dict[str, dict[str, Tensor]]
 
 
+def check_optimizer(name: str) -> None:
+    """Raise SettingsError when there is no such optimizer, or none in this PyTorch."""
+    if name not in OPTIMIZERS:
+        raise SettingsError(f"optimizer is '{name}'; choose {' or '.join(OPTIMIZERS)}.")
+    if name == "muon" and not hasattr(torch.optim, "Muon"):
+        raise SettingsError(
+            f"Muon needs PyTorch 2.9 or newer, this is {torch.__version__}; choose adam."
+        )
+
+
 class WeightOptimizer:
     """One optimizer to the trainer, whichever parts it has."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], name: OptimizerName) -> None:
-        """Take charge of some parameters, on the device that they will stay on.
+        """Take charge of some parameters, which stay where they lie in memory from now on.
 
         Raises:
-            SettingsError: this PyTorch has no Muon.
+            SettingsError: see `check_optimizer`.
         """
+        check_optimizer(name)
+        self.name = name
         self._matrices: dict[nn.Parameter, Tensor] = {}
         if name == "muon":
-            # Views: what moves a matrix moves its parameter.
-            self._matrices = {p: _as_matrix(p.detach(), p) for p in parameters if p.ndim > 1}
+            # Views, not copies: what moves a matrix moves its parameter.
+            self._matrices = {
+                p: _in_memory_order(p.detach(), p).view(len(p), -1)
+                for p in parameters
+                if p.ndim > 1
+            }
         rest = [p for p in parameters if p not in self._matrices]
-        self._parts: list[torch.optim.Optimizer] = [torch.optim.Adam(rest)] if rest else []
-        if self._matrices:
-            self._parts.append(_muon(list(self._matrices.values())))
+        self._adam = torch.optim.Adam(rest) if rest else None
+        self._muon = _muon(list(self._matrices.values())) if self._matrices else None
 
     def step(self, learning_rate: float) -> None:
         """Move every parameter by its `.grad`."""
         for parameter, matrix in self._matrices.items():
             gradient = parameter.grad
-            matrix.grad = None if gradient is None else _as_matrix(gradient, parameter)
-        for part in self._parts:
-            for group in part.param_groups:
-                group["lr"] = learning_rate
-            part.step()
+            matrix.grad = None
+            if gradient is not None:
+                matrix.grad = _in_memory_order(gradient, parameter).reshape(matrix.shape)
+        for part in (self._adam, self._muon):
+            if part is not None:
+                for group in part.param_groups:
+                    group["lr"] = learning_rate
+                part.step()
 
     def moments(self, modules: nn.Module) -> Moments:
         """What the optimizer remembers: kind to parameter name to tensor."""
         found: Moments = {}
         for name, parameter in modules.named_parameters():
-            for kind, tensor in self._memory_of(parameter).items():
+            part, key = self._place_of(parameter)
+            for kind, tensor in (part.state.get(key, {}) if part else {}).items():
                 found.setdefault(kind, {})[name] = tensor
         return found
 
     def load_moments(self, modules: nn.Module, moments: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Remember what `moments` gave."""
         for name, parameter in modules.named_parameters():
+            part, key = self._place_of(parameter)
             memory = {kind: tensors[name] for kind, tensors in moments.items() if name in tensors}
-            for kind, tensor in memory.items():
+            if part and memory:
                 # Adam counts its steps on the CPU.
-                device = tensor.device if kind == "step" else parameter.device
-                self._memory_of(parameter)[kind] = tensor.to(device, copy=True)
+                part.state[key] = {
+                    kind: t.to("cpu" if kind == "step" else parameter.device, copy=True)
+                    for kind, t in memory.items()
+                }
 
-    def _memory_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+    def _place_of(self, parameter: nn.Parameter) -> tuple[torch.optim.Optimizer | None, Tensor]:
         if parameter in self._matrices:
-            return self._parts[-1].state[self._matrices[parameter]]
-        return self._parts[0].state[parameter]
+            return self._muon, self._matrices[parameter]
+        return self._adam, parameter
 
 
 def _muon(matrices: list[Tensor]) -> torch.optim.Optimizer:
-    if not hasattr(torch.optim, "Muon"):
-        raise SettingsError(
-            f"Muon needs PyTorch 2.9 or newer, this is {torch.__version__}; choose adam."
-        )
     return torch.optim.Muon(matrices, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
 
 
-def _as_matrix(values: Tensor, parameter: nn.Parameter) -> Tensor:
-    """One row per output; columns in the order in which the parameter lies in memory.
+def _in_memory_order(values: Tensor, parameter: nn.Parameter) -> Tensor:
+    """Dimensions in the order in which the parameter lies in memory, its outputs first.
 
-    So the parameter itself becomes a view. To Muon the order of the columns makes no difference.
+    To Muon the order of a matrix' columns makes no difference.
     """
     if parameter.ndim == 4 and not parameter.is_contiguous():
-        return values.permute(0, 2, 3, 1).flatten(1)
-    return values.flatten(1)
+        return values.permute(0, 2, 3, 1)
+    return values

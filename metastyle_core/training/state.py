@@ -1,5 +1,6 @@
 """The full state of a training run on disk, so that `--resume` continues to the bit.
 
+What a recipe remembers besides its modules is not kept (see `DistillationSettings.replay`).
 One folder per checkpoint, several files of moderate size in it: weights, the
 moments of the optimizer, the moving average, the generator. The folder appears by a rename,
 so that a checkpoint is whole or absent. Nothing here is unpickled.
@@ -58,6 +59,7 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
     counters = {
         name: getattr(state, name) for name in ("update", "skipped", "elapsed_s", "samples")
     }
+    metadata = {"counters": json.dumps(counters), "optimizer": state.optimizer.name}
     shutil.rmtree(partial, ignore_errors=True)
     groups = {
         "weights": dict(state.modules.state_dict()),
@@ -71,7 +73,7 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
             partial / f"{name}.safetensors",
             tensors,
             file_format=_FORMAT,
-            metadata={"counters": json.dumps(counters)},
+            metadata=metadata,
         )
     shutil.rmtree(target, ignore_errors=True)
     try:
@@ -92,7 +94,7 @@ def load_state(state: TrainingState, folder: Path) -> bool:
         False where there is none; `state` is then as before.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or of another network.
+        CheckpointError: the checkpoint is damaged, or of another network or optimizer.
     """
     checkpoints = _checkpoints(folder)
     if not checkpoints:
@@ -101,6 +103,12 @@ def load_state(state: TrainingState, folder: Path) -> bool:
     weights = read_tensors(newest / "weights.safetensors", file_format=_FORMAT)
     expected = {key: value.shape for key, value in state.modules.state_dict().items()}
     refuse_other_keys(newest, weights.tensors, expected)
+    trained_with = weights.metadata.get("optimizer", "an optimizer it does not name")
+    if trained_with != state.optimizer.name:
+        raise CheckpointError(
+            f"{newest} was trained with {trained_with}, and {state.optimizer.name} is asked for; "
+            "resume it with the same --optimizer, or begin a new run with --start-from."
+        )
     state.modules.load_state_dict(weights.tensors)
     moments = {
         path.stem.removeprefix(_MOMENT): read_tensors(path, file_format=_FORMAT).tensors

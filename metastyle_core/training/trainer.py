@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from ..errors import MetaStyleError, SettingsError, TrainingError
 from ..images import save_image
-from .optimizer import OptimizerName, WeightOptimizer
+from .optimizer import OptimizerName, WeightOptimizer, check_optimizer
 from .state import (
     TrainingState,
     load_state,
@@ -93,7 +93,8 @@ class TrainerSettings:
 
     Attributes:
         updates: total number of updates to reach.
-        optimizer: Adam, or Muon for kernels and matrices beside it; see `optimizer`.
+        optimizer: Adam, or Muon for kernels and matrices beside it; see the module
+            `optimizer`.
         learning_rate: after warm-up.
         warmup_updates: linear rise of the rate from zero.
         schedule: `cosine` falls to 1 % of the rate at the last update; `constant` stays.
@@ -108,7 +109,7 @@ class TrainerSettings:
     """
 
     updates: int
-    optimizer: OptimizerName = "adam"
+    optimizer: OptimizerName = "muon"
     learning_rate: float = 1e-3
     warmup_updates: int = 200
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -122,6 +123,7 @@ class TrainerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_optimizer(self.optimizer)
         if self.updates < 1 or self.log_every < 1:
             raise SettingsError("The number of updates and log_every must be at least 1.")
         if not (self.learning_rate > 0 and self.gradient_clip > 0):
@@ -237,7 +239,7 @@ class Trainer:
         return state
 
     def _update(self) -> tuple[Outcome, float]:
-        """One step of Adam on the gradient summed over all processes."""
+        """One step of the optimizer on the gradient summed over all processes."""
         state, settings = self.state, self.settings
         for parameter in self._parameters:
             parameter.grad = torch.zeros_like(parameter)

@@ -43,8 +43,13 @@ from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSett
 META = MetaSettings(
     styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1, precision="fp32"
 )
-LOOP = TrainerSettings(updates=4, picture_every=0, warmup_updates=2, log_every=1)
+LOOP = TrainerSettings(updates=4, optimizer="adam", picture_every=0, warmup_updates=2, log_every=1)
 SAVE_ALWAYS = replace(LOOP, checkpoint_minutes=1e-9)
+
+
+needs_muon = pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="Muon needs PyTorch 2.9 or newer"
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +72,17 @@ def parameters(recipe) -> dict[str, torch.Tensor]:
     return {k: v.detach().clone() for k, v in recipe.modules.state_dict().items()}
 
 
-@pytest.mark.parametrize("algorithm", ["maml", "fomaml"])
-def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm):
+@pytest.mark.parametrize(
+    ("algorithm", "optimizer"),
+    [("maml", "adam"), ("fomaml", "adam"), pytest.param("fomaml", "muon", marks=needs_muon)],
+)
+def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm, optimizer):
     settings = replace(META, algorithm=algorithm, learn_inner_lr=True)
+    loop = replace(LOOP, optimizer=optimizer)
     straight = make_recipe(tiny_encoder, pool, settings)
-    whole = run(straight, tmp_path / "straight")
+    whole = run(straight, tmp_path / "straight", loop)
     first = make_recipe(tiny_encoder, pool, settings)
-    trainer = Trainer(first, LOOP, tmp_path / "broken")
+    trainer = Trainer(first, loop, tmp_path / "broken")
 
     def stop_at_two(report) -> None:
         if report.update == 2:
@@ -82,7 +91,7 @@ def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm):
     with pytest.raises(KeyboardInterrupt):
         trainer.run(stop_at_two)
     second = make_recipe(tiny_encoder, pool, settings)
-    resumed = run(second, tmp_path / "broken", resume=True)
+    resumed = run(second, tmp_path / "broken", loop, resume=True)
     assert resumed.state.update == 4
     for name, value in parameters(straight).items():
         assert torch.equal(parameters(second)[name], value), name
@@ -270,6 +279,15 @@ def test_a_checkpoint_that_cannot_take_its_place_is_a_clear_error(tmp_path, tiny
         save_state(trainer.state, tmp_path)
 
 
+@needs_muon
+def test_a_run_is_not_resumed_with_another_optimizer(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
+    with pytest.raises(CheckpointError, match="trained with adam, and muon is asked for"):
+        Trainer(
+            make_recipe(tiny_encoder, pool), replace(LOOP, optimizer="muon"), tmp_path, resume=True
+        )
+
+
 def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
     recipe = make_recipe(tiny_encoder, pool)
     trainer = run(recipe, tmp_path)
@@ -384,7 +402,7 @@ settings = MetaSettings(styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, chan
 with joined_processes(torch.device("cpu")) as device:
     recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=device, seed=3)
     in_a_hurry = Shard.current().rank == {rank_in_a_hurry}
-    loop = TrainerSettings(updates=3, picture_every=0, log_every=1,
+    loop = TrainerSettings(updates=3, optimizer="adam", picture_every=0, log_every=1,
         max_minutes=1e-9 if in_a_hurry else 0.0)
     Trainer(recipe, loop, {folder!r}, resume=True).run()
 """
@@ -580,24 +598,56 @@ def few_judged_steps(monkeypatch):
     monkeypatch.setattr(judged_pictures, "_WAITING", 4)
 
 
+def test_an_adain_decoder_sees_features_in_units_of_their_size(pool):
+    from benchmarks.adain import AdainDecoder
+
+    decoder, features = AdainDecoder(), torch.rand(1, 512, 4, 4)
+    drawn = decoder(features)
+    decoder.get_buffer("feature_size").fill_(100.0)
+    torch.testing.assert_close(decoder(100 * features), drawn)
+    assert not torch.allclose(decoder(features), drawn)
+
+
+def test_a_third_of_a_students_pictures_are_those_it_judged_as_they_are(
+    random_base, tiny_encoder, pool, monkeypatch
+):
+    asked = []
+
+    def draw(supply, count, generator):
+        asked.append(count)
+        return torch.full((count, 3, 64, 64), 0.25)
+
+    monkeypatch.setattr(judged_pictures.JudgedPictures, "draw", draw)
+    recipe = make_distillation(tiny_encoder, pool, base=random_base)
+    seen = []
+    with tiny_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        outcome = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
+    assert asked == [1]
+    assert outcome.count == 4
+    assert [bool((picture == 0.25).all()) for picture in seen[0]] == [True, False, False, False]
+
+
 @pytest.mark.usefixtures("few_judged_steps")
-def test_a_third_of_a_students_pictures_may_come_from_its_own_adaptations(
+def test_a_student_learns_from_its_own_adaptations_and_is_not_moved_by_them(
     random_base, tiny_encoder, pool
 ):
     recipe = make_distillation(tiny_encoder, pool, base=random_base)
     before = {k: p.detach().clone() for k, p in recipe.modules["student"].named_parameters()}
-    outcome = recipe.accumulate_gradients(Generator().manual_seed(0), Shard())
-    assert outcome.count == 4
+    assert recipe.accumulate_gradients(Generator().manual_seed(0), Shard()).count == 4
     for name, parameter in recipe.modules["student"].named_parameters():
         assert torch.equal(parameter, before[name])
-        assert parameter.grad is not None
+
+
+def make_supply(base, judge, pool, size_px=64) -> judged_pictures.JudgedPictures:
+    return judged_pictures.JudgedPictures(
+        base, judge, pool, pool, size_px=size_px, precision="fp32"
+    )
 
 
 @pytest.mark.usefixtures("few_judged_steps")
 def test_judged_pictures_depend_on_the_judge_and_are_given_once(random_base, tiny_encoder, pool):
     def drawn(judge, times=1):
-        supply = judged_pictures.JudgedPictures(random_base, judge, pool, pool, 64)
-        generator = Generator().manual_seed(0)
+        supply, generator = make_supply(random_base, judge, pool), Generator().manual_seed(0)
         return [supply.draw(2, generator) for _ in range(times)]
 
     first, second = drawn(tiny_encoder, times=2)
@@ -606,6 +656,38 @@ def test_judged_pictures_depend_on_the_judge_and_are_given_once(random_base, tin
     assert torch.equal(drawn(tiny_encoder)[0], first)
     other = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
     assert not torch.equal(drawn(other)[0], first)
+
+
+@pytest.mark.usefixtures("few_judged_steps")
+def test_adaptations_that_diverge_give_no_pictures(random_base, tiny_encoder, pool, monkeypatch):
+    real, calls = judged_pictures.adapt_to_style, []
+
+    def diverge(*arguments, **options):
+        calls.append(1)
+        style = real(*arguments, **options)
+        if len(calls) != 3:
+            raise AdaptationDiverged("the loss exploded")
+        return style
+
+    monkeypatch.setattr(judged_pictures, "adapt_to_style", diverge)
+    supply, generator = make_supply(random_base, tiny_encoder, pool), Generator().manual_seed(0)
+    assert len(supply.draw(2, generator)) == 2
+    assert len(calls) == 3
+    # Two of the four that waited are left; more are needed, and none comes.
+    with pytest.raises(TrainingError, match="10 adaptations in a row"):
+        supply.draw(2, generator)
+    assert len(calls) == 13
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"batch": 2}, "3 are needed"), ({"crop_px": 48}, "48 px")]
+)
+def test_a_student_with_a_base_needs_room(settings, message, random_base, tiny_encoder, pool):
+    chosen = replace(DistillationSettings(batch=4, crop_px=64), **settings)
+    with pytest.raises(SettingsError, match=message):
+        Distillation(
+            tiny_encoder, STUDENT, pool, pool, chosen, device=torch.device("cpu"), base=random_base
+        )
 
 
 def test_judged_pictures_need_a_predictor(random_base, tiny_encoder, pool):
@@ -624,6 +706,13 @@ def test_replayed_updates_ask_the_teacher_once(tiny_encoder, pool):
     assert losses[1] == pytest.approx(losses[0], rel=0.004)
     assert losses[2] == pytest.approx(losses[0], rel=0.004)
     assert losses[3] != pytest.approx(losses[0], rel=0.004)
+
+
+def test_the_teachers_word_is_in_float32_whatever_the_convolutions_are(tiny_encoder, pool):
+    settings = DistillationSettings(batch=2, crop_px=32, precision="bf16")
+    recipe = Distillation(tiny_encoder, STUDENT, pool, pool, settings, device=torch.device("cpu"))
+    _, targets = recipe._batch(Generator().manual_seed(0), Shard())
+    assert {target.dtype for target in targets.values()} == {torch.float32}
 
 
 def test_remembered_batches_are_limited(tiny_encoder, pool, monkeypatch):
@@ -681,6 +770,7 @@ def test_the_manifest_gives_sources_and_must_fit(tmp_path):
         (TrainerSettings, {"updates": 0}),
         (TrainerSettings, {"updates": 1, "learning_rate": 0.0}),
         (TrainerSettings, {"updates": 1, "average_decay": 1.0}),
+        (TrainerSettings, {"updates": 1, "optimizer": "sgd"}),
         (TrainerSettings, {"updates": 1, "max_minutes": -1.0}),
         (MetaSettings, {"inner_steps": -1}),
         (MetaSettings, {"inner_lr": 0.0}),
