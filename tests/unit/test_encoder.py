@@ -110,14 +110,14 @@ def multiplications(spec: EncoderSpec) -> float:
     return total
 
 
-def test_compact_needs_at_most_a_sixth_of_vgg19s_multiplications():
+def test_compact_needs_at_most_a_quarter_of_vgg19s_multiplications():
     compact, vgg19 = ENCODER_SPECS["compact"], ENCODER_SPECS["vgg19"]
-    assert multiplications(compact) * 6 <= multiplications(vgg19)
+    assert multiplications(compact) * 4 <= multiplications(vgg19)
 
 
 def test_the_shipped_compact_encoder_is_small_and_loads_by_itself():
     encoder = load_encoder("compact")
-    assert COMPACT_WEIGHTS.stat().st_size < 4_000_000
+    assert COMPACT_WEIGHTS.stat().st_size < 6_000_000
     assert encoder.spec.projected_channels == ENCODER_SPECS["compact"].projected_channels
     features = encoder(torch.rand(1, 3, 64, 64))
     assert set(features) == {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}
