@@ -52,7 +52,7 @@ def add_parser(commands: Commands) -> None:
         "--replay",
         type=non_negative_int,
         default=0,
-        help="updates on earlier pictures for each on new ones; the teacher, which takes most of "
+        help="updates on earlier pictures for each on new ones; the teacher, which takes half of "
         "the time, sees each picture once (default: 0)",
     )
     parser.add_argument(

@@ -50,7 +50,7 @@ class DistillationSettings:
         distorted: fraction of photographs and paintings that get noise or are mixed,
             [0, 1].
         replay: updates on earlier pictures for each update on new ones. The teacher,
-            which takes most of the time, is asked once per picture. The last 64 batches
+            which takes half of the time, is asked once per picture. The last 64 batches
             are remembered on the device, 35 MB each for 8 pictures of 192 px, and not
             kept in checkpoints: a resumed run begins with new pictures.
         precision: of the convolutions.
