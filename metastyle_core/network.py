@@ -13,7 +13,6 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
-from einops import rearrange
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -91,12 +90,12 @@ def _spread_over_enlargement(kernel: Tensor) -> Tensor:
 
 
 class OutputConv(ReflectConv):
-    """A wide convolution with few output channels, computed on blocks of 2x2 pixels.
+    """A wide convolution with few output channels, computed for blocks of 2x2 pixels.
 
     Processors multiply many output channels at once; three leave most of that idle. Here
-    the four pixels of a block become channels, on both sides, and the 9x9 kernel becomes a
-    5x5 kernel between them: 1.2 times as many multiplications, the same result, in about
-    half the time.
+    the four pixels of a block are channels: the 9x9 kernel, at each of the four places in a
+    10x10 one, moves in steps of two. 1.2 times as many multiplications, the same result, in
+    less than half the time.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -104,15 +103,14 @@ class OutputConv(ReflectConv):
         border = self.kernel_size[0] // 2
         padded = F.pad(input, (border,) * 4, mode="reflect")
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        blocks = F.conv2d(F.pixel_unshuffle(padded, 2), _spread_over_blocks(self.weight), bias)
+        blocks = F.conv2d(padded, _spread_over_blocks(self.weight), bias, stride=2)
         return F.pixel_shuffle(blocks, 2)
 
 
 def _spread_over_blocks(kernel: Tensor) -> Tensor:
-    """The (4C', 4C, n, n) kernel on 2x2 blocks equal to (C', C, 2n-1, 2n-1) on pixels."""
+    """The (4C', C, n+1, n+1) kernel for 2x2 blocks equal to (C', C, n, n) for their pixels."""
     shifted = [F.pad(kernel, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1)]
-    spread = torch.stack(shifted, dim=1)  # C', position in the output block, C, 2n, 2n
-    return rearrange(spread, "o p i (h a) (w b) -> (o p) (i a b) h w", a=2, b=2).contiguous()
+    return torch.stack(shifted, dim=1).flatten(0, 1)
 
 
 class ConvNorm(nn.Module):
