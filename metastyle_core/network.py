@@ -20,6 +20,9 @@ from .errors import ShapeError
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
+# Drawn around every picture and cut off: what the network draws at its own border is a
+# rim of dots, because encoders, which judge it, pad with zeros there.
+_MARGIN_PX = 8
 AdaptationMode = Literal["norm", "low_rank", "decoder", "full"]
 ADAPTATION_MODES: tuple[AdaptationMode, ...] = ("norm", "low_rank", "decoder", "full")
 FastWeights = Mapping[str, Tensor]
@@ -173,8 +176,8 @@ class StylizationNetwork(nn.Module):
         """Stylize pictures.
 
         Args:
-            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px. Sides that
-                are no multiple of 4 are padded by reflection and cropped back.
+            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px. All sides are
+                padded by reflection, to a multiple of 4, and cropped back.
 
         Returns:
             (B, 3, H, W), RGB, [0, 1], the dtype of `images`. Gradients flow, twice too.
@@ -183,14 +186,16 @@ class StylizationNetwork(nn.Module):
             ShapeError: not a batch of RGB pictures, or too small.
         """
         height, width = _checked_size(images)
-        features = F.pad(images, (0, -width % 4, 0, -height % 4), mode="reflect")
+        before = _MARGIN_PX
+        after_x, after_y = before + -width % 4, before + -height % 4
+        features = F.pad(images, (before, after_x, before, after_y), mode="reflect")
         for layer in self.encoder:
             features = F.relu(layer(features))
         for block in self.residual:
             features = block(features)
         for layer in self.decoder:
             features = F.relu(layer(features))
-        logits = self.output(features)[..., :height, :width]
+        logits = self.output(features)[..., before : before + height, before : before + width]
         return torch.sigmoid(logits.to(images.dtype))
 
 

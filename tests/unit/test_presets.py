@@ -64,3 +64,19 @@ def test_a_heavier_style_weight_gives_up_content_for_style(base):
     light, heavy = scores
     assert heavy.style < 0.7 * light.style
     assert heavy.content > 1.3 * light.content
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bosch_garden_of_earthly_delights", "monet_impression_sunrise", "van_gogh_cafe_terrace"],
+)
+def test_no_rim_of_dots_runs_along_the_border(base, name):
+    """The two outermost pixels change, along the border, no more than what lies inside."""
+    scene = load_image(SCENE).pixels[None]
+    picture = stylize(base, load_preset(name), scene, precision="fp32")
+    rim, inside = 0.0, 0.0
+    for _ in range(4):
+        rim += float(picture[..., :2, :].diff(n=2).abs().mean())
+        inside += float(picture[..., 8:32, :].diff(n=2).abs().mean())
+        picture = picture.rot90(dims=(-2, -1))
+    assert rim < 1.4 * inside
