@@ -98,7 +98,7 @@ class OutputConv(ReflectConv):
     Processors multiply many output channels at once; three leave most of that idle. Here
     the four pixels of a block are channels: the 9x9 kernel, at each of the four places in a
     10x10 one, moves in steps of two. 1.2 times as many multiplications, the same result, in
-    less than half the time.
+    about half the time.
     """
 
     def forward(self, input: Tensor) -> Tensor:
