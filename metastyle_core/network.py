@@ -176,8 +176,8 @@ class StylizationNetwork(nn.Module):
         """Stylize pictures.
 
         Args:
-            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px. All sides are
-                padded by reflection, to a multiple of 4, and cropped back.
+            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px. They are
+                padded by reflection, 8 px all round and to a multiple of 4, and cropped back.
 
         Returns:
             (B, 3, H, W), RGB, [0, 1], the dtype of `images`. Gradients flow, twice too.
