@@ -12,6 +12,8 @@ from torch import Tensor
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.losses import LossSettings, perceptual_loss, style_target
 
+_SEED = 0
+
 
 def optimise_picture(
     encoder: PerceptualEncoder,
@@ -43,7 +45,12 @@ def optimise_picture(
     settings = loss or LossSettings()
     with torch.no_grad():
         targets = encoder(content, encoder.spec.content_layers)
-        goal = style_target(encoder(style_image, encoder.spec.style_layers), style_image)
+        goal = style_target(
+            [encoder(style_image, encoder.spec.style_layers)],
+            [style_image],
+            settings.style_distance,
+            torch.Generator().manual_seed(_SEED),
+        )
     picture = (content if start is None else start).clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [picture],
@@ -61,7 +68,9 @@ def optimise_picture(
         optimizer.zero_grad()
         # Values outside [0, 1] cannot be shown; pulling them back is part of the loss.
         outside = (picture - picture.clamp(0, 1)).square().sum()
-        terms = perceptual_loss(picture, encoder(picture), targets, goal, settings)
+        # The line search needs one function: every evaluation draws the same.
+        generator = torch.Generator().manual_seed(_SEED)
+        terms = perceptual_loss(picture, encoder(picture), targets, goal, settings, generator)
         total = terms.total.mean() + outside
         total.backward()
         evaluations += 1

@@ -19,7 +19,7 @@ from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
 from .initialisation import InitialisationForm, initial_norms
-from .losses import LossSettings, mean_target, perceptual_loss, style_target
+from .losses import LossSettings, perceptual_loss, style_target
 from .low_rank import merge_updates, rank_of
 from .network import (
     ADAPTATION_MODES,
@@ -234,7 +234,11 @@ class _InnerLoop:
         self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
-            targets = [style_target(encoder(image, layers), image) for image in style_images]
+            features = [encoder(image, layers) for image in style_images]
+            generator = Generator().manual_seed(settings.seed)
+            self._target = style_target(
+                features, style_images, settings.loss.style_distance, generator
+            )
             # Contents repeat, so their features are found once.
             self._content_features = {
                 layer: torch.cat(
@@ -242,7 +246,6 @@ class _InnerLoop:
                 )
                 for layer in encoder.spec.content_layers
             }
-        self._target = mean_target(targets)
 
     @torch.enable_grad()
     def run(
@@ -252,12 +255,13 @@ class _InnerLoop:
         steps, began_s = self.settings.steps, time.monotonic()
         weights = {k: v.detach().clone().requires_grad_() for k, v in start.items()}
         optimizer = torch.optim.Adam(weights.values(), lr=rate)
-        batches = self._batches()
+        generator = Generator().manual_seed(self.settings.seed)
+        batches = self._batches(generator)
         best, tracker = _detached(weights), _LossTracker()
         for step in range(1, steps + 1):
             for group in optimizer.param_groups:
                 group["lr"] = rate * _schedule(step, steps)
-            losses = self._step(weights, optimizer, next(batches))
+            losses = self._step(weights, optimizer, next(batches), generator)
             if tracker.add(losses, step):
                 best = _detached(weights)
             if on_step is not None:
@@ -266,9 +270,8 @@ class _InnerLoop:
                 on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview))
         return best, tracker.best
 
-    def _batches(self) -> Iterator[Tensor]:
+    def _batches(self, generator: Generator) -> Iterator[Tensor]:
         """Positions of contents, reshuffled whenever all were used."""
-        generator = Generator().manual_seed(self.settings.seed)
         count = min(self.settings.batch, len(self._contents))
         while True:
             order = torch.randperm(len(self._contents), generator=generator)
@@ -276,13 +279,19 @@ class _InnerLoop:
                 yield order[first : first + count].to(self._contents.device)
 
     def _step(
-        self, weights: dict[str, Tensor], optimizer: torch.optim.Adam, rows: Tensor
+        self,
+        weights: dict[str, Tensor],
+        optimizer: torch.optim.Adam,
+        rows: Tensor,
+        generator: Generator,
     ) -> dict[str, float]:
         with autocast(self.settings.precision, self._base.device, gradients=True):
             stylized = stylize_with(self._base.network, weights, self._contents[rows])
             features = self._encoder(stylized)
         content = {layer: f[rows] for layer, f in self._content_features.items()}
-        terms = perceptual_loss(stylized, features, content, self._target, self.settings.loss)
+        terms = perceptual_loss(
+            stylized, features, content, self._target, self.settings.loss, generator
+        )
         # Not backward(): that would also fill .grad of a base that is being trained.
         gradients = torch.autograd.grad(terms.total.mean(), list(weights.values()))
         if not bool(torch.stack([gradient.sum() for gradient in gradients]).isfinite().all()):

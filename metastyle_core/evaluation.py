@@ -20,8 +20,9 @@ from .base import Base
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
 from .images import luminance
-from .losses import content_loss, style_loss, style_target
+from .losses import content_loss
 from .network import ADAPTATION_MODES, StylizationNetwork
+from .style_distance import GramTarget, gram_matrix
 from .stylization import stylize
 
 STYLE_WEIGHT = 20.0
@@ -62,10 +63,9 @@ def score(
     features = encoder(stylized)
     spec = encoder.spec
     targets = encoder(content, spec.content_layers)
-    grams = style_target(encoder(style_image, spec.style_layers), style_image).grams
     layers = {
-        name: float(style_loss(features[name], gram, normalisation="target_energy"))
-        for name, gram in grams.items()
+        name: float(GramTarget(gram_matrix(f)).distance(features[name], torch.Generator()))
+        for name, f in encoder(style_image, spec.style_layers).items()
     }
     style = sum(layers.values()) / len(layers)
     distances = [

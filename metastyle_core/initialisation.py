@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
 from .growth import grown_weights
-from .losses import at_least_float32
 from .network import StylizationNetwork, norm_parameter_names
+from .style_distance import at_least_float32
 
 InitialisationForm = Literal["fixed", "predicted"]
 

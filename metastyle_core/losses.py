@@ -7,16 +7,22 @@ used is said in `adaptation` and `training`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from .errors import SettingsError, ShapeError
+from .errors import SettingsError
 from .images import luminance
+from .style_distance import (
+    STYLE_DISTANCES,
+    LayerTarget,
+    Normalisation,
+    StyleDistance,
+    at_least_float32,
+    layer_target,
+)
 
 Features = Mapping[str, Tensor]
-Normalisation = Literal["target_energy", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,19 +32,22 @@ class LossSettings:
     Attributes:
         content_weight: factor of the content loss.
         style_weight: factor of the style loss. With `target_energy` 20 balances
-            content and style for every style; with `none` the paper uses 1e5 at
-            content weight 1 and ImageNet-normalised input.
+            content and style for every style; with `none` and `gram` the paper uses
+            1e5 at content weight 1 and ImageNet-normalised input.
+        style_distance: `sliced` compares whole distributions of features, `gram` is the
+            paper's; see `style_distance`.
         tv_weight: factor of the total variation.
         chroma_weight: factor of the colour noise: of what the variation of the
             colours exceeds the style's by.
-        normalisation: `target_energy` divides each layer's error by the energy
-            of its target, so that a weight means the same for every style;
+        normalisation: `target_energy` divides each layer's error by the energy or
+            spread of its target, so that a weight means the same for every style;
             `none` is the paper's plain mean.
         layer_weights: optional factor per layer, by name; others have 1.
     """
 
     content_weight: float = 1.0
     style_weight: float = 20.0
+    style_distance: StyleDistance = "sliced"
     tv_weight: float = 0.0
     chroma_weight: float = 300.0
     normalisation: Normalisation = "target_energy"
@@ -55,6 +64,10 @@ class LossSettings:
         for name, value in weights.items():
             if not 0 <= value < float("inf"):
                 raise SettingsError(f"{name} is {value}; a finite number from 0 up is needed.")
+        if self.style_distance not in STYLE_DISTANCES:
+            raise SettingsError(
+                f"style_distance is '{self.style_distance}'; choose {' or '.join(STYLE_DISTANCES)}."
+            )
         if self.normalisation not in {"target_energy", "none"}:
             raise SettingsError(
                 f"normalisation is '{self.normalisation}'; choose target_energy or none."
@@ -66,22 +79,17 @@ class StyleTarget:
     """What a stylized picture is compared with, without gradient.
 
     Attributes:
-        grams: layer name to Gram matrices (B, C, C) or (1, C, C) of the style.
+        layers: layer name to what its features should be like.
         chroma: (B,) or (1,), how much the style's colours vary from pixel to pixel.
     """
 
-    grams: dict[str, Tensor]
+    layers: Mapping[str, LayerTarget]
     chroma: Tensor
 
     def repeat(self, times: int) -> "StyleTarget":
         """Each style `times` in a row, for a batch of several contents per style."""
-        grams = {k: v.repeat_interleave(times, 0) for k, v in self.grams.items()}
-        return StyleTarget(grams, self.chroma.repeat_interleave(times, 0))
-
-    def select(self, rows: Tensor) -> "StyleTarget":
-        """The styles at the given positions (N,)."""
-        grams = {name: gram[rows] for name, gram in self.grams.items()}
-        return StyleTarget(grams, self.chroma[rows])
+        layers = {name: layer.repeat(times) for name, layer in self.layers.items()}
+        return StyleTarget(layers, self.chroma.repeat_interleave(times, 0))
 
 
 @dataclass(frozen=True)
@@ -98,51 +106,27 @@ class LossTerms:
         return {name: float(value.detach().mean()) for name, value in terms.items()}
 
 
-def gram_matrix(features: Tensor) -> Tensor:
-    """Channel correlations of a feature map, averaged over C*H*W.
+def style_target(
+    features: Sequence[Features],
+    images: Sequence[Tensor],
+    distance: StyleDistance,
+    generator: Generator,
+) -> StyleTarget:
+    """What pictures of a style should have, in float32 and without gradient.
 
     Args:
-        features: (B, C, H, W), floating point, any range. Gradients flow.
-
-    Returns:
-        (B, C, C), symmetric, same dtype and device.
-
-    Raises:
-        ShapeError: `features` is not four-dimensional.
-
-    Source:
-        Johnson et al. 2016, section 3.1. Gatys et al. 2016 scale inside the loss instead.
+        features: of each picture of the style, layer name to (B, C, H, W). Several
+            pictures of one style are pooled; B different styles stand side by side.
+        images: those pictures, (B, 3, H, W), [0, 1], at least one, sizes may differ.
+        distance: what the target is for.
+        generator: on the CPU; draws what is kept of the features.
     """
-    if features.ndim != 4:
-        raise ShapeError(f"Got features of shape {tuple(features.shape)}; (B, C, H, W) is needed.")
-    _, channels, height, width = features.shape
-    if features.is_contiguous(memory_format=torch.channels_last):
-        pixels = features.permute(0, 2, 3, 1).flatten(1, 2)  # a view, as the layout is
-    else:
-        pixels = features.flatten(2).transpose(1, 2)
-    return pixels.transpose(1, 2) @ pixels / (channels * height * width)
-
-
-def style_target(features: Features, images: Tensor) -> StyleTarget:
-    """What pictures of this style should have, in float32 and without gradient.
-
-    Args:
-        features: of the style pictures, layer name to (B, C, H, W).
-        images: the style pictures, (B, 3, H, W), [0, 1].
-    """
-    grams = {k: gram_matrix(at_least_float32(v.detach())) for k, v in features.items()}
-    return StyleTarget(grams, chroma_variation(at_least_float32(images.detach())))
-
-
-def mean_target(targets: Sequence[StyleTarget]) -> StyleTarget:
-    """What several pictures of one style have on average.
-
-    Args:
-        targets: at least one, of the same layers.
-    """
-    names = targets[0].grams
-    grams = {k: torch.stack([target.grams[k] for target in targets]).mean(0) for k in names}
-    return StyleTarget(grams, torch.stack([target.chroma for target in targets]).mean(0))
+    layers = {
+        name: layer_target(distance, [each[name] for each in features], generator)
+        for name in features[0]
+    }
+    chroma = [chroma_variation(at_least_float32(image.detach())) for image in images]
+    return StyleTarget(layers, torch.stack(chroma).mean(0))
 
 
 def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisation) -> Tensor:
@@ -164,27 +148,6 @@ def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisati
     if normalisation == "none":
         return error
     return error / _at_least_tiny(target.square().mean(dim=(1, 2, 3)))
-
-
-def style_loss(features: Tensor, target: Tensor, *, normalisation: Normalisation) -> Tensor:
-    """Squared distance of one layer's Gram matrix from the style's.
-
-    Args:
-        features: (B, C, H, W) of the stylized picture. Gradients flow.
-        target: (B, C, C) or (1, C, C), from `gram_matrix`.
-        normalisation: `none` gives the mean over C*C; `target_energy` divides
-            that by the mean square of the target.
-
-    Returns:
-        (B,).
-
-    Source:
-        Johnson et al. 2016, equation 4, with the mean for the sum.
-    """
-    error = (gram_matrix(features) - target).square().mean(dim=(1, 2))
-    if normalisation == "none":
-        return error
-    return error / _at_least_tiny(target.square().mean(dim=(1, 2)))
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -222,6 +185,7 @@ def perceptual_loss(
     content_targets: Features,
     target: StyleTarget,
     settings: LossSettings,
+    generator: Generator,
     style_weights: Tensor | None = None,
 ) -> LossTerms:
     """Content, style, smoothness and colour noise of stylized pictures, weighted and added.
@@ -232,6 +196,7 @@ def perceptual_loss(
         content_targets: of the contents; its names are the content layers.
         target: of the styles; its names are the style layers.
         settings: weights and normalisation.
+        generator: on the CPU; draws what the style distance looks at.
         style_weights: (B,) in place of the one style weight of `settings`.
 
     Returns:
@@ -250,8 +215,8 @@ def perceptual_loss(
     ).mean(0)
     style = torch.stack(
         [
-            weights.get(k, 1.0) * style_loss(at_least_float32(features[k]), v, normalisation=norm)
-            for k, v in target.grams.items()
+            weights.get(k, 1.0) * layer.distance(features[k], generator, normalisation=norm)
+            for k, layer in target.layers.items()
         ]
     ).mean(0)
     style_weight = settings.style_weight if style_weights is None else style_weights
@@ -262,11 +227,6 @@ def perceptual_loss(
         excess = (chroma_variation(at_least_float32(stylized)) - target.chroma).clamp_min(0)
         total = total + settings.chroma_weight * excess
     return LossTerms(content, style, total)
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """The values in float32, or as they are in float64."""
-    return values if values.dtype == torch.float64 else values.float()
 
 
 def _at_least_tiny(energy: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from ..encoder import load_encoder
 from ..initialisation import PredictorSize
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
+from ..style_distance import STYLE_DISTANCES
 from ..training.data import ImagePool
 from ..training.meta_training import MetaLearning
 from ..training.tasks import Algorithm, MetaSettings
@@ -94,6 +95,18 @@ def add_parser(commands: Commands) -> None:
         metavar=("LOW", "HIGH"),
         help="draw each task's style weight between these; the predictor is told which",
     )
+    loss.add_argument(
+        "--style-distance",
+        choices=STYLE_DISTANCES,
+        default=LossSettings.style_distance,
+        help="how pictures and paintings are compared (default: %(default)s)",
+    )
+    loss.add_argument(
+        "--grain",
+        type=non_negative_float,
+        default=MetaSettings.grain,
+        help="largest strength of the grain on contents, 0 to 1 (default: %(default)g)",
+    )
     loss.add_argument("--content-weight", type=non_negative_float, default=1.0)
     loss.add_argument("--tv-weight", type=non_negative_float, default=0.0)
     loss.add_argument(
@@ -166,6 +179,7 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
         loss=LossSettings(
             content_weight=arguments.content_weight,
             style_weight=arguments.style_weight,
+            style_distance=arguments.style_distance,
             tv_weight=arguments.tv_weight,
             chroma_weight=arguments.chroma_weight,
             normalisation=arguments.normalisation,
@@ -174,5 +188,6 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
             tuple(arguments.style_weight_range) if arguments.style_weight_range else None
         ),
         shift_weight=arguments.shift_weight,
+        grain=arguments.grain,
         precision=arguments.precision,
     )

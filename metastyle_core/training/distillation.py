@@ -26,8 +26,8 @@ from ..checkpoint import write_tensors
 from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encoder
 from ..errors import CheckpointError, SettingsError
 from ..growth import grown_weights
-from ..losses import gram_matrix
 from ..precision import Precision, autocast
+from ..style_distance import gram_matrix
 from .data import ImagePool
 from .judged_pictures import JudgedPictures
 from .trainer import Outcome, Shard

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ..encoder import PerceptualEncoder
 from ..initialisation import StylePredictor, initial_norms
-from ..losses import StyleTarget, at_least_float32, perceptual_loss, style_target
+from ..losses import StyleTarget, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
 from ..network import StylizationNetwork, adapted_weights, stylize_with
 from ..precision import autocast
+from ..style_distance import at_least_float32
 from .tasks import MetaSettings, Tasks
 from .trainer import Outcome
 
@@ -91,15 +92,25 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         return Outcome(0, 0, zeros)
     with torch.no_grad(), autocast(settings.precision, tasks.styles.device, gradients=True):
         encoder = learner.loss_encoder
-        target = style_target(encoder(tasks.styles, encoder.spec.style_layers), tasks.styles)
+        features = encoder(tasks.styles, encoder.spec.style_layers)
+        distance, generator = settings.loss.style_distance, Generator().manual_seed(tasks.seed)
+        target = style_target([features], [tasks.styles], distance, generator)
     start = _initial_weights(learner, tasks, settings)
     adapted = start
     for _ in range(settings.inner_steps):
-        adapted = _inner_step(learner, adapted, tasks, target, settings)
+        adapted = _inner_step(learner, adapted, tasks, target, generator, settings)
     reptile = settings.algorithm == "reptile"
     with torch.set_grad_enabled(not reptile):
         losses = _losses(
-            learner, adapted, tasks, tasks.query_contents, target, settings, tasks.shift_px
+            learner,
+            adapted,
+            tasks,
+            tasks.query_contents,
+            target,
+            generator,
+            settings,
+            tasks.query_grain,
+            tasks.shift_px,
         )
     good = torch.isfinite(losses.objective) & (losses.total.detach() < _POISONED)
     if not bool(good.all()):
@@ -150,7 +161,9 @@ def _losses(
     tasks: Tasks,
     contents: Tensor,
     target: StyleTarget,
+    generator: Generator,
     settings: MetaSettings,
+    grain: Tensor | None = None,
     shift_px: tuple[int, int] = (0, 0),
 ) -> _TaskLosses:
     each = len(contents) // len(tasks)
@@ -160,18 +173,19 @@ def _losses(
         for name, weight in weights.items()
     }
     encoder = learner.loss_encoder
+    read = contents if grain is None else contents + grain
     with autocast(settings.precision, contents.device, gradients=True):
-        stylized = stylize_with(learner.network, rows, contents)
+        stylized = stylize_with(learner.network, rows, read)
         features = encoder(stylized)
         with torch.no_grad():
             content = encoder(contents, encoder.spec.content_layers)
     style_weights = tasks.style_weights.repeat_interleave(each)
     terms = perceptual_loss(
-        stylized, features, content, target.repeat(each), settings.loss, style_weights
+        stylized, features, content, target.repeat(each), settings.loss, generator, style_weights
     )
     shift = torch.zeros_like(terms.total)
     if any(shift_px):
-        shift = _shift_error(learner.network, rows, contents, stylized, shift_px, settings)
+        shift = _shift_error(learner.network, rows, read, stylized, shift_px, settings)
     total = terms.total + settings.shift_weight * shift
     log_total = (total + _LOG_OFFSET).log()
     objective = log_total if settings.objective == "log_total" else total
@@ -210,6 +224,7 @@ def _inner_step(
     weights: dict[str, Tensor],
     tasks: Tasks,
     target: StyleTarget,
+    generator: Generator,
     settings: MetaSettings,
 ) -> dict[str, Tensor]:
     """One gradient step on the support contents, differentiable where MAML needs it."""
@@ -218,7 +233,7 @@ def _inner_step(
         inputs = {name: w.detach().requires_grad_() for name, w in weights.items()}
     else:
         inputs = weights
-    losses = _losses(learner, inputs, tasks, tasks.support_contents, target, settings)
+    losses = _losses(learner, inputs, tasks, tasks.support_contents, target, generator, settings)
     gradients = torch.autograd.grad(
         losses.objective.sum(), list(inputs.values()), create_graph=second_order
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import SettingsError
+from ..grain import FULL_GRAIN, smooth_noise
 from ..initialisation import InitialisationForm, PredictorSize
 from ..losses import LossSettings
 from ..network import AdaptationMode
@@ -22,6 +23,7 @@ from .trainer import Shard
 Algorithm = Literal["maml", "fomaml", "reptile"]
 # The network halves a picture twice: it may answer differently to each of these places.
 _STRIDE_PX = 4
+_COARSEST_GRAIN_PX = 16.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class MetaSettings:
         shift_weight: factor of the shift error of the outer loss: how much a picture
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
+        grain: largest strength of the grain on the contents of the outer loss, [0, 1];
+            each picture has its own strength and cell. The content loss compares with
+            the clean photograph.
         precision: of the convolutions.
     """
 
@@ -79,6 +84,7 @@ class MetaSettings:
     style_weight_range: tuple[float, float] | None = None
     light_tasks: float = 0.15
     shift_weight: float = 0.0
+    grain: float = 0.0
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -86,8 +92,9 @@ class MetaSettings:
             raise SettingsError("style_weight_range must begin above 0.")
         if self.style_weight_range and self.style_weight_range[0] > self.style_weight_range[1]:
             raise SettingsError("style_weight_range must not begin above its end.")
-        if not 0 <= self.light_tasks <= 1:
-            raise SettingsError(f"light_tasks is {self.light_tasks}; 0 to 1 is needed.")
+        for name, share in {"light_tasks": self.light_tasks, "grain": self.grain}.items():
+            if not 0 <= share <= 1:
+                raise SettingsError(f"{name} is {share}; 0 to 1 is needed.")
         if not 0 <= self.shift_weight < float("inf"):
             raise SettingsError(f"shift_weight is {self.shift_weight}; 0 or more is needed.")
         if self.inner_steps < 0 or min(self.styles, self.support, self.query, self.rank) < 1:
@@ -113,27 +120,36 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
+        query_grain: (S * query, 1, H, W), to be added to what the network reads.
         shift_px: by how much the query contents move for the shift error, down and right.
+        seed: of what the style distance draws.
     """
 
     styles: Tensor
     support_contents: Tensor
     query_contents: Tensor
     style_weights: Tensor
+    query_grain: Tensor
     shift_px: tuple[int, int] = (0, 0)
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.styles)
 
     def select(self, rows: Tensor) -> "Tasks":
         """The tasks at the given positions (N,)."""
-        support, query = self.support_contents, self.query_contents
+
+        def of_rows(pictures: Tensor) -> Tensor:
+            return pictures.unflatten(0, (len(self), -1))[rows].flatten(0, 1)
+
         return Tasks(
             self.styles[rows],
-            support.unflatten(0, (len(self), -1))[rows].flatten(0, 1),
-            query.unflatten(0, (len(self), -1))[rows].flatten(0, 1),
+            of_rows(self.support_contents),
+            of_rows(self.query_contents),
             self.style_weights[rows],
+            of_rows(self.query_grain),
             self.shift_px,
+            self.seed,
         )
 
     def to(self, device: torch.device) -> "Tasks":
@@ -143,7 +159,9 @@ class Tasks:
             self.support_contents.to(device),
             self.query_contents.to(device),
             self.style_weights.to(device),
+            self.query_grain.to(device),
             self.shift_px,
+            self.seed,
         )
 
 
@@ -171,18 +189,33 @@ class TaskSampler:
         queries = [crop for group in grouped for crop in group[support:]]
         supports = [crop for group in grouped for crop in group[:support]]
         read = self._contents.read
+        grain = self._draw_grain(settings.styles * settings.query, generator)
+        own_grain = [grain[i * settings.query + j] for i in mine for j in range(settings.query)]
         return Tasks(
             self._styles.read([styles[i] for i in mine], size),
             read(supports, size) if supports else torch.empty(0, 3, size, size),
             read(queries, size) if queries else torch.empty(0, 3, size, size),
             weights[list(mine)],
+            torch.cat(own_grain) if own_grain else torch.empty(0, 1, size, size),
             self._draw_shift(generator) if settings.shift_weight else (0, 0),
+            int(torch.randint(2**62, (), generator=generator)),
         )
 
     def _draw_shift(self, generator: Generator) -> tuple[int, int]:
         """One of the ways to fall between the network's strides, all alike."""
         place = int(torch.randint(1, _STRIDE_PX**2, (), generator=generator))
         return place // _STRIDE_PX, place % _STRIDE_PX
+
+    def _draw_grain(self, count: int, generator: Generator) -> list[Tensor]:
+        """Grain for so many contents; weak and fine cells are as likely as strong and coarse."""
+        size, largest = self._settings.crop_px, self._settings.grain * FULL_GRAIN
+        if not largest:
+            return [torch.zeros(1, 1, size, size)] * count
+        chances = torch.rand(count, 2, generator=generator).tolist()
+        return [
+            largest * strength**2 * smooth_noise(size, size, _COARSEST_GRAIN_PX**cell, generator)
+            for strength, cell in chances
+        ]
 
     def _draw_style_weights(self, generator: Generator) -> Tensor:
         settings = self._settings

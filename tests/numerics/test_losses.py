@@ -3,43 +3,23 @@
 import pytest
 import torch
 
-from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.errors import SettingsError
 from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
     chroma_variation,
     content_loss,
-    gram_matrix,
-    mean_target,
     perceptual_loss,
-    style_loss,
     style_target,
     total_variation,
 )
+from metastyle_core.style_distance import STYLE_DISTANCES, GramTarget
 
 F64 = torch.float64
 
 
-def test_gram_matrix_of_two_channels_by_hand():
-    features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]], dtype=F64)  # C=2, H=1, W=2
-    expected = torch.tensor([[[5.0, 1.0], [1.0, 10.0]]], dtype=F64) / 4
-    torch.testing.assert_close(gram_matrix(features), expected)
-
-
-def test_gram_matrix_does_not_depend_on_the_memory_layout(generator):
-    features = torch.rand(2, 3, 4, 5, generator=generator, dtype=F64)
-    other = features.contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(gram_matrix(other), gram_matrix(features))
-
-
-def test_gram_matrix_does_not_depend_on_the_size_of_a_repeated_picture(generator):
-    features = torch.rand(1, 3, 4, 5, generator=generator, dtype=F64)
-    torch.testing.assert_close(gram_matrix(features.repeat(1, 1, 2, 3)), gram_matrix(features))
-
-
-def test_gram_matrix_refuses_three_dimensions():
-    with pytest.raises(ShapeError, match="B, C, H, W"):
-        gram_matrix(torch.zeros(3, 4, 4))
+def seeded():
+    return torch.Generator().manual_seed(7)
 
 
 def test_content_loss_by_hand():
@@ -51,31 +31,10 @@ def test_content_loss_by_hand():
     assert relative.item() == pytest.approx((10 / 2) / (4 / 2))
 
 
-def test_style_loss_by_hand():
-    features = torch.tensor([[[[2.0]], [[0.0]]]], dtype=F64)  # Gram diag(4, 0) / 2
-    target = torch.tensor([[[1.0, 1.0], [1.0, 1.0]]], dtype=F64)
-    plain = style_loss(features, target, normalisation="none")
-    assert plain.item() == pytest.approx((1 + 1 + 1 + 1) / 4)
-    relative = style_loss(features, target, normalisation="target_energy")
-    assert relative.item() == pytest.approx(1.0)
-
-
-def test_normalised_style_loss_does_not_depend_on_the_scale_of_features(generator):
-    features = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
-    style = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
-    one = style_loss(features, gram_matrix(style), normalisation="target_energy")
-    ten = style_loss(features * 10, gram_matrix(style * 10), normalisation="target_energy")
-    torch.testing.assert_close(one, ten)
-
-
-def test_losses_of_a_flat_black_target_stay_finite():
+def test_the_content_loss_of_a_black_target_stays_finite():
     zeros = torch.zeros(1, 2, 3, 3, dtype=F64)
     ones = torch.ones(1, 2, 3, 3, dtype=F64)
-    for value in (
-        content_loss(ones, zeros, normalisation="target_energy"),
-        style_loss(ones, gram_matrix(zeros), normalisation="target_energy"),
-    ):
-        assert torch.isfinite(value).all()
+    assert torch.isfinite(content_loss(ones, zeros, normalisation="target_energy")).all()
 
 
 def test_total_variation_by_hand():
@@ -90,14 +49,13 @@ def test_perceptual_loss_adds_weighted_terms():
         "b": torch.full((1, 1, 2, 2), 3.0, dtype=F64),
     }
     contents = {"a": torch.full((1, 1, 2, 2), 1.0, dtype=F64)}
-    grams = {"a": torch.tensor([[[1.0]]], dtype=F64), "b": torch.tensor([[[1.0]]], dtype=F64)}
+    one = GramTarget(torch.tensor([[[1.0]]], dtype=F64))
+    target = StyleTarget({"a": one, "b": one}, torch.zeros(1))
     settings = LossSettings(
         content_weight=2.0, style_weight=0.5, normalisation="none", layer_weights={"b": 0.25}
     )
     stylized = torch.zeros(1, 3, 2, 2, dtype=F64)
-    terms = perceptual_loss(
-        stylized, features, contents, StyleTarget(grams, torch.zeros(1)), settings
-    )
+    terms = perceptual_loss(stylized, features, contents, target, settings, torch.Generator())
     assert terms.content.item() == pytest.approx(1.0)
     assert terms.style.item() == pytest.approx((9.0 + 0.25 * 64.0) / 2)
     assert terms.total.item() == pytest.approx(2.0 * 1.0 + 0.5 * 12.5)
@@ -106,19 +64,22 @@ def test_perceptual_loss_adds_weighted_terms():
 def test_total_variation_weight_enters_the_total(generator):
     stylized = torch.rand(1, 3, 4, 4, generator=generator, dtype=F64)
     features = {"a": torch.rand(1, 2, 4, 4, generator=generator, dtype=F64)}
-    target = style_target(features, stylized)
-    without = perceptual_loss(stylized, features, features, target, LossSettings())
-    with_tv = perceptual_loss(stylized, features, features, target, LossSettings(tv_weight=3.0))
+    target = style_target([features], [stylized], "sliced", generator)
+    without, with_tv = (
+        perceptual_loss(stylized, features, features, target, settings, seeded())
+        for settings in (LossSettings(), LossSettings(tv_weight=3.0))
+    )
     torch.testing.assert_close(
         (with_tv.total - without.total).double(), 3.0 * total_variation(stylized), rtol=1e-5, atol=0
     )
 
 
-def test_style_target_carries_no_gradient(generator):
+@pytest.mark.parametrize("distance", STYLE_DISTANCES)
+def test_style_target_carries_no_gradient(distance, generator):
     features = torch.rand(1, 2, 3, 3, generator=generator, requires_grad=True)
     images = torch.rand(1, 3, 3, 3, generator=generator, requires_grad=True)
-    target = style_target({"a": features}, images)
-    assert not target.grams["a"].requires_grad
+    target = style_target([{"a": features}], [images], distance, generator)
+    assert not target.layers["a"].distance(features.detach(), generator).requires_grad
     assert not target.chroma.requires_grad
 
 
@@ -140,9 +101,10 @@ def test_only_colour_noise_beyond_the_styles_counts(generator):
     settings, without = LossSettings(chroma_weight=7.0), LossSettings(chroma_weight=0.0)
 
     def added(picture, style):
-        target = style_target(features, style)
+        target = style_target([features], [style], "sliced", seeded())
         terms = [
-            perceptual_loss(picture, features, features, target, s) for s in (settings, without)
+            perceptual_loss(picture, features, features, target, s, seeded())
+            for s in (settings, without)
         ]
         return terms[0].total - terms[1].total
 
@@ -152,24 +114,20 @@ def test_only_colour_noise_beyond_the_styles_counts(generator):
     assert added(noisy, noisy).item() == 0
 
 
-def test_several_pictures_of_a_style_are_averaged(generator):
+def test_the_colour_noise_of_several_pictures_of_a_style_is_averaged(generator):
     pictures = torch.rand(2, 3, 4, 4, generator=generator).split(1)
-    targets = [style_target({"a": p}, p) for p in pictures]
-    both = mean_target(targets)
-    torch.testing.assert_close(both.grams["a"], (targets[0].grams["a"] + targets[1].grams["a"]) / 2)
-    torch.testing.assert_close(both.chroma, (targets[0].chroma + targets[1].chroma) / 2)
+    both = style_target([{}, {}], pictures, "sliced", generator)
+    mean = (chroma_variation(pictures[0]) + chroma_variation(pictures[1])) / 2
+    torch.testing.assert_close(both.chroma, mean)
 
 
 @pytest.mark.parametrize("normalisation", ["none", "target_energy"])
 def test_gradients_of_all_losses(normalisation, generator):
     features = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64, requires_grad=True)
     target = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64)
-    gram = gram_matrix(target)
     checks = (
         lambda f: content_loss(f, target, normalisation=normalisation),
-        lambda f: style_loss(f, gram, normalisation=normalisation),
         total_variation,
-        gram_matrix,
     )
     for function in checks:
         assert torch.autograd.gradcheck(function, (features,))
@@ -181,3 +139,8 @@ def test_gradients_of_all_losses(normalisation, generator):
 def test_illegal_weights_are_refused(name, value):
     with pytest.raises(SettingsError, match=name):
         LossSettings(**{name: value})
+
+
+def test_an_unknown_style_distance_is_refused_with_the_choices():
+    with pytest.raises(SettingsError, match="'wct'; choose sliced or gram"):
+        LossSettings(style_distance="wct")

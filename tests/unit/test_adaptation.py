@@ -13,6 +13,7 @@ from metastyle_core.errors import (
     SettingsError,
     ShapeError,
 )
+from metastyle_core.losses import LossSettings
 from metastyle_core.network import adapted_weights
 from metastyle_core.stylization import stylize
 
@@ -174,11 +175,12 @@ def test_resuming_on_another_base_is_refused(random_base, tiny_encoder, style_im
 
 def test_several_style_images_are_one_style(random_base, tiny_encoder, contents):
     images = [picture(64, 64, seed=5), picture(80, 120, seed=6)]
-    style = adapt_to_style(random_base, tiny_encoder, images, contents, QUICK)
-    swapped = adapt_to_style(random_base, tiny_encoder, images[::-1], contents, QUICK)
+    gram = replace(QUICK, loss=LossSettings(style_distance="gram"))  # draws no places
+    style = adapt_to_style(random_base, tiny_encoder, images, contents, gram)
+    swapped = adapt_to_style(random_base, tiny_encoder, images[::-1], contents, gram)
     for name, tensor in style.fast_weights.items():
         torch.testing.assert_close(tensor, swapped.fast_weights[name], rtol=1e-3, atol=1e-4)
-    alone = adapt_to_style(random_base, tiny_encoder, images[:1], contents, QUICK)
+    alone = adapt_to_style(random_base, tiny_encoder, images[:1], contents, gram)
     assert any(not torch.allclose(t, alone.fast_weights[n]) for n, t in style.fast_weights.items())
 
 

@@ -1,0 +1,230 @@
+"""How far a picture is from a style: two distances between the features of one layer.
+
+`sliced` compares the whole distribution of features: both sides are projected onto random
+directions, sorted, and subtracted. `gram` is the paper's, which compares second moments
+only. Both give one value per picture, (B,), so that a batch may mix styles.
+
+A target holds what is needed of the style; `losses` adds the layers up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from .errors import ShapeError
+
+StyleDistance = Literal["sliced", "gram"]
+STYLE_DISTANCES: tuple[StyleDistance, ...] = get_args(StyleDistance)
+Normalisation = Literal["target_energy", "none"]
+
+DIRECTIONS = 64
+PLACES = 1024
+# Places kept of a style: each step draws from these, however large its picture is.
+_KEPT_PLACES = 16384
+# A flat style has no spread; below this share of its energy it counts as that share.
+_LEAST_SPREAD = 1e-2
+_TINY = 1e-8
+
+
+class LayerTarget(Protocol):
+    """What the features of one layer are compared with, without gradient."""
+
+    def distance(
+        self,
+        features: Tensor,
+        generator: Generator,
+        *,
+        normalisation: Normalisation = "target_energy",
+    ) -> Tensor:
+        """Distance (B,) of features (B, C, H, W). Gradients flow, twice too.
+
+        Args:
+            features: of the stylized pictures.
+            generator: on the CPU, the only source of chance.
+            normalisation: `target_energy` makes the distance relative to the style, so that
+                a weight means the same for every style; `none` leaves the plain mean.
+        """
+        ...
+
+    def repeat(self, times: int) -> "LayerTarget":
+        """Each style `times` in a row, for several pictures per style."""
+        ...
+
+
+@dataclass(frozen=True)
+class GramTarget:
+    """The paper's: a Gram matrix.
+
+    Attributes:
+        gram: (B, C, C), or (1, C, C) for all pictures of a batch, from `gram_matrix`.
+    """
+
+    gram: Tensor
+
+    def distance(
+        self,
+        features: Tensor,
+        generator: Generator,
+        *,
+        normalisation: Normalisation = "target_energy",
+    ) -> Tensor:
+        """Mean squared difference of Gram matrices; nothing is drawn.
+
+        Source:
+            Johnson et al. 2016, equation 4, with the mean for the sum.
+        """
+        error = (gram_matrix(at_least_float32(features)) - self.gram).square().mean(dim=(1, 2))
+        if normalisation == "none":
+            return error
+        return error / self.gram.square().mean(dim=(1, 2)).clamp_min(_TINY)
+
+    def repeat(self, times: int) -> "GramTarget":
+        """Each style `times` in a row."""
+        return GramTarget(self.gram.repeat_interleave(times, 0))
+
+
+@dataclass(frozen=True)
+class SlicedTarget:
+    """Features of a style at some of its places.
+
+    Attributes:
+        places: (B, P, C), or (1, P, C) for all pictures of a batch.
+    """
+
+    places: Tensor
+
+    def distance(
+        self,
+        features: Tensor,
+        generator: Generator,
+        *,
+        normalisation: Normalisation = "target_energy",
+    ) -> Tensor:
+        """Sliced Wasserstein-2 distance along 64 random directions at 1,024 random places.
+
+        `target_energy` divides by the mean variance of the style along the same directions.
+        Fewer places or directions make it noisier, not biased.
+
+        Source:
+            Heitz et al. 2021; the relative form is ours.
+        """
+        own = spread_out(features)
+        count = min(PLACES, own.shape[1], self.places.shape[1])
+        directions = random_directions(own.shape[2], DIRECTIONS, generator).to(self.places)
+        drawn = _draw_places(own.shape[1], count, generator).to(features.device)
+        projected = _project(own.index_select(1, drawn), directions)
+        drawn = _draw_places(self.places.shape[1], count, generator).to(features.device)
+        wanted = _project(self.places.index_select(1, drawn), directions)
+        return transport_cost(projected, wanted, normalisation=normalisation)
+
+    def repeat(self, times: int) -> "SlicedTarget":
+        """Each style `times` in a row."""
+        return SlicedTarget(self.places.repeat_interleave(times, 0))
+
+
+def layer_target(
+    distance: StyleDistance, features: Sequence[Tensor], generator: Generator
+) -> LayerTarget:
+    """What one layer's features should be like, from the pictures of each style.
+
+    Args:
+        distance: `sliced` or `gram`.
+        features: one (B, C, H, W) per picture of a style, sizes may differ. Gram matrices
+            are averaged, places pooled.
+        generator: on the CPU; draws the places that are kept.
+    """
+    if distance == "gram":
+        grams = [gram_matrix(at_least_float32(f.detach())) for f in features]
+        return GramTarget(torch.stack(grams).mean(0))
+    share = max(1, _KEPT_PLACES // len(features))
+    kept: list[Tensor] = []
+    for each in features:
+        flat = spread_out(each.detach())
+        chosen = _draw_places(flat.shape[1], min(share, flat.shape[1]), generator)
+        kept.append(at_least_float32(flat.index_select(1, chosen.to(flat.device))))
+    fewest = min(flat.shape[1] for flat in kept)
+    return SlicedTarget(torch.cat([_thin(flat, fewest, generator) for flat in kept], dim=1))
+
+
+def transport_cost(
+    projected: Tensor, wanted: Tensor, *, normalisation: Normalisation = "target_energy"
+) -> Tensor:
+    """Mean squared difference of two sets of values along each direction, sorted.
+
+    Args:
+        projected: (B, K, N), any order. Gradients flow, twice too.
+        wanted: (B, K, N) or (1, K, N), any order.
+        normalisation: `target_energy` divides by the mean variance of `wanted`.
+
+    Returns:
+        (B,).
+    """
+    error = (projected.sort(dim=2).values - wanted.sort(dim=2).values).square().mean(dim=(1, 2))
+    if normalisation == "none":
+        return error
+    energy = wanted.square().mean(dim=(1, 2))
+    spread = wanted.var(dim=2, correction=0).mean(1)
+    return error / torch.maximum(spread, _LEAST_SPREAD * energy).clamp_min(_TINY)
+
+
+def random_directions(channels: int, count: int, generator: Generator) -> Tensor:
+    """Unit vectors, evenly over the sphere: (channels, count), float32, on the CPU."""
+    directions = torch.randn(channels, count, generator=generator)
+    return directions / directions.norm(dim=0, keepdim=True)
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Channel correlations of a feature map, averaged over C*H*W.
+
+    Args:
+        features: (B, C, H, W), floating point, any range. Gradients flow.
+
+    Returns:
+        (B, C, C), symmetric, same dtype and device.
+
+    Raises:
+        ShapeError: `features` is not four-dimensional.
+
+    Source:
+        Johnson et al. 2016, section 3.1. Gatys et al. 2016 scale inside the loss instead.
+    """
+    places = spread_out(features)
+    return places.transpose(1, 2) @ places / (places.shape[1] * places.shape[2])
+
+
+def spread_out(features: Tensor) -> Tensor:
+    """A feature map (B, C, H, W) as places (B, H*W, C); a view where channels come last.
+
+    Raises:
+        ShapeError: `features` is not four-dimensional.
+    """
+    if features.ndim != 4:
+        raise ShapeError(f"Got features of shape {tuple(features.shape)}; (B, C, H, W) is needed.")
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """The values in float32, or as they are in float64."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _project(places: Tensor, directions: Tensor) -> Tensor:
+    """Places (B, N, C) along directions (C, K), as (B, K, N)."""
+    return directions.T @ at_least_float32(places).transpose(1, 2)
+
+
+def _draw_places(total: int, count: int, generator: Generator) -> Tensor:
+    """So many of the positions below `total`, one out of each of `count` equal stretches."""
+    if count == total:
+        return torch.arange(total)
+    chance = torch.rand(count, generator=generator, dtype=torch.float64)
+    drawn = (torch.arange(count) + chance) * (total / count)
+    return drawn.long().clamp_max(total - 1)
+
+
+def _thin(places: Tensor, count: int, generator: Generator) -> Tensor:
+    drawn = _draw_places(places.shape[1], count, generator)
+    return places.index_select(1, drawn.to(places.device))

@@ -1,0 +1,205 @@
+"""The distances between a picture's features and a style's, against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from metastyle_core.errors import ShapeError
+from metastyle_core.style_distance import (
+    STYLE_DISTANCES,
+    GramTarget,
+    SlicedTarget,
+    gram_matrix,
+    layer_target,
+    random_directions,
+    transport_cost,
+)
+
+F64 = torch.float64
+
+
+def seeded(seed=7):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_gram_matrix_of_two_channels_by_hand():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]], dtype=F64)  # C=2, H=1, W=2
+    expected = torch.tensor([[[5.0, 1.0], [1.0, 10.0]]], dtype=F64) / 4
+    torch.testing.assert_close(gram_matrix(features), expected)
+
+
+def test_gram_matrix_does_not_depend_on_the_memory_layout(generator):
+    features = torch.rand(2, 3, 4, 5, generator=generator, dtype=F64)
+    other = features.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(gram_matrix(other), gram_matrix(features))
+
+
+def test_gram_matrix_does_not_depend_on_the_size_of_a_repeated_picture(generator):
+    features = torch.rand(1, 3, 4, 5, generator=generator, dtype=F64)
+    torch.testing.assert_close(gram_matrix(features.repeat(1, 1, 2, 3)), gram_matrix(features))
+
+
+def test_gram_matrix_refuses_three_dimensions():
+    with pytest.raises(ShapeError, match="B, C, H, W"):
+        gram_matrix(torch.zeros(3, 4, 4))
+
+
+def test_gram_distance_by_hand():
+    features = torch.tensor([[[[2.0]], [[0.0]]]], dtype=F64)  # Gram diag(4, 0) / 2
+    target = GramTarget(torch.tensor([[[1.0, 1.0], [1.0, 1.0]]], dtype=F64))
+    plain = target.distance(features, seeded(), normalisation="none")
+    assert plain.item() == pytest.approx((1 + 1 + 1 + 1) / 4)
+    assert target.distance(features, seeded()).item() == pytest.approx(1.0)
+
+
+def test_transport_cost_by_hand():
+    # One direction, sorted 1 2 3 against 1 4 7: differences 0, 2, 4; the variance of 1 4 7 is 6.
+    own = torch.tensor([[[3.0, 1.0, 2.0]]], dtype=F64)
+    wanted = torch.tensor([[[4.0, 7.0, 1.0]]], dtype=F64)
+    assert transport_cost(own, wanted, normalisation="none").item() == pytest.approx(20 / 3)
+    assert transport_cost(own, wanted).item() == pytest.approx(20 / 18)
+
+
+def test_a_picture_is_as_far_from_a_style_as_the_style_from_it_up_to_the_spread(generator):
+    first, second = torch.rand(2, 1, 5, 40, generator=generator, dtype=F64)
+    there = transport_cost(first, second, normalisation="none")
+    torch.testing.assert_close(there, transport_cost(second, first, normalisation="none"))
+    spreads = [values.var(dim=2, correction=0).mean() for values in (first, second)]
+    ratio = transport_cost(first, second) / transport_cost(second, first)
+    torch.testing.assert_close(ratio.squeeze(), spreads[0] / spreads[1])
+
+
+def test_one_channel_needs_no_sampling_to_be_exact():
+    # Along +1 or -1 the picture 0 0 1 1 and the style 0 1 1 1 differ at one of four places.
+    own = torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=F64).view(1, 1, 2, 2)
+    style = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=F64).view(1, 1, 2, 2)
+    target = layer_target("sliced", [style], seeded())
+    assert target.distance(own, seeded(), normalisation="none").item() == pytest.approx(1 / 4)
+    assert target.distance(own, seeded()).item() == pytest.approx((1 / 4) / (3 / 16))
+
+
+@pytest.mark.parametrize("distance", STYLE_DISTANCES)
+def test_the_same_places_in_another_order_are_no_distance(distance, generator):
+    style = torch.rand(1, 4, 8, 8, generator=generator, dtype=F64)
+    shuffled = style.flatten(2)[..., torch.randperm(64, generator=generator)].view_as(style)
+    target = layer_target(distance, [style], seeded())
+    torch.testing.assert_close(
+        target.distance(shuffled, seeded()), torch.zeros(1, dtype=F64), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("distance", STYLE_DISTANCES)
+def test_the_distance_does_not_depend_on_the_scale_of_features(distance, generator):
+    own, style = torch.rand(2, 1, 3, 8, 8, generator=generator, dtype=F64)
+    one = layer_target(distance, [style], seeded()).distance(own, seeded())
+    ten = layer_target(distance, [style * 10], seeded()).distance(own * 10, seeded())
+    torch.testing.assert_close(one, ten)
+
+
+def test_sliced_sees_contrast_that_a_gram_matrix_hardly_sees():
+    # Positive features, as after a rectifier: mean 10, deviation 1 against 0.
+    flat = torch.full((1, 1, 8, 8), 10.0, dtype=F64)
+    style = flat + torch.tensor([1.0, -1.0], dtype=F64).repeat(32).view(1, 1, 8, 8)
+    gram = layer_target("gram", [style], seeded()).distance(flat, seeded())
+    sliced = layer_target("sliced", [style], seeded()).distance(flat, seeded())
+    assert gram.item() == pytest.approx((1 / 101) ** 2)
+    assert sliced.item() == pytest.approx(
+        1 / 1.01
+    )  # a spread below 1 % of the energy counts as 1 %
+
+
+@pytest.mark.parametrize("distance", STYLE_DISTANCES)
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_a_flat_style_gives_finite_distances_and_gradients(distance, value, generator):
+    style = torch.full((1, 3, 4, 4), value)
+    own = torch.rand(1, 3, 4, 4, generator=generator, requires_grad=True)
+    result = layer_target(distance, [style], seeded()).distance(own, seeded())
+    (gradient,) = torch.autograd.grad(result.sum(), own)
+    assert result.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not(generator):
+    own, style = torch.rand(2, 1, 6, 40, 40, generator=generator)
+    target = layer_target("sliced", [style], seeded())
+    values = [target.distance(own, seeded(seed)).item() for seed in (1, 1, 2)]
+    assert values[0] == values[1] != values[2]
+
+
+def test_few_places_are_noisier_and_not_biased(generator):
+    style = torch.randn(1, 4, 60, 60, generator=generator)
+    own = 1.5 * torch.randn(1, 4, 60, 60, generator=generator)
+    target = layer_target("sliced", [style], seeded())
+    assert style[0, 0].numel() > 3 * 1024
+    drawn = [target.distance(own, seeded(seed)).item() for seed in range(20)]
+    # Sorted deviations 1.5 and 1 of a normal distribution: (1.5 - 1)^2.
+    assert sum(drawn) / len(drawn) == pytest.approx(0.25, rel=0.1)
+
+
+def test_a_large_style_is_held_in_bounded_memory(generator):
+    style = torch.rand(1, 2, 300, 400, generator=generator)
+    target = layer_target("sliced", [style, style], seeded())
+    assert target.places.shape == (1, 16384, 2)
+
+
+def test_several_pictures_of_a_style_are_pooled_alike(generator):
+    small, large = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 12, 12)
+    target = layer_target("sliced", [small, large], seeded())
+    assert target.places.flatten().tolist() == [0.0] * 16 + [1.0] * 16
+    grams = layer_target("gram", [small, 2 * large], seeded())
+    assert grams.gram.item() == pytest.approx((0 + 4) / 2)
+
+
+def test_styles_stand_in_rows_and_are_repeated_in_rows(generator):
+    styles = torch.rand(2, 3, 5, 5, generator=generator, dtype=F64)
+    own = torch.rand(4, 3, 5, 5, generator=generator, dtype=F64)
+    for distance in STYLE_DISTANCES:
+        together = layer_target(distance, [styles], seeded()).repeat(2).distance(own, seeded())
+        for row in range(4):
+            alone = layer_target(distance, [styles[row // 2 : row // 2 + 1]], seeded())
+            single = alone.distance(own[row : row + 1], seeded())
+            torch.testing.assert_close(together[row : row + 1], single)
+
+
+def test_directions_are_unit_vectors_all_around():
+    directions = random_directions(3, 20_000, seeded())
+    torch.testing.assert_close(directions.norm(dim=0), torch.ones(20_000))
+    torch.testing.assert_close(
+        directions @ directions.T / 20_000, torch.eye(3) / 3, rtol=0, atol=0.01
+    )
+
+
+def test_half_precision_features_are_compared_in_float32(generator):
+    own, style = torch.rand(2, 1, 8, 16, 16, generator=generator).bfloat16()
+    target = layer_target("sliced", [style], seeded())
+    value = target.distance(own, seeded())
+    assert value.dtype == torch.float32
+    exact = layer_target("sliced", [style.double()], seeded()).distance(own.double(), seeded())
+    assert value.item() == pytest.approx(exact.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("distance", STYLE_DISTANCES)
+@pytest.mark.parametrize("normalisation", ["none", "target_energy"])
+def test_distances_have_two_derivatives(distance, normalisation, generator):
+    own = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64, requires_grad=True)
+    style = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64)
+    target = layer_target(distance, [style], seeded())
+
+    def function(features):
+        return target.distance(features, seeded(), normalisation=normalisation)
+
+    assert torch.autograd.gradcheck(function, (own,))
+    assert torch.autograd.gradgradcheck(function, (own,))
+
+
+def test_a_batch_of_three_dimensions_is_refused():
+    with pytest.raises(ShapeError, match="B, C, H, W"):
+        layer_target("sliced", [torch.zeros(3, 4, 4)], seeded())
+
+
+def test_identical_distributions_at_different_sizes_are_near(generator):
+    style = torch.randn(1, 3, 20, 20, generator=generator)
+    tiled = style.repeat(1, 1, 3, 3)
+    target = SlicedTarget(style.flatten(2).transpose(1, 2))
+    assert target.distance(tiled, seeded()).item() < 0.05 * math.sqrt(1.0)
