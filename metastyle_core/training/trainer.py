@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor, nn
 
+from ..checks import require_above_zero, require_from
 from ..errors import MetaStyleError, SettingsError, TrainingError
 from ..images import save_image
 from .optimizer import OptimizerName, WeightOptimizer, check_optimizer
@@ -124,16 +125,14 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         check_optimizer(self.optimizer)
-        if self.updates < 1 or self.log_every < 1:
-            raise SettingsError("The number of updates and log_every must be at least 1.")
-        if not (self.learning_rate > 0 and self.gradient_clip > 0):
-            raise SettingsError("The learning rate and the gradient clip must be above 0.")
+        require_from(self, 1, "updates", "log_every")
+        require_from(self, 0, "warmup_updates", "decay_from", "picture_every")
+        require_from(self, 0.0, "max_minutes")
+        require_above_zero(self, "learning_rate", "gradient_clip")
         if not 0 <= self.average_decay < 1:
             raise SettingsError(
-                f"The decay of the average is {self.average_decay}; 0 up to below 1 is needed."
+                f"average_decay is {self.average_decay}; 0 up to below 1 is needed."
             )
-        if min(self.warmup_updates, self.decay_from, self.picture_every, self.max_minutes) < 0:
-            raise SettingsError("Warm-up, decay start, picture interval and minutes are 0 or more.")
 
     def rate_at(self, update: int) -> float:
         """Learning rate of the given update, counted from 0."""
