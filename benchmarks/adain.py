@@ -22,7 +22,7 @@ from metastyle_core.images import contact_sheet
 from metastyle_core.network import ReflectConv
 from metastyle_core.precision import autocast
 from metastyle_core.training.data import ImagePool
-from metastyle_core.training.trainer import Outcome, Shard
+from metastyle_core.training.recipe import Outcome, Shard
 
 DEEPEST = "relu4_1"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")

@@ -12,7 +12,7 @@ from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
 from ..style_distance import STYLE_DISTANCES
 from ..training.data import ImagePool
-from ..training.meta_training import MetaLearning
+from ..training.meta_training import MetaTraining
 from ..training.tasks import Algorithm, MetaSettings
 from .options import (
     Commands,
@@ -139,8 +139,8 @@ def run(arguments: argparse.Namespace) -> None:
     run_training(arguments, _build)
 
 
-def _build(arguments: argparse.Namespace, device: torch.device) -> MetaLearning:
-    recipe = MetaLearning(
+def _build(arguments: argparse.Namespace, device: torch.device) -> MetaTraining:
+    recipe = MetaTraining(
         load_encoder(
             arguments.encoder,
             weights=arguments.encoder_weights,

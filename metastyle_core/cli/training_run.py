@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 
 from ..precision import resolve_device
-from ..training.trainer import Recipe, Trainer, TrainerSettings, TrainingReport
+from ..training.recipe import Recipe
+from ..training.trainer import Trainer, TrainerSettings, TrainingReport
 from .progress import progress_bar
 
 

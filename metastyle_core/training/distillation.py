@@ -31,7 +31,7 @@ from ..precision import Precision, autocast
 from ..style_distance import gram_matrix
 from .data import ImagePool
 from .judged_pictures import JudgedPictures
-from .trainer import Outcome, Shard
+from .recipe import Outcome, Shard
 
 COMPACT_FILE = "compact.safetensors"
 _ENERGY_FLOOR = 0.05

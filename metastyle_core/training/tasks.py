@@ -19,7 +19,7 @@ from ..losses import LossSettings
 from ..network import MAX_BLOCKS, MAX_CHANNELS, AdaptationMode
 from ..precision import Precision
 from .data import ImagePool
-from .trainer import Shard
+from .recipe import Shard
 
 Algorithm = Literal["maml", "fomaml", "reptile"]
 # The network halves a picture twice: it may answer differently to each of these places.
