@@ -25,12 +25,12 @@ from benchmarks.metrics import PeakMemory, structure_distance, warping_error
 from benchmarks.report import GEOMETRIC, Row, report
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.base import SHIPPED_BASE, Base, load_base
-from metastyle_core.checkpoint import write_text
 from metastyle_core.cli.evaluate import spread_paths, square_picture
 from metastyle_core.cli.inputs import load_batch, load_contents
 from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.evaluation import geometric_mean, score
+from metastyle_core.files import write_text
 from metastyle_core.images import (
     contact_sheet,
     list_images,

@@ -6,8 +6,6 @@ what is done with the pixels is the business of others.
 """
 
 import math
-import os
-import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import ImageFileError, ShapeError
+from .files import atomic_file
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -220,32 +219,6 @@ def _checked_suffix(path: Path) -> str:
             f"{path.name} ends in '{suffix}'; name an output that ends in .png, .jpg or .webp."
         )
     return suffix
-
-
-class atomic_file:  # noqa: N801 - used like a function, in a with statement
-    """Write beside the target, then rename; on any error leave nothing behind.
-
-    Gives the temporary path. The target appears only when the block ends well.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        self._target = Path(path)
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".part"
-        )
-        os.close(handle)
-        self._temporary = Path(name)
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._temporary.chmod(0o644)
-                self._temporary.replace(self._target)
-        finally:
-            self._temporary.unlink(missing_ok=True)
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:

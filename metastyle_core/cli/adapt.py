@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
-from ..checkpoint import refuse_unwritable
 from ..errors import SettingsError
+from ..files import refuse_unwritable
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
 from ..style import AdaptedStyle, load_style, save_style

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..checkpoint import refuse_unwritable, write_text
 from ..encoder import ENCODER_NAMES, load_encoder
 from ..errors import SettingsError
 from ..evaluation import EVALUATION_MODES, Entry, evaluate, summarise
+from ..files import refuse_unwritable, write_text
 from ..images import center_crop, list_images, resize_short_side, save_image
 from .adapt import adaptation_settings, add_adaptation_options
 from .inputs import add_base_option, load_batch, load_contents, open_base
