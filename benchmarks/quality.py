@@ -25,8 +25,7 @@ from benchmarks.metrics import PeakMemory, structure_distance, warping_error
 from benchmarks.report import GEOMETRIC, Row, report
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.base import SHIPPED_BASE, Base, load_base
-from metastyle_core.cli.evaluate import spread_paths, square_picture
-from metastyle_core.cli.inputs import load_batch, load_contents
+from metastyle_core.cli.inputs import load_contents
 from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.evaluation import geometric_mean, score
@@ -34,8 +33,11 @@ from metastyle_core.files import write_text
 from metastyle_core.images import (
     contact_sheet,
     list_images,
+    load_batch,
+    load_square,
     resize_short_side,
     save_image,
+    spread_paths,
 )
 from metastyle_core.losses import chroma_variation
 
@@ -58,7 +60,7 @@ def main() -> None:
     rows = _earlier_rows(results_path, setting)
     done = {(row["method"], row["style_name"]) for row in rows}
     for position, style_path in enumerate(styles):
-        style = square_picture(style_path, arguments.size)
+        style = load_square(style_path, arguments.size)
         for method in methods:
             left_out = method.slow and position >= arguments.slow_styles
             if left_out or (method.name, style_path.stem) in done:
@@ -172,7 +174,7 @@ def _measure(
     prepare_s = time.perf_counter() - began_s
     pictures: list[Tensor] = []
     seconds: list[float] = []
-    loaded = [square_picture(path, size_px) for path in contents]
+    loaded = [load_square(path, size_px) for path in contents]
     for content in loaded:
         began_s = time.perf_counter()
         pictures.append(prepared.stylize(content))

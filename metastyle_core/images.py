@@ -6,7 +6,7 @@ what is done with the pixels is the business of others.
 """
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,16 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
     with _opened(Path(path), max_pixels) as image:
         image.load()
         return _decode(image)
+
+
+def load_batch(path: Path | str) -> Tensor:
+    """One picture as a batch (1, 3, H, W), [0, 1], transparency over white; see `load_image`."""
+    return load_image(path).pixels[None]
+
+
+def load_square(path: Path | str, size_px: int) -> Tensor:
+    """The central square of a picture file as (1, 3, size_px, size_px); see `load_image`."""
+    return center_crop(resize_short_side(load_batch(path), size_px), size_px)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -152,6 +162,13 @@ def list_images(folder: Path | str) -> list[Path]:
             f"{folder} holds no image; put PNG, JPEG or WebP files there or name another folder."
         )
     return paths
+
+
+def spread_paths(paths: Sequence[Path], count: int | None) -> list[Path]:
+    """At most `count` of the paths, evenly spaced, so that a folder's groups all appear."""
+    if count is None or count >= len(paths):
+        return list(paths)
+    return [paths[i * len(paths) // count] for i in range(count)]
 
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:

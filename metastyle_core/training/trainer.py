@@ -56,7 +56,7 @@ class TrainerSettings:
         seed: of the generator that draws everything.
     """
 
-    updates: int
+    updates: int = 100_000
     optimizer: OptimizerName = "muon"
     learning_rate: float = 1e-3
     warmup_updates: int = 200
