@@ -19,7 +19,7 @@ from .content import procedural_contents
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
-from .initialisation import InitialisationForm, initial_norms
+from .initialisation import InitialisationForm, predicted_norms
 from .losses import LossSettings, perceptual_loss, style_target
 from .low_rank import merge_updates, rank_of
 from .network import (
@@ -375,10 +375,11 @@ def predict_norms(
     """
     if base.predictor is None:
         raise SettingsError("This base has no predictor; choose the initialisation 'fixed'.")
-    statistics = base.predictor.statistics(style_images, precision)
+    read = [base.predictor.statistics(image, precision) for image in style_images]
+    statistics = torch.stack(read).mean(0)
     with torch.no_grad():
         weights = statistics.new_tensor([style_weight])
-        norms = initial_norms(base.network, base.predictor.network, statistics, weights)
+        norms = predicted_norms(base.network, base.predictor.network, statistics, weights)
     return {name: norms[name][0].clone() for name in norm_parameter_names(base.network)}
 
 

@@ -27,8 +27,6 @@ from .network import MAX_BLOCKS, MAX_CHANNELS, StylizationNetwork
 from .precision import Precision, autocast
 
 BASE_FORMAT = "metastyle.base"
-# Files of version 0 and 1 do not say how large their predictor is; all are of this size.
-_FIRST_PREDICTOR = PredictorSize(hidden=256, covariances=0)
 SHIPPED_BASE = Path(__file__).parent / "weights" / "base.safetensors"
 
 
@@ -40,19 +38,19 @@ class Predictor:
     encoder: PerceptualEncoder
 
     @torch.no_grad()
-    def statistics(self, style_images: list[Tensor], precision: Precision = "auto") -> Tensor:
-        """What the predictor reads off the pictures of one style: (1, S), their mean.
+    def statistics(
+        self, styles: Tensor, precision: Precision = "auto", *, gradients: bool = False
+    ) -> Tensor:
+        """What the predictor reads off styles, a picture of each: (B, S), without gradient.
 
         Args:
-            style_images: (1, 3, H, W) pictures of any sizes, [0, 1].
+            styles: (B, 3, H, W), [0, 1].
             precision: of the encoder.
+            gradients: compute as where gradients flow; see `compute_dtype`.
         """
-        rows: list[Tensor] = []
-        for image in style_images:
-            with autocast(precision, image.device):
-                features = self.encoder(image, self.encoder.spec.style_layers)
-            rows.append(self.network.statistics(features))
-        return torch.stack(rows).mean(0)
+        with autocast(precision, styles.device, gradients=gradients):
+            features = self.encoder(styles, self.encoder.spec.style_layers)
+        return self.network.statistics(features)
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,7 @@ class Base:
 def save_base(
     path: Path | str,
     network: StylizationNetwork,
-    predictor: StylePredictor | None,
-    encoder: PerceptualEncoder | None,
+    predictor: Predictor | None,
     training: Mapping[str, object],
 ) -> None:
     """Write a base in half precision.
@@ -98,9 +95,8 @@ def save_base(
     Args:
         path: the file.
         network: the trained network.
-        predictor: its predictor, if any.
-        encoder: the encoder that the predictor reads; needed with a predictor, and
-            kept in the file, so that the base stands on its own.
+        predictor: its predictor, if any. The encoder that it reads is kept in the file, so
+            that the base stands on its own.
         training: settings and results, kept in the header as JSON.
 
     Raises:
@@ -109,11 +105,12 @@ def save_base(
     tensors = {f"network.{k}": v.half() for k, v in network.state_dict().items()}
     size = {"channels": network.channels, "blocks": network.blocks}
     metadata = {"architecture": json.dumps(size), "training": json.dumps(training)}
-    if predictor is not None and encoder is not None:
-        tensors |= {f"predictor.{k}": v.half() for k, v in predictor.state_dict().items()}
-        tensors |= {f"predictor_encoder.{k}": v.half() for k, v in encoder.state_dict().items()}
-        metadata["predictor_encoder"] = json.dumps(encoder.spec.to_json())
-        metadata["predictor"] = json.dumps(asdict(predictor.size))
+    if predictor is not None:
+        parts = {"predictor": predictor.network, "predictor_encoder": predictor.encoder}
+        for part, module in parts.items():
+            tensors |= {f"{part}.{k}": v.half() for k, v in module.state_dict().items()}
+        metadata["predictor_encoder"] = json.dumps(predictor.encoder.spec.to_json())
+        metadata["predictor"] = json.dumps(asdict(predictor.network.size))
     write_tensors(path, tensors, file_format=BASE_FORMAT, metadata=metadata)
 
 
@@ -166,8 +163,6 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
 
 
 def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorSize:
-    if "predictor" not in metadata:
-        return _FIRST_PREDICTOR
     size = parse_json(path, metadata, "predictor")
     hidden, covariances = size.get("hidden"), size.get("covariances")
     if not (isinstance(hidden, int) and isinstance(covariances, int)):

@@ -155,29 +155,33 @@ class StylePredictor(nn.Module):
         self.load_state_dict(grown_weights(self.state_dict(), smaller.state_dict()))
 
 
-def initial_norms(
+def fixed_norms(network: StylizationNetwork, styles: int) -> dict[str, Tensor]:
+    """The network's own instance-norm parameters, one row for each of so many styles.
+
+    Returns:
+        Parameter name to (B, C). Gradients flow to the network.
+    """
+    own = dict(network.named_parameters())
+    return {name: own[name].expand(styles, -1) for name in norm_parameter_names(network)}
+
+
+def predicted_norms(
     network: StylizationNetwork,
-    predictor: StylePredictor | None,
+    predictor: StylePredictor,
     statistics: Tensor,
     style_weights: Tensor,
 ) -> dict[str, Tensor]:
-    """Instance-norm parameters at which adaptation starts, one row per style.
+    """The instance-norm parameters at which adaptation to each style starts.
 
     Args:
-        network: its own parameters are the fixed form, and the base of the predicted.
-        predictor: None gives the fixed form.
-        statistics: (B, S); only B matters to the fixed form.
+        network: to whose own parameters the changes are added.
+        predictor: of that network.
+        statistics: (B, S), of each style.
         style_weights: (B,); see `StylePredictor`.
 
     Returns:
         Parameter name to (B, C). Gradients flow to network and predictor.
     """
-    own = {name: p for name, p in network.named_parameters() if name in _names(network)}
-    if predictor is None:
-        return {name: p.expand(len(statistics), -1) for name, p in own.items()}
+    own = dict(network.named_parameters())
     changes = predictor(statistics, style_weights)
-    return {name: p + changes[name] for name, p in own.items()}
-
-
-def _names(network: StylizationNetwork) -> frozenset[str]:
-    return frozenset(norm_parameter_names(network))
+    return {name: own[name] + change for name, change in changes.items()}

@@ -48,7 +48,7 @@ def base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        save_base(path, StylizationNetwork(), None, None, {"updates": 0})
+        save_base(path, StylizationNetwork(), None, {"updates": 0})
     return path
 
 

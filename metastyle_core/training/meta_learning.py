@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
+from ..base import Predictor
 from ..encoder import PerceptualEncoder
-from ..initialisation import StylePredictor, initial_norms
+from ..initialisation import fixed_norms, predicted_norms
 from ..losses import StyleTarget, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
 from ..network import StylizationNetwork, adapted_weights, stylize_with
@@ -36,18 +37,16 @@ class Learner:
 
     Attributes:
         network: the image transformation network.
-        predictor: None with the fixed initialisation.
+        predictor: with the encoder that it reads; None with the fixed initialisation.
         inner_log_rates: logarithm of the learned inner rate per parameter name,
             dots replaced by bars; empty when the rate is given.
         loss_encoder: of the perceptual loss.
-        style_encoder: what the predictor reads.
     """
 
     network: StylizationNetwork
-    predictor: StylePredictor | None
+    predictor: Predictor | None
     inner_log_rates: nn.ParameterDict
     loss_encoder: PerceptualEncoder
-    style_encoder: PerceptualEncoder
 
 
 def meta_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outcome:
@@ -141,14 +140,12 @@ class _TaskLosses:
 
 def _initial_weights(learner: Learner, tasks: Tasks, settings: MetaSettings) -> dict[str, Tensor]:
     """Where the inner loop starts: rows (S, C) for norms, plain shapes for the rest."""
-    encoder = learner.style_encoder
-    if learner.predictor is None:
-        statistics = tasks.styles.new_zeros(len(tasks), 1)
+    predictor = learner.predictor
+    if predictor is None:
+        norms = fixed_norms(learner.network, len(tasks))
     else:
-        with torch.no_grad(), autocast(settings.precision, tasks.styles.device, gradients=True):
-            features = encoder(tasks.styles, encoder.spec.style_layers)
-        statistics = learner.predictor.statistics(features)
-    norms = initial_norms(learner.network, learner.predictor, statistics, tasks.style_weights)
+        statistics = predictor.statistics(tasks.styles, settings.precision, gradients=True)
+        norms = predicted_norms(learner.network, predictor.network, statistics, tasks.style_weights)
     if settings.inner_steps == 0:
         return norms
     weights = adapted_weights(learner.network, settings.inner_mode, settings.rank)

@@ -57,22 +57,20 @@ class MetaTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = StylizationNetwork(settings.channels, settings.blocks)
-            predicted = settings.initialisation == "predicted"
-            predictor = (
-                StylePredictor(network, style_encoder, settings.predictor) if predicted else None
-            )
+            predictor = None
+            if settings.initialisation == "predicted":
+                reader = StylePredictor(network, style_encoder, settings.predictor)
+                predictor = Predictor(reader, style_encoder.to(device))
         names = tuple(adapted_weights(network, settings.inner_mode, settings.rank))
         learned = names if settings.learn_inner_lr and settings.inner_steps else ()
         rates = nn.ParameterDict(
             {rate_key(n): nn.Parameter(torch.tensor(math.log(settings.inner_lr))) for n in learned}
         )
-        self.learner = Learner(network, predictor, rates, loss_encoder, style_encoder)
+        self.learner = Learner(network, predictor, rates, loss_encoder.to(device))
         parts: dict[str, nn.Module] = {"network": network, "inner_log_rates": rates}
         if predictor is not None:
-            parts["predictor"] = predictor
+            parts["predictor"] = predictor.network
         self._modules = nn.ModuleDict(parts).to(device)
-        loss_encoder.to(device)
-        style_encoder.to(device)
         generator, size = Generator().manual_seed(seed), max(128, settings.crop_px)
         shown = styles.draw(_PICTURE_STYLES, size, generator)
         self._picture_styles = styles.read(shown, size).to(device)
@@ -103,15 +101,16 @@ class MetaTraining:
                 f"{own.channels} and {own.blocks} are asked for."
             )
         self.learner.network.load_state_dict(base.network.state_dict())
-        if self.learner.predictor is not None and base.predictor is not None:
+        predictor = self.learner.predictor
+        if predictor is not None and base.predictor is not None:
             read = base.predictor.encoder.to(self._device)
-            if count_statistics(read) != count_statistics(self.learner.style_encoder):
+            if count_statistics(read) != count_statistics(predictor.encoder):
                 raise CheckpointError(
                     f"{path}: its predictor reads an encoder of other layers; name that encoder's "
                     "file with --style-encoder-weights."
                 )
-            self.learner.predictor.grow_from(base.predictor.network)
-            self.learner = replace(self.learner, style_encoder=read)
+            predictor.network.grow_from(base.predictor.network)
+            self.learner = replace(self.learner, predictor=replace(predictor, encoder=read))
 
     def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:
         """Draw tasks and add up their outer gradients."""
@@ -124,9 +123,8 @@ class MetaTraining:
         Each row is one style: its picture, the contents at 0 steps, and the contents
         after `_PICTURE_STEPS` steps.
         """
-        network, predictor = self.learner.network, self.learner.predictor
-        reader = Predictor(predictor, self.learner.style_encoder) if predictor else None
-        base = Base(network, reader, sha256="in training", training={})
+        network = self.learner.network
+        base = Base(network, self.learner.predictor, sha256="in training", training={})
         styles, contents = self._picture_styles, self._picture_contents
         rows: list[list[Tensor]] = []
         for style in styles.split(1):
@@ -156,10 +154,5 @@ class MetaTraining:
             "meta": asdict(self.settings),
             "loss_encoder": self.learner.loss_encoder.spec.name,
         }
-        save_base(
-            folder / BASE_FILE,
-            self.learner.network,
-            self.learner.predictor,
-            self.learner.style_encoder,
-            description,
-        )
+        learner = self.learner
+        save_base(folder / BASE_FILE, learner.network, learner.predictor, description)

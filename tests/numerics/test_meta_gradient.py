@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from metastyle_core.base import Predictor
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.losses import LossSettings
 from metastyle_core.low_rank import initial_updates
@@ -44,7 +45,8 @@ def make_learner(encoder, *, predicted: bool = False, learned_rates: bool = Fals
     if learned_rates:
         for name in norm_parameter_names(network):
             rates[rate_key(name)] = nn.Parameter(torch.tensor(-3.0, dtype=F64))
-    return Learner(network, predictor, rates, encoder, encoder)
+    reader = Predictor(predictor, encoder) if predictor else None
+    return Learner(network, reader, rates, encoder)
 
 
 def make_tasks() -> Tasks:
@@ -321,7 +323,7 @@ def test_predictor_and_learned_rates_receive_gradients(encoder64):
         settings = replace(SETTINGS, algorithm=algorithm, initialisation="predicted")
         meta_step(learner, make_tasks(), settings)
         assert learner.predictor is not None
-        for parameter in learner.predictor.parameters():
+        for parameter in learner.predictor.network.parameters():
             assert parameter.grad is not None
             assert parameter.grad.abs().max() > 0
         for rate in learner.inner_log_rates.values():

@@ -13,7 +13,7 @@ from samples import picture
 from torch import Tensor
 from unit.fake_host import FakeHost, loaded_pack
 
-from metastyle_core.base import save_base
+from metastyle_core.base import Predictor, save_base
 from metastyle_core.encoder import load_encoder
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
@@ -30,7 +30,7 @@ def small_base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network, encoder = StylizationNetwork(channels=8, blocks=1), load_encoder("compact")
         predictor = StylePredictor(network, encoder, PredictorSize(16, 2))
         torch.nn.init.normal_(predictor.layers[-1].weight, std=0.05)
-    save_base(path, network, predictor, encoder, {"updates": 0})
+    save_base(path, network, Predictor(predictor, encoder), {"updates": 0})
     return path
 
 

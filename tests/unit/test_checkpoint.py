@@ -6,14 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from metastyle_core.base import BASE_FORMAT, load_base, save_base
+from metastyle_core.base import BASE_FORMAT, Predictor, load_base, save_base
 from metastyle_core.checkpoint import content_hash, read_metadata, read_tensors, write_tensors
 from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
 from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
 
-FIRST_SIZE = PredictorSize(hidden=256, covariances=0)
+SIZE = PredictorSize(hidden=256, covariances=0)
 TENSORS = {"a": torch.arange(6.0).view(2, 3)}
 
 
@@ -106,7 +106,7 @@ def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
     network, encoder = StylizationNetwork(channels=4, blocks=1), PerceptualEncoder(spec)
     predictor = StylePredictor(network, encoder, PredictorSize(16, 2))
     path = tmp_path / "base.safetensors"
-    save_base(path, network, predictor, encoder, {})
+    save_base(path, network, Predictor(predictor, encoder), {})
     read = load_base(path).predictor
     assert read is not None
     assert read.encoder.spec == spec
@@ -120,20 +120,16 @@ def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
 
 @pytest.fixture
 def predicting_base(tmp_path):
-    """The file of a base whose predictor has the first size."""
+    """The file of a base with a predictor."""
     network, encoder = StylizationNetwork(channels=4, blocks=1), load_encoder("compact")
     path = tmp_path / "predicting.safetensors"
-    save_base(path, network, StylePredictor(network, encoder, FIRST_SIZE), encoder, {})
+    predictor = StylePredictor(network, encoder, SIZE)
+    save_base(path, network, Predictor(predictor, encoder), {})
     return path
 
 
-def test_a_base_of_version_1_has_the_first_predictors_size(predicting_base):
-    rewrite_header(predicting_base, predictor=None)
-    assert load_base(predicting_base).predictor.network.size == FIRST_SIZE
-
-
-@pytest.mark.parametrize("size", ['{"hidden": "wide"}', '{"hidden": 0, "covariances": 2}'])
-def test_a_damaged_predictor_size_is_a_clear_error(predicting_base, size):
+@pytest.mark.parametrize("size", [None, '{"hidden": "wide"}', '{"hidden": 0, "covariances": 2}'])
+def test_a_missing_or_damaged_predictor_size_is_a_clear_error(predicting_base, size):
     rewrite_header(predicting_base, predictor=size)
     with pytest.raises(CheckpointError, match=r"predictor|covariances"):
         load_base(predicting_base)

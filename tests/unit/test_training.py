@@ -320,14 +320,14 @@ def test_start_from_takes_the_weights_over(tmp_path, tiny_encoder, pool):
 def test_a_grown_predictor_begins_with_the_smaller_ones_predictions(tmp_path, tiny_encoder, pool):
     small = replace(META, predictor=PredictorSize(hidden=8, covariances=0))
     trained = make_recipe(tiny_encoder, pool, small)
-    torch.nn.init.normal_(trained.learner.predictor.layers[-1].weight)
+    torch.nn.init.normal_(trained.learner.predictor.network.layers[-1].weight)
     run(trained, tmp_path, replace(LOOP, updates=1))
     base = load_base(tmp_path / "base.safetensors")
     grown = make_recipe(
         tiny_encoder, pool, replace(META, predictor=PredictorSize(hidden=12, covariances=3))
     )
     grown.start_from(tmp_path / "base.safetensors")
-    larger, smaller = grown.learner.predictor, base.predictor.network
+    larger, smaller = grown.learner.predictor.network, base.predictor.network
     features = base.predictor.encoder(torch.rand(2, 3, 64, 64), tiny_encoder.spec.style_layers)
     weights = torch.tensor([20.0, 3.0])
     wanted = smaller(smaller.statistics(features), weights)
