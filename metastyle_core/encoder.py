@@ -19,7 +19,6 @@ from .errors import CheckpointError, EncoderWeightsError, SettingsError, ShapeEr
 
 ENCODER_FORMAT = "metastyle.encoder"
 COMPACT_WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
-EncoderName = Literal["compact", "vgg16", "vgg19", "vgg19_caffe"]
 _PAPER_STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
 

@@ -185,19 +185,17 @@ def _start(base: Base, mode: str, settings: AdaptationSettings) -> tuple[Base, A
 
 
 def _entry(name: str, mode: str, steps: int, adapt_s: float, scores: Sequence[Score]) -> Entry:
-    def over(values: Sequence[float]) -> float:
-        return geometric_mean(values)
-
     return Entry(
         style_name=name,
         mode=mode,
         steps=steps,
-        style=over([s.style for s in scores]),
-        content=over([s.content for s in scores]),
-        total=over([s.total for s in scores]),
+        style=geometric_mean([s.style for s in scores]),
+        content=geometric_mean([s.content for s in scores]),
+        total=geometric_mean([s.total for s in scores]),
         ssim=sum(s.ssim for s in scores) / len(scores),
         style_layers={
-            layer: over([s.style_layers[layer] for s in scores]) for layer in scores[0].style_layers
+            layer: geometric_mean([s.style_layers[layer] for s in scores])
+            for layer in scores[0].style_layers
         },
         adapt_s=adapt_s,
     )

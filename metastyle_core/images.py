@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
+from einops import rearrange
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -140,7 +141,7 @@ def _decode(image: Image.Image) -> LoadedImage:
 
 def _to_tensor(image: Image.Image) -> Tensor:
     array = np.array(image, dtype=np.uint8)
-    return torch.from_numpy(array).permute(2, 0, 1).float().div_(255.0).contiguous()
+    return rearrange(torch.from_numpy(array), "h w c -> c h w").float().div_(255.0).contiguous()
 
 
 def list_images(folder: Path | str) -> list[Path]:
@@ -187,7 +188,7 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
         raise ShapeError(f"Got a tensor of shape {tuple(image.shape)}; (3, H, W) is needed.")
     channels = image if alpha is None else torch.cat([image, alpha.to(image)])
     rounded = channels.detach().float().clamp(0, 1).mul(255.0).round().to(torch.uint8)
-    return Image.fromarray(rounded.permute(1, 2, 0).contiguous().cpu().numpy())
+    return Image.fromarray(rearrange(rounded, "c h w -> h w c").contiguous().cpu().numpy())
 
 
 def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) -> None:

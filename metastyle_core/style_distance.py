@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import torch
+from einops import rearrange
 from torch import Generator, Tensor
 
 from .errors import ShapeError
@@ -204,7 +205,7 @@ def spread_out(features: Tensor) -> Tensor:
     """
     if features.ndim != 4:
         raise ShapeError(f"Got features of shape {tuple(features.shape)}; (B, C, H, W) is needed.")
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
+    return rearrange(features, "b c h w -> b (h w) c")
 
 
 def at_least_float32(values: Tensor) -> Tensor:

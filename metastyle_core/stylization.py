@@ -4,7 +4,7 @@ This file owns batches, chunks and number formats. It never changes the base or 
 style. Where pictures come from and go to is the business of others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -76,30 +76,6 @@ def stylize(
         if strength == 1:
             return stylized
         return torch.lerp(images.float().clamp(0, 1), stylized, strength)
-
-
-def stylize_stream(
-    base: Base,
-    style: AdaptedStyle,
-    images: Iterable[Tensor],
-    *,
-    precision: Precision = "auto",
-    strength: float = 1.0,
-) -> Iterator[Tensor]:
-    """Stylize pictures of any sizes one after another, holding one at a time.
-
-    Args:
-        base: the base of the style.
-        style: for all pictures.
-        images: (1, 3, H, W) or (B, 3, H, W) each, [0, 1].
-        precision: of the convolutions.
-        strength: as in `stylize`.
-
-    Yields:
-        One result per item, of its shape; see `stylize`.
-    """
-    for image in images:
-        yield stylize(base, style, image, precision=precision, strength=strength)
 
 
 def _per_picture(

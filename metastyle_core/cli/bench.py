@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 
-from ..benchmark import run_benchmark
 from ..encoder import load_encoder
+from ..speed import measure_speed
 from .inputs import open_base
 from .options import Commands, add_base_option, add_compute_options, positive_int
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Time everything and print the table."""
     base = open_base(arguments)
     encoder = load_encoder("compact").to(base.device)
-    rows = run_benchmark(base, encoder, rounds=arguments.rounds, precision=arguments.precision)
+    rows = measure_speed(base, encoder, rounds=arguments.rounds, precision=arguments.precision)
     if arguments.json:
         sys.stdout.write(json.dumps({row.name: row.value for row in rows}) + "\n")
         return

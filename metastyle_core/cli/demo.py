@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -29,7 +30,7 @@ from .options import (
     non_negative_int,
     settings_from,
 )
-from .progress import advance, progress_bar
+from .progress import progress_bar
 
 ARTWORK = Path(__file__).parent.parent / "artwork" / "style.webp"
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -71,9 +72,13 @@ def run(arguments: argparse.Namespace) -> None:
     clock.stage("load")
     settings = settings_from(arguments, AdaptationSettings)
     with progress_bar(settings.steps, "adapting") as bar:
+
+        def show(_: object) -> None:
+            bar.update(1)
+
         adapted = adapt_to_style(
             base, encoder, [painting], settings=settings, name="our painting",
-            on_step=lambda _: advance(bar),
+            on_step=show,
         )  # fmt: skip
     save_style(adapted, arguments.output / "our_painting.safetensors")
     clock.stage("adapt", lambda took_s: f"{settings.steps / took_s:.1f} steps per second")
@@ -118,7 +123,7 @@ def _photograph(name: str) -> Tensor:
             "pip install 'metastyle[demo]'."
         ) from error
     array = np.asarray(getattr(data, name)(), dtype=np.float32) / 255.0
-    image = torch.from_numpy(array).permute(2, 0, 1)[None]
+    image = rearrange(torch.from_numpy(array), "h w c -> 1 c h w")
     return center_crop(resize_short_side(image, _SIZE_PX), _SIZE_PX)
 
 

@@ -11,8 +11,3 @@ ProgressBar: TypeAlias = "tqdm[NoReturn]"
 def progress_bar(total: int, description: str) -> ProgressBar:
     """A bar on standard error, hidden when that is not a terminal."""
     return tqdm(total=total, desc=description, disable=not sys.stderr.isatty(), leave=False)
-
-
-def advance(bar: ProgressBar) -> None:
-    """One more done."""
-    bar.update(1)

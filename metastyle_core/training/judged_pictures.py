@@ -10,6 +10,7 @@ import logging
 import math
 
 import torch
+from einops import rearrange
 from torch import Generator, Tensor
 
 from ..adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, StepReport, adapt_to_style
@@ -101,7 +102,7 @@ class JudgedPictures:
         half = _CONTENTS // 2
         photographs = self._contents.read(self._contents.draw(half, size, generator), size)
         made = procedural_contents(half, size, [style], generator)
-        mixed = torch.stack([photographs, made], dim=1).flatten(0, 1)
+        mixed = rearrange([photographs, made], "kind n c h w -> (n kind) c h w")
         low, high = _STYLE_WEIGHTS
         place = float(torch.rand((), generator=generator))
         settings = AdaptationSettings(

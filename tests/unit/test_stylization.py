@@ -10,7 +10,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.network import stylize_with
 from metastyle_core.style import scale_style
-from metastyle_core.stylization import stylize, stylize_stream
+from metastyle_core.stylization import stylize
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +32,6 @@ def test_results_do_not_depend_on_the_batch(random_base, styles, images):
     for batch in (None, 2, 3, 5, 50):
         found = stylize(random_base, styles[0], images, precision="fp32", batch=batch)
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
-
-
-def test_a_stream_gives_the_same_and_is_lazy(random_base, styles, images):
-    taken = []
-
-    def source():
-        for image in images.split(1):
-            taken.append(1)
-            yield image
-
-    stream = stylize_stream(random_base, styles[0], source(), precision="fp32")
-    first = next(stream)
-    assert len(taken) == 1
-    wanted = stylize(random_base, styles[0], images, precision="fp32")
-    torch.testing.assert_close(torch.cat([first, *stream]), wanted, rtol=0, atol=1e-6)
 
 
 def test_one_style_per_picture(random_base, styles, images):

@@ -53,7 +53,7 @@ class PlainUpsampleConv(UpsampleConv):
         return F.conv2d(padded, self.weight, self.bias)
 
 
-def run_benchmark(
+def measure_speed(
     base: Base, compact: PerceptualEncoder, *, rounds: int, precision: Precision
 ) -> list[Row]:
     """Time stylization at three sizes, adaptation, and both against slower ways.
