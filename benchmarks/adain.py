@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor, nn
 
-from metastyle_core.checkpoint import read_tensors, refuse_other_keys, write_tensors
+from metastyle_core.checkpoint import fill_module, read_tensors, write_tensors
 from metastyle_core.cli.options import add_compute_options, add_training_data_options, positive_int
 from metastyle_core.cli.training_run import run_training
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.images import contact_sheet
 from metastyle_core.network import ReflectConv
 from metastyle_core.precision import autocast
+from metastyle_core.seeding import seeded
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.recipe import Outcome, Shard
 
@@ -91,9 +92,7 @@ def stylize_adain(
 def load_decoder(path: Path) -> AdainDecoder:
     """Read a trained decoder."""
     decoder = AdainDecoder().requires_grad_(False)
-    tensors = read_tensors(path, file_format=_FORMAT).tensors
-    refuse_other_keys(path, tensors, {k: v.shape for k, v in decoder.state_dict().items()})
-    decoder.load_state_dict({k: v.float() for k, v in tensors.items()})
+    fill_module(path, decoder, read_tensors(path, file_format=_FORMAT).tensors)
     return decoder
 
 
@@ -113,8 +112,7 @@ class AdainTraining:
     ) -> None:
         self._encoder, self._device = encoder.to(device), device
         self._contents, self._styles, self._batch, self._crop = contents, styles, batch, crop_px
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self._decoder = AdainDecoder().to(device)
         size = self._feature_size(Generator().manual_seed(seed))
         self._decoder.get_buffer("feature_size").fill_(size)

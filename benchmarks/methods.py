@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from benchmarks.adain import AdainDecoder, stylize_adain
@@ -17,6 +16,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.network import StylizationNetwork
+from metastyle_core.seeding import seeded
 from metastyle_core.style import AdaptedStyle, save_style
 from metastyle_core.stylization import stylize
 
@@ -95,8 +95,7 @@ def johnson(
     encoder: PerceptualEncoder, settings: AdaptationSettings, contents: Tensor | None, steps: int
 ) -> Method:
     """Johnson et al. 2016: the same network, trained from scratch for one style."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         network = StylizationNetwork().requires_grad_(False)
     scratch = replace(
         settings, mode="full", initialisation="fixed", steps=steps, learning_rate=1e-3

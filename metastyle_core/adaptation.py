@@ -14,7 +14,13 @@ import torch
 from torch import Generator, Tensor
 
 from .base import Base
-from .checks import require_above_zero, require_from, require_one_of
+from .checks import (
+    require_above_zero,
+    require_from,
+    require_one_of,
+    require_pictures,
+    require_sides,
+)
 from .content import procedural_contents
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
@@ -396,14 +402,11 @@ def _prepare_styles(images: list[Tensor], size_px: int, device: torch.device) ->
 
 
 def _checked_batch(role: str, images: Tensor, least_px: int) -> Tensor:
-    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
-        raise ShapeError(f"{role} images have shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+    require_pictures(images, f"{role.lower()} images")
+    if not len(images):
+        raise ShapeError(f"There is no {role.lower()} image; give at least one.")
     height, width = images.shape[-2:]
-    if min(height, width) < least_px:
-        raise ShapeError(
-            f"{role} image is {width}x{height} px; both sides must be at least {least_px} px. "
-            "Resize it or pick a larger image."
-        )
+    require_sides(f"{role} image", height, width, least_px)
     images = images.detach().float()
     if not bool(torch.isfinite(images).all()):
         raise SettingsError(f"{role} image holds NaN or infinity; load or render it again.")

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .checkpoint import (
     content_hash,
+    fill_module,
     parse_json,
     read_tensors,
-    refuse_other_keys,
     write_tensors,
 )
 from .encoder import PerceptualEncoder, build_encoder
@@ -132,16 +132,16 @@ def load_base(path: Path | str = SHIPPED_BASE) -> Base:
     }  # fmt: skip
     for key, tensor in file.tensors.items():
         part, _, name = key.partition(".")
-        parts[part if part in parts else ""][name] = tensor.float()
+        parts[part if part in parts else ""][name] = tensor
     if parts[""]:
         raise CheckpointError(f"{path} has unknown tensors {sorted(parts[''])[:3]}.")
-    _fill(path, network, parts["network"])
+    fill_module(path, network, parts["network"])
     predictor = None
     if parts["predictor"]:
         spec = parse_json(path, file.metadata, "predictor_encoder")
         encoder = build_encoder(path, spec, parts["predictor_encoder"])
         module = StylePredictor(network, encoder, _predictor_size(path, file.metadata))
-        _fill(path, module, parts["predictor"])
+        fill_module(path, module, parts["predictor"])
         predictor = Predictor(module.requires_grad_(False).eval(), encoder)
     network.requires_grad_(False).eval()
     return Base(
@@ -171,9 +171,3 @@ def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorS
         return PredictorSize(hidden, covariances)
     except SettingsError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def _fill(path: Path | str, module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    expected = {key: value.shape for key, value in module.state_dict().items()}
-    refuse_other_keys(path, tensors, expected)
-    module.load_state_dict(dict(tensors))

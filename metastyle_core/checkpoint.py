@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import CheckpointError
 from .files import atomic_file
@@ -170,6 +170,16 @@ def refuse_other_keys(
                 f"{path}: '{name}' has shape {tuple(tensors[name].shape)}; "
                 f"{tuple(shape)} is needed. It was made for another network."
             )
+
+
+def fill_module(path: Path | str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load the tensors of a file, of any float type, into a module that has exactly these.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
+    refuse_other_keys(path, tensors, {k: v.shape for k, v in module.state_dict().items()})
+    module.load_state_dict(dict(tensors))
 
 
 def content_hash(tensors: Mapping[str, Tensor]) -> str:

@@ -6,7 +6,9 @@ Each raises what it finds wrong and returns nothing.
 import math
 from collections.abc import Collection
 
-from .errors import SettingsError
+from torch import Tensor
+
+from .errors import SettingsError, ShapeError
 
 
 def require_from(settings: object, least: float, *names: str, most: float = math.inf) -> None:
@@ -42,3 +44,18 @@ def require_one_of(settings: object, name: str, choices: Collection[str]) -> Non
     value = getattr(settings, name)
     if value not in choices:
         raise SettingsError(f"{name} is '{value}'; choose {' or '.join(choices)}.")
+
+
+def require_pictures(images: Tensor, what: str = "images") -> None:
+    """Raise ShapeError unless a tensor is a batch of RGB pictures, which may be empty."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ShapeError(f"Got {what} of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+
+
+def require_sides(what: object, height: int, width: int, least_px: int) -> None:
+    """Raise ShapeError, which begins with `what`, unless both sides of a picture are so long."""
+    if min(height, width) < least_px:
+        raise ShapeError(
+            f"{what} is {width}x{height} px; both sides must be at least {least_px} px. "
+            "Resize it or pick a larger image."
+        )

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 
-from .checkpoint import parse_json, read_tensors, refuse_other_keys
-from .errors import CheckpointError, EncoderWeightsError, SettingsError, ShapeError
+from .checkpoint import fill_module, parse_json, read_tensors
+from .checks import require_pictures
+from .errors import CheckpointError, EncoderWeightsError, SettingsError
 
 ENCODER_FORMAT = "metastyle.encoder"
 COMPACT_WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
@@ -165,8 +166,7 @@ class PerceptualEncoder(nn.Module):
             ShapeError: `images` is not a batch of RGB pictures.
             SettingsError: a layer is not in this encoder.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ShapeError(f"Got images of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+        require_pictures(images)
         wanted = set(self.taps if layers is None else layers)
         unknown = wanted - {name.replace("conv", "relu") for name in self.convolutions}
         if unknown:
@@ -274,9 +274,7 @@ def build_encoder(
         encoder = PerceptualEncoder(EncoderSpec.from_json(spec))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: the encoder's description is damaged.") from error
-    expected = {key: value.shape for key, value in encoder.state_dict().items()}
-    refuse_other_keys(path, tensors, expected)
-    encoder.load_state_dict({key: value.float() for key, value in tensors.items()})
+    fill_module(path, encoder, tensors)
     return encoder.requires_grad_(False).eval()
 
 

@@ -22,6 +22,7 @@ from .errors import SettingsError
 from .images import luminance
 from .losses import content_loss
 from .network import ADAPTATION_MODES, StylizationNetwork
+from .seeding import seeded
 from .style_distance import GramTarget, gram_matrix
 from .stylization import stylize
 
@@ -174,8 +175,7 @@ def _start(base: Base, mode: str, settings: AdaptationSettings) -> tuple[Base, A
         if mode not in ADAPTATION_MODES:
             raise SettingsError(f"mode is '{mode}'; choose {', '.join(EVALUATION_MODES)}.")
         return base, replace(settings, mode=mode)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         network = StylizationNetwork(base.network.channels, base.network.blocks)
     network.requires_grad_(False).to(base.device)
     random_base = Base(network, None, sha256="random", training={})

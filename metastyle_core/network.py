@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .errors import ShapeError
+from .checks import require_pictures, require_sides
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
@@ -186,7 +186,9 @@ class StylizationNetwork(nn.Module):
         Raises:
             ShapeError: not a batch of RGB pictures, or too small.
         """
-        height, width = _checked_size(images)
+        require_pictures(images)
+        height, width = images.shape[-2:]
+        require_sides("Image", height, width, MIN_SIDE_PX)
         before = _MARGIN_PX
         after_x, after_y = before + -width % 4, before + -height % 4
         features = F.pad(images, (before, after_x, before, after_y), mode="reflect")
@@ -198,18 +200,6 @@ class StylizationNetwork(nn.Module):
             features = F.relu(layer(features))
         logits = self.output(features)[..., before : before + height, before : before + width]
         return torch.sigmoid(logits.to(images.dtype))
-
-
-def _checked_size(images: Tensor) -> tuple[int, int]:
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ShapeError(f"Got images of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
-    height, width = images.shape[-2:]
-    if min(height, width) < MIN_SIDE_PX:
-        raise ShapeError(
-            f"Image is {width}x{height} px; both sides must be at least {MIN_SIDE_PX} px. "
-            "Resize it or pick a larger image."
-        )
-    return height, width
 
 
 def stylize_with(network: StylizationNetwork, fast_weights: FastWeights, images: Tensor) -> Tensor:

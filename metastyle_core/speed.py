@@ -21,6 +21,7 @@ from .encoder import ENCODER_SPECS, PerceptualEncoder
 from .low_rank import merge_updates
 from .network import ConvNorm, OutputConv, StylizationNetwork, UpsampleConv
 from .precision import Precision
+from .seeding import seeded
 from .style import AdaptedStyle
 from .stylization import stylize
 
@@ -171,8 +172,7 @@ def _adaptation_rows(
 
 def _random_vgg19(device: torch.device) -> PerceptualEncoder:
     # Its weights do not matter to its speed, and are not at hand everywhere.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         encoder = PerceptualEncoder(ENCODER_SPECS["vgg19"])
     return encoder.requires_grad_(False).to(device)
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .base import Base
-from .errors import SettingsError, ShapeError
+from .checks import require_pictures
+from .errors import SettingsError
 from .network import FastWeights, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style, scale_style
@@ -55,8 +56,7 @@ def stylize(
             `strength` lies outside [0, 1].
         BaseMismatchError: a style belongs to another base.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ShapeError(f"Got images of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+    require_pictures(images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     if not 0 <= strength <= 1:

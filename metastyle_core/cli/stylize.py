@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..errors import ImageFileError, ShapeError
+from ..checks import require_sides
+from ..errors import ImageFileError
 from ..images import (
     SAVE_SUFFIXES,
     LoadedImage,
@@ -107,12 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _refuse_bad_headers(inputs: list[ImageInput]) -> None:
     """Find what cannot be stylized before the first picture is written."""
     for item in inputs:
-        height, width = image_size(item.path)
-        if min(height, width) < MIN_SIDE_PX:
-            raise ShapeError(
-                f"{item.path} is {width}x{height} px; both sides must be at least "
-                f"{MIN_SIDE_PX} px. Resize it or pick a larger image."
-            )
+        require_sides(item.path, *image_size(item.path), MIN_SIDE_PX)
 
 
 def _plan_outputs(inputs: list[ImageInput], output: Path) -> list[Path]:

@@ -28,6 +28,7 @@ from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encod
 from ..errors import CheckpointError, SettingsError
 from ..growth import grown_weights
 from ..precision import Precision, autocast
+from ..seeding import seeded
 from ..style_distance import gram_matrix
 from .data import ImagePool
 from .judged_pictures import JudgedPictures
@@ -145,8 +146,7 @@ class Distillation:
         self._teacher = teacher.to(device)
         self._contents, self._styles = contents, styles
         generator = Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self._student = PerceptualEncoder(spec).to(device)
         self._axes = TeacherAxes(teacher, dict(spec.projected_channels)).to(device)
         seen = [

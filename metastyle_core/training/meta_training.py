@@ -18,6 +18,7 @@ from ..errors import CheckpointError
 from ..images import contact_sheet
 from ..initialisation import StylePredictor, count_statistics
 from ..network import StylizationNetwork, adapted_weights, stylize_with
+from ..seeding import seeded
 from .data import ImagePool
 from .meta_learning import Learner, meta_step, rate_key
 from .recipe import Outcome, Shard
@@ -54,8 +55,7 @@ class MetaTraining:
         """
         self.settings, self._device = settings, device
         self._sampler = TaskSampler(contents, styles, settings)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             network = StylizationNetwork(settings.channels, settings.blocks)
             predictor = None
             if settings.initialisation == "predicted":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Generator, Tensor, nn
 
-from ..checkpoint import read_tensors, refuse_other_keys, write_tensors
+from ..checkpoint import fill_module, read_tensors, refuse_other_keys, write_tensors
 from ..errors import CheckpointError, TrainingError
 from .average import MovingAverage
 from .optimizer import WeightOptimizer
@@ -102,15 +102,13 @@ def load_state(state: TrainingState, folder: Path) -> bool:
         return False
     newest = checkpoints[-1]
     weights = read_tensors(newest / "weights.safetensors", file_format=_FORMAT)
-    expected = {key: value.shape for key, value in state.modules.state_dict().items()}
-    refuse_other_keys(newest, weights.tensors, expected)
     trained_with = weights.metadata.get("optimizer", "an optimizer it does not name")
     if trained_with != state.optimizer.name:
         raise CheckpointError(
             f"{newest} was trained with {trained_with}, and {state.optimizer.name} is asked for; "
             "resume it with the same --optimizer, or begin a new run with --start-from."
         )
-    state.modules.load_state_dict(weights.tensors)
+    fill_module(newest, state.modules, weights.tensors)
     moments = {
         path.stem.removeprefix(_MOMENT): read_tensors(path, file_format=_FORMAT).tensors
         for path in sorted(newest.glob(f"{_MOMENT}*.safetensors"))
