@@ -16,7 +16,7 @@ def require_from(settings: object, least: float, *names: str, most: float = math
 
     Args:
         settings: what has the numbers as attributes.
-        least: the smallest legal value; written as an int it asks for whole numbers.
+        least: the smallest legal value; where it is an int the message asks for whole numbers.
         names: of the attributes.
         most: the largest legal value.
 
@@ -43,7 +43,8 @@ def require_one_of(settings: object, name: str, choices: Collection[str]) -> Non
     """Raise SettingsError unless the named attribute is one of the choices."""
     value = getattr(settings, name)
     if value not in choices:
-        raise SettingsError(f"{name} is '{value}'; choose {' or '.join(choices)}.")
+        *others, last = choices
+        raise SettingsError(f"{name} is '{value}'; choose {', '.join(others)} or {last}.")
 
 
 def require_pictures(images: Tensor, what: str = "images") -> None:

@@ -96,7 +96,7 @@ class MetaSettings:
         require_from(self, 1, "blocks", most=MAX_BLOCKS)
         require_from(self, 0.0, "light_tasks", "grain", most=1.0)
         require_from(self, 0.0, "shift_weight")
-        require_above_zero(self, "inner_lr", "max_style_scale")
+        require_above_zero(self, "inner_lr")
         if self.style_weight_range is not None:
             low, high = self.style_weight_range
             if not 0 < low <= high < float("inf"):
