@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .base import Base
-from .images import load_image
+from .images import load_batch
 from .style import AdaptedStyle
 from .stylization import stylize
 
@@ -19,5 +19,5 @@ def draw_thumbnail(base: Base, style: AdaptedStyle) -> Tensor:
         base: the base of the style.
         style: the style to show.
     """
-    scene = load_image(SCENE).pixels[None]
+    scene = load_batch(SCENE)
     return stylize(base, style, scene, precision="fp32")

@@ -14,7 +14,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.cli.inputs import open_encoder
 from metastyle_core.cli.options import add_encoder_options, positive_int
-from metastyle_core.images import load_image
+from metastyle_core.images import load_batch
 from metastyle_core.presets import PRESET_FOLDER
 from metastyle_core.style import save_style
 from metastyle_core.thumbnails import draw_thumbnail
@@ -73,7 +73,7 @@ def main() -> None:
     for name in arguments.names or TITLES:
         side_px = SMALL_SIDE_PX if name in SMALL else SIDE_PX
         settings = AdaptationSettings(steps=arguments.steps, style_size_px=side_px)
-        painting = load_image(arguments.folder / f"{name}.jpg").pixels[None]
+        painting = load_batch(arguments.folder / f"{name}.jpg")
         style = adapt_to_style(base, encoder, [painting], settings=settings, name=TITLES[name])
         style = style.with_thumbnail(draw_thumbnail(base, style))
         path = PRESET_FOLDER / f"{name}.safetensors"

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.encoder import load_encoder
-from metastyle_core.images import center_crop, load_image, resize_short_side, to_pil
+from metastyle_core.images import center_crop, load_batch, resize_short_side, to_pil
 from metastyle_core.network import ADAPTATION_MODES
 from metastyle_core.stylization import stylize
 
@@ -47,9 +47,7 @@ def main() -> None:
     base, encoder = load_base(), load_encoder("compact")
     contents = [
         center_crop(
-            resize_short_side(
-                load_image(arguments.photographs / f"{name}.jpg").pixels[None], _PICTURE_PX
-            ),
+            resize_short_side(load_batch(arguments.photographs / f"{name}.jpg"), _PICTURE_PX),
             _PICTURE_PX,
         )
         for name in PHOTOGRAPHS
@@ -59,7 +57,7 @@ def main() -> None:
     sheet = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for row, (stem, title) in enumerate(STYLES.items()):
-        style_image = load_image(arguments.styles / f"{stem}.jpg").pixels[None]
+        style_image = load_batch(arguments.styles / f"{stem}.jpg")
         top = _TOP_PX + row * _CELL_PX
         draw.text((4, top + 54), title, "black", font)
         for place, steps in enumerate(STEPS):

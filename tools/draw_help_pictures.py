@@ -16,10 +16,9 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.encoder import load_encoder
 from metastyle_core.images import (
-    center_crop,
     contact_sheet,
-    load_image,
-    resize_short_side,
+    load_batch,
+    load_square,
     save_image,
 )
 from metastyle_core.mixing import StyleSchedule
@@ -44,9 +43,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="steps of adaptation (default: 100)")
     arguments = parser.parse_args()
     base, encoder = load_base(), load_encoder("compact")
-    wave = load_image(arguments.paintings / "hokusai_great_wave.jpg").pixels[None]
-    scream = load_image(arguments.paintings / "munch_the_scream.jpg").pixels[None]
-    night = load_image(arguments.paintings / "van_gogh_starry_night.jpg").pixels[None]
+    wave = load_batch(arguments.paintings / "hokusai_great_wave.jpg")
+    scream = load_batch(arguments.paintings / "munch_the_scream.jpg")
+    night = load_batch(arguments.paintings / "van_gogh_starry_night.jpg")
     house = _square(arguments.photos / "timbered_houses.jpg")
     boat = _square(arguments.photos / "boat.jpg")
 
@@ -66,7 +65,7 @@ def main() -> None:
 
 
 def _square(path: Path) -> Tensor:
-    return center_crop(resize_short_side(load_image(path).pixels[None], SIDE_PX), SIDE_PX)
+    return load_square(path, SIDE_PX)
 
 
 def _write(name: str, pictures: list[Tensor]) -> None:

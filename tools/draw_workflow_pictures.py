@@ -16,7 +16,7 @@ from torch import Tensor
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.encoder import load_encoder
-from metastyle_core.images import load_image, resize, to_pil
+from metastyle_core.images import load_batch, resize, to_pil
 from metastyle_core.mixing import mix_styles
 from metastyle_core.presets import load_preset
 from metastyle_core.stylization import stylize
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _photograph(folder: Path, name: str, width: int = WIDTH_PX, height: int = HEIGHT_PX) -> Tensor:
     """The middle of a photograph in the wanted size: (1, 3, height, width)."""
-    pixels = load_image(folder / f"{name}.jpg").pixels[None]
+    pixels = load_batch(folder / f"{name}.jpg")
     scale = max(width / pixels.shape[-1], height / pixels.shape[-2])
     rows, columns = round(pixels.shape[-2] * scale), round(pixels.shape[-1] * scale)
     scaled = resize(pixels, max(rows, height), max(columns, width))
@@ -61,7 +61,7 @@ def _preset(base: Base, folder: Path, style: str, photograph: str) -> Image.Imag
 
 def _adapted(base: Base, folder: Path, steps: int) -> Image.Image:
     """Our painting in a corner of what was learned from it."""
-    painting = load_image(PAINTING).pixels[None]
+    painting = load_batch(PAINTING)
     settings = AdaptationSettings(steps=steps)
     style = adapt_to_style(base, load_encoder("compact"), [painting], settings=settings)
     picture = to_pil(stylize(base, style, _photograph(folder, "canal_street")))

@@ -18,7 +18,7 @@ from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, load_base
 from ..encoder import load_encoder
 from ..errors import SettingsError
-from ..images import center_crop, load_image, resize_short_side, save_image, save_pil, to_pil
+from ..images import center_crop, load_batch, resize_short_side, save_image, save_pil, to_pil
 from ..precision import Precision, resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, save_style
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     clock = _Clock()
     base = load_base().to(resolve_device(arguments.device))
     encoder = load_encoder("compact").to(base.device)
-    painting = load_image(ARTWORK).pixels[None]
+    painting = load_batch(ARTWORK)
     photographs = {name: _photograph(name) for name in _PHOTOGRAPHS}
     clock.stage("load")
     settings = settings_from(arguments, AdaptationSettings)
