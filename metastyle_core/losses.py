@@ -37,7 +37,7 @@ class LossSettings:
         style_distance: `sliced` compares whole distributions of features, `gram` is the
             paper's; see `style_distance`.
         tv_weight: factor of the total variation.
-        chroma_weight: factor of the colour noise: of what the variation of the
+        chroma_weight: factor of the penalty on colour noise: what the variation of the
             colours exceeds the style's by.
         normalisation: `target_energy` divides each layer's error by the energy or
             spread of its target, so that a weight means the same for every style;

@@ -106,7 +106,7 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         "--chroma-weight",
         type=non_negative_float,
         default=LossSettings.chroma_weight,
-        help="against colour noise (default: %(default)g)",
+        help="weight of the penalty on colour noise (default: %(default)g)",
     )
     group.add_argument(
         "--rank",

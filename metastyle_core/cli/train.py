@@ -44,12 +44,12 @@ def add_parser(commands: Commands) -> None:
         "--inner-steps", type=non_negative_int, default=0, help="T; 0 is multi-style training"
     )
     meta.add_argument(
-        "--inner-lr", type=positive_float, default=1e-2, help="rate of the inner loop"
+        "--inner-lr", type=positive_float, default=1e-2, help="learning rate of the inner loop"
     )
     meta.add_argument(
         "--learn-inner-lr",
         action="store_true",
-        help="learn one inner rate per parameter tensor; the rates shape training only, "
+        help="learn one inner learning rate per parameter tensor; they shape training only, "
         "the base does not carry them and adaptation does not use them",
     )
     meta.add_argument(
@@ -113,13 +113,13 @@ def add_parser(commands: Commands) -> None:
         "--chroma-weight",
         type=non_negative_float,
         default=LossSettings.chroma_weight,
-        help="against colour noise (default: %(default)g)",
+        help="weight of the penalty on colour noise (default: %(default)g)",
     )
     loss.add_argument(
         "--shift-weight",
         type=non_negative_float,
         default=MetaSettings.shift_weight,
-        help="against flicker in video (default: %(default)g)",
+        help="weight of the penalty on flicker in video (default: %(default)g)",
     )
     loss.add_argument("--objective", choices=("log_total", "total"), default="log_total")
     loss.add_argument("--normalisation", choices=("target_energy", "none"), default="target_energy")

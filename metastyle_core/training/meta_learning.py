@@ -4,7 +4,7 @@
 multi-style training, the control. `meta_training` wraps it as a recipe for the trainer.
 
 Source: MetaStyle (Zhang, Zhu, Zhu 2019), equations 4 and 5; MAML (Finn et al. 2017);
-Reptile (Nichol et al. 2018); learned inner rates: Meta-SGD (Li et al. 2017).
+Reptile (Nichol et al. 2018); learned inner learning rates: Meta-SGD (Li et al. 2017).
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Learner:
     Attributes:
         network: the image transformation network.
         predictor: None with the fixed initialisation.
-        inner_log_rates: logarithm of the learned inner rate per parameter name,
+        inner_log_rates: logarithm of the learned inner learning rate per parameter name,
             dots replaced by bars; empty when the rate is given.
         loss_encoder: of the perceptual loss.
         style_encoder: what the predictor reads.

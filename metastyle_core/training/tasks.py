@@ -34,7 +34,7 @@ class MetaSettings:
         algorithm: `maml` is the full second-order gradient, `fomaml` leaves the
             second derivatives out, `reptile` moves towards the adapted weights.
         inner_steps: T of the paper; 0 trains without an inner loop (the control).
-        inner_lr: rate of the inner gradient steps, or where learned rates start.
+        inner_lr: learning rate of the inner loop, or where learned ones start.
         learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
             checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
         inner_mode: what the inner loop adapts.
@@ -55,7 +55,7 @@ class MetaSettings:
             instead of taking the one of `loss`; the predictor is told which.
         light_tasks: share of the tasks whose weight is drawn between 0 and the lower
             end of the range, so that the way to the plain content is learned too.
-        shift_weight: factor of the shift error of the outer loss: how much a picture
+        shift_weight: factor of the shift penalty of the outer loss: how much a picture
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
         grain: largest strength of the grain on the contents of the outer loss, [0, 1];
@@ -121,7 +121,7 @@ class Tasks:
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
         query_grain: (S * query, 1, H, W), to be added to what the network reads.
-        shift_px: by how much the query contents move for the shift error, down and right.
+        shift_px: by how much the query contents move for the shift penalty, down and right.
         seed: of what the style distance draws.
     """
 
