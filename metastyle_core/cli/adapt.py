@@ -13,6 +13,7 @@ from ..errors import SettingsError
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
 from ..style import AdaptedStyle, load_style, save_style
+from ..style_distance import STYLE_DISTANCES
 from ..thumbnails import draw_thumbnail
 from .inputs import (
     add_base_option,
@@ -101,6 +102,13 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.loss.style_weight,
         help=f"style against content (default: {_DEFAULTS.loss.style_weight:g})",
     )
+    group.add_argument(
+        "--style-distance",
+        choices=STYLE_DISTANCES,
+        default=LossSettings.style_distance,
+        help="how pictures and painting are compared: by the distribution of features, or as in "
+        "the paper by their Gram matrices (default: %(default)s)",
+    )
     group.add_argument("--tv-weight", type=non_negative_float, default=0.0, help="smoothness")
     group.add_argument(
         "--chroma-weight",
@@ -137,6 +145,7 @@ def adaptation_settings(arguments: argparse.Namespace, *, style_size_px: int) ->
         initialisation=arguments.initialisation,
         loss=LossSettings(
             style_weight=arguments.style_weight,
+            style_distance=arguments.style_distance,
             tv_weight=arguments.tv_weight,
             chroma_weight=arguments.chroma_weight,
         ),

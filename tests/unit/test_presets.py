@@ -10,9 +10,9 @@ from metastyle_core.base import SHIPPED_BASE, load_base
 from metastyle_core.cli.demo import ARTWORK
 from metastyle_core.encoder import load_encoder
 from metastyle_core.errors import SettingsError
-from metastyle_core.measures import measure
 from metastyle_core.images import load_image
 from metastyle_core.losses import LossSettings
+from metastyle_core.measures import measure
 from metastyle_core.presets import load_preset, preset_paths
 from metastyle_core.style import check_style
 from metastyle_core.stylization import stylize
