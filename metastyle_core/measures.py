@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
-from .images import luminance
-from .losses import chroma_variation, content_loss
+from .images import gaussian_blur, luminance
+from .losses import FINEST_SIGMA_PX, chroma_variation, content_loss
 from .style_distance import (
     GramTarget,
     at_least_float32,
@@ -32,8 +32,7 @@ STYLE_WEIGHT = 20.0
 BANDS = 4
 _YARDSTICK_DIRECTIONS = 128
 _DIRECTIONS_AT_ONCE = 16
-_FINEST_SIGMA_PX = 0.7
-_WEAVE_SIGMAS_PX = (0.7, 6.0)
+_WEAVE_SIGMAS_PX = (FINEST_SIGMA_PX, 6.0)
 _WEAVE_WINDOW_PX = 64
 _WEAVE_LAGS_PX = (3, 24)
 _STRUCTURE_TEMPERATURE = 0.1
@@ -182,21 +181,8 @@ def band_energies(stylized: Tensor, style_image: Tensor) -> list[float]:
 
 
 def _band_deviations(gray: Tensor) -> list[float]:
-    blurred = [gray, *(gaussian_blur(gray, _FINEST_SIGMA_PX * 2**i) for i in range(BANDS))]
+    blurred = [gray, *(gaussian_blur(gray, FINEST_SIGMA_PX * 2**i) for i in range(BANDS))]
     return [float((fine - coarse).std()) for fine, coarse in itertools.pairwise(blurred)]
-
-
-def gaussian_blur(images: Tensor, sigma_px: float) -> Tensor:
-    """Blur (B, C, H, W) by a Gaussian, reflected at the borders; cut off at four deviations."""
-    radius = min(math.ceil(4 * sigma_px), min(images.shape[-2:]) - 1)
-    places = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
-    kernel = (-places.square() / (2 * sigma_px**2)).exp()
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    channels = images.shape[1]
-    wide = F.pad(images, (radius, radius, radius, radius), mode="reflect")
-    return F.conv2d(
-        F.conv2d(wide, kernel, groups=channels), kernel.transpose(2, 3), groups=channels
-    )
 
 
 def weave(stylized: Tensor, content: Tensor) -> float:

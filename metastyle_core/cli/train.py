@@ -116,6 +116,12 @@ def add_parser(commands: Commands) -> None:
         help="weight of the penalty on colour noise (default: %(default)g)",
     )
     loss.add_argument(
+        "--detail-weight",
+        type=non_negative_float,
+        default=LossSettings.detail_weight,
+        help="against softness (default: %(default)g)",
+    )
+    loss.add_argument(
         "--shift-weight",
         type=non_negative_float,
         default=MetaSettings.shift_weight,
@@ -123,6 +129,12 @@ def add_parser(commands: Commands) -> None:
     )
     loss.add_argument("--objective", choices=("log_total", "total"), default="log_total")
     loss.add_argument("--normalisation", choices=("target_energy", "none"), default="target_energy")
+    loss.add_argument(
+        "--patterns",
+        type=non_negative_float,
+        default=MetaSettings.patterns,
+        help="share of made-up styles of two colours, 0 to 1 (default: %(default)g)",
+    )
     loss.add_argument(
         "--max-style-scale", type=positive_float, default=1.0, help="largest zoom into a style"
     )
@@ -182,6 +194,7 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
             style_distance=arguments.style_distance,
             tv_weight=arguments.tv_weight,
             chroma_weight=arguments.chroma_weight,
+            detail_weight=arguments.detail_weight,
             normalisation=arguments.normalisation,
         ),
         style_weight_range=(
@@ -189,5 +202,6 @@ def _meta_settings(arguments: argparse.Namespace) -> MetaSettings:
         ),
         shift_weight=arguments.shift_weight,
         grain=arguments.grain,
+        patterns=arguments.patterns,
         precision=arguments.precision,
     )

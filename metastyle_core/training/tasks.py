@@ -5,6 +5,7 @@ A task is one style with the contents of its inner loop (support) and of its out
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ from ..losses import LossSettings
 from ..network import AdaptationMode
 from ..precision import Precision
 from .data import ImagePool
+from .patterns import as_pattern
 from .trainer import Shard
 
 Algorithm = Literal["maml", "fomaml", "reptile"]
@@ -47,6 +49,8 @@ class MetaSettings:
         channels: width of the network; 32 is the paper's.
         blocks: residual blocks of the network; 5 is the paper's.
         predictor: size of the predictor, where the initialisation is `predicted`.
+        patterns: share of the styles that are made-up patterns (see `patterns`) in place of
+            pictures of the pool.
         max_style_scale: largest enlargement of a style picture before its crop.
         objective: of the outer loss. `log_total` takes the logarithm of each
             picture's loss, so that every style pulls alike however hard it is.
@@ -78,6 +82,7 @@ class MetaSettings:
     channels: int = 32
     blocks: int = 5
     predictor: PredictorSize = field(default_factory=PredictorSize)
+    patterns: float = 0.0
     max_style_scale: float = 1.0
     objective: Literal["log_total", "total"] = "log_total"
     loss: LossSettings = field(default_factory=LossSettings)
@@ -92,7 +97,11 @@ class MetaSettings:
             raise SettingsError("style_weight_range must begin above 0.")
         if self.style_weight_range and self.style_weight_range[0] > self.style_weight_range[1]:
             raise SettingsError("style_weight_range must not begin above its end.")
-        for name, share in {"light_tasks": self.light_tasks, "grain": self.grain}.items():
+        for name, share in {
+            "light_tasks": self.light_tasks,
+            "patterns": self.patterns,
+            "grain": self.grain,
+        }.items():
             if not 0 <= share <= 1:
                 raise SettingsError(f"{name} is {share}; 0 to 1 is needed.")
         if not 0 <= self.shift_weight < float("inf"):
@@ -191,20 +200,30 @@ class TaskSampler:
         read = self._contents.read
         grain = self._draw_grain(settings.styles * settings.query, generator)
         own_grain = [grain[i * settings.query + j] for i in mine for j in range(settings.query)]
+        seed = int(torch.randint(2**62, (), generator=generator))
         return Tasks(
-            self._styles.read([styles[i] for i in mine], size),
+            self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             read(supports, size) if supports else torch.empty(0, 3, size, size),
             read(queries, size) if queries else torch.empty(0, 3, size, size),
             weights[list(mine)],
             torch.cat(own_grain) if own_grain else torch.empty(0, 1, size, size),
             self._draw_shift(generator) if settings.shift_weight else (0, 0),
-            int(torch.randint(2**62, (), generator=generator)),
+            seed,
         )
 
     def _draw_shift(self, generator: Generator) -> tuple[int, int]:
         """One of the ways to fall between the network's strides, all alike."""
         place = int(torch.randint(1, _STRIDE_PX**2, (), generator=generator))
         return place // _STRIDE_PX, place % _STRIDE_PX
+
+    def _draw_patterns(self, styles: Tensor, places: Sequence[int], seed: int) -> Tensor:
+        """The styles, some of them made into patterns; alike on every process."""
+        drawn = list(styles.split(1))
+        for row, place in enumerate(places):
+            chance = Generator().manual_seed(seed + place)
+            if bool(torch.rand((), generator=chance) < self._settings.patterns):
+                drawn[row] = as_pattern(drawn[row], chance)
+        return torch.cat(drawn) if drawn else styles
 
     def _draw_grain(self, count: int, generator: Generator) -> list[Tensor]:
         """Grain for so many contents; weak and fine cells are as likely as strong and coarse."""

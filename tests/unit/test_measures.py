@@ -6,9 +6,9 @@ import pytest
 import torch
 from samples import picture
 
+from metastyle_core.images import gaussian_blur
 from metastyle_core.measures import (
     band_energies,
-    gaussian_blur,
     geometric_mean,
     measure,
     over_pictures,
