@@ -15,14 +15,14 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor, nn
 
 from metastyle_core.checkpoint import read_tensors, refuse_other_keys, write_tensors
-from metastyle_core.cli.options import add_compute_options, add_training_data_options
+from metastyle_core.cli.options import add_compute_options, add_training_data_options, positive_int
 from metastyle_core.cli.training_run import run_training
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.images import contact_sheet
 from metastyle_core.network import ReflectConv
 from metastyle_core.precision import autocast
 from metastyle_core.training.data import ImagePool
-from metastyle_core.training.trainer import Outcome, Shard
+from metastyle_core.training.recipe import Outcome, Shard
 
 DEEPEST = "relu4_1"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -187,6 +187,8 @@ def main() -> None:
     """Train the decoder."""
     parser = argparse.ArgumentParser(description="Train AdaIN's decoder for the benchmark.")
     add_training_data_options(parser)
+    parser.add_argument("--batch", type=positive_int, default=4, help="pictures per update")
+    parser.add_argument("--crop", type=positive_int, default=128, help="their side in pixels")
     parser.add_argument("--encoder-weights", type=Path, required=True, help="vgg19_caffe")
     add_compute_options(parser)
     run_training(parser.parse_args(), _build)
@@ -197,7 +199,7 @@ def _build(arguments: argparse.Namespace, device: torch.device) -> AdainTraining
         load_encoder("vgg19_caffe", weights=arguments.encoder_weights),
         ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
         ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
-        batch=arguments.batch or 4,
+        batch=arguments.batch,
         crop_px=arguments.crop,
         device=device,
         seed=arguments.seed,

@@ -27,12 +27,18 @@ from benchmarks.peers import code_distance, magenta, magenta_style_code, microas
 from benchmarks.report import Row, report
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.base import SHIPPED_BASE, Base, load_base
-from metastyle_core.checkpoint import write_text
-from metastyle_core.cli.evaluate import spread_paths, square_picture
-from metastyle_core.cli.inputs import load_batch, load_contents
+from metastyle_core.cli.inputs import load_contents
 from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
-from metastyle_core.images import contact_sheet, list_images, save_image
+from metastyle_core.files import write_text
+from metastyle_core.images import (
+    contact_sheet,
+    list_images,
+    load_batch,
+    load_square,
+    save_image,
+    spread_paths,
+)
 from metastyle_core.measures import measure, over_pictures, pan_errors
 from metastyle_core.style_distance import STYLE_DISTANCES
 
@@ -69,7 +75,7 @@ def main() -> None:
     rows = _earlier_rows(results_path, setting)
     done = {(row["method"], row["style_name"]) for row in rows}
     for position, style_path in enumerate(styles):
-        style = square_picture(style_path, arguments.size)
+        style = load_square(style_path, arguments.size)
         for method in methods:
             left_out = method.slow and position >= arguments.slow_styles
             if left_out or (method.name, style_path.stem) in done:
@@ -190,7 +196,7 @@ def _measure(
     prepare_s = time.perf_counter() - began_s
     pictures: list[Tensor] = []
     seconds: list[float] = []
-    loaded = [square_picture(path, size_px) for path in contents]
+    loaded = [load_square(path, size_px) for path in contents]
     for content in loaded:
         began_s = time.perf_counter()
         pictures.append(prepared.stylize(content))

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from metastyle_core.cli.inputs import load_batch
 from metastyle_core.cli.options import positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
-from metastyle_core.images import list_images, resize_short_side
+from metastyle_core.images import list_images, load_batch, resize_short_side
 from metastyle_core.measures import geometric_mean, measure
 
 

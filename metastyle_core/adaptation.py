@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from .base import Base
+from .checks import require_above_zero, require_from, require_one_of
 from .content import procedural_contents
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
@@ -82,26 +83,12 @@ class AdaptationSettings:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        if self.mode not in ADAPTATION_MODES:
-            raise SettingsError(f"mode is '{self.mode}'; choose {', '.join(ADAPTATION_MODES)}.")
-        if self.rank < 1:
-            raise SettingsError(f"rank is {self.rank}; a whole number from 1 up is needed.")
-        if self.steps < 0:
-            raise SettingsError(f"steps is {self.steps}; a whole number from 0 up is needed.")
-        if self.batch < 1:
-            raise SettingsError(f"batch is {self.batch}; a whole number from 1 up is needed.")
-        if self.content_count < 1 or self.content_size_px < MIN_STYLE_SIDE_PX:
-            raise SettingsError(
-                f"content_count is {self.content_count} and content_size_px {self.content_size_px};"
-                f" at least 1 and {MIN_STYLE_SIDE_PX} are needed."
-            )
-        if self.style_size_px < MIN_STYLE_SIDE_PX:
-            raise SettingsError(
-                f"style_size_px is {self.style_size_px}; at least {MIN_STYLE_SIDE_PX} is needed."
-            )
-        rate = self.learning_rate
-        if rate is not None and not 0 < rate < float("inf"):
-            raise SettingsError(f"learning_rate is {rate}; a finite number above 0 is needed.")
+        require_one_of(self, "mode", ADAPTATION_MODES)
+        require_from(self, 0, "steps")
+        require_from(self, 1, "rank", "batch", "content_count")
+        require_from(self, MIN_STYLE_SIDE_PX, "content_size_px", "style_size_px")
+        if self.learning_rate is not None:
+            require_above_zero(self, "learning_rate")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from .checkpoint import (
 from .encoder import PerceptualEncoder, build_encoder
 from .errors import CheckpointError, SettingsError
 from .initialisation import PredictorSize, StylePredictor
-from .network import StylizationNetwork
+from .network import MAX_BLOCKS, MAX_CHANNELS, StylizationNetwork
 from .precision import Precision, autocast
 
 BASE_FORMAT = "metastyle.base"
@@ -160,7 +160,7 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
     channels, blocks = size.get("channels"), size.get("blocks")
     if not (isinstance(channels, int) and isinstance(blocks, int)):
         raise CheckpointError(f"{path}: header entry 'architecture' is damaged.")
-    if not (1 <= channels <= 256 and 1 <= blocks <= 64):
+    if not (1 <= channels <= MAX_CHANNELS and 1 <= blocks <= MAX_BLOCKS):
         raise CheckpointError(f"{path} asks for {channels} channels and {blocks} blocks.")
     return StylizationNetwork(channels, blocks)
 

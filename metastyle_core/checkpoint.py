@@ -2,13 +2,11 @@
 
 Every file of ours carries `format` and `format_version` in its header. Files are
 written whole or not at all, and read with safetensors only: nothing is unpickled.
-What the tensors mean is the business of `style`, `model` and `encoder`.
+What the tensors mean is the business of `style`, `base` and `encoder`.
 """
 
-import errno
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import CheckpointError
-from .images import atomic_file
+from .files import atomic_file
 
 FORMAT_VERSION = "1"
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
@@ -66,41 +64,6 @@ def write_tensors(
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"Cannot write {path} ({error}); choose a folder that can be written and has room."
-        ) from error
-
-
-def write_text(path: Path | str, text: str) -> None:
-    """Write a UTF-8 text file that appears whole or not at all.
-
-    Raises:
-        CheckpointError: the place cannot be written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path} ({error.strerror}); choose a folder that can be written."
-        ) from error
-
-
-def refuse_unwritable(path: Path | str) -> None:
-    """Try, before long work, whether a file can be written at `path`; leaves no file.
-
-    Raises:
-        CheckpointError: it cannot.
-    """
-    path = Path(path)
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path} ({error.strerror}); name a file in a folder that can be written."
         ) from error
 
 

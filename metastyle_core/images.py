@@ -6,9 +6,7 @@ what is done with the pixels is the business of others.
 """
 
 import math
-import os
-import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import ImageFileError, ShapeError
+from .files import atomic_file
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -62,6 +61,16 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
     with _opened(Path(path), max_pixels) as image:
         image.load()
         return _decode(image)
+
+
+def load_batch(path: Path | str) -> Tensor:
+    """One picture as a batch (1, 3, H, W), [0, 1], transparency over white; see `load_image`."""
+    return load_image(path).pixels[None]
+
+
+def load_square(path: Path | str, size_px: int) -> Tensor:
+    """The central square of a picture file as (1, 3, size_px, size_px); see `load_image`."""
+    return center_crop(resize_short_side(load_batch(path), size_px), size_px)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -155,6 +164,13 @@ def list_images(folder: Path | str) -> list[Path]:
     return paths
 
 
+def spread_paths(paths: Sequence[Path], count: int | None) -> list[Path]:
+    """At most `count` of the paths, evenly spaced, so that a folder's groups all appear."""
+    if count is None or count >= len(paths):
+        return list(paths)
+    return [paths[i * len(paths) // count] for i in range(count)]
+
+
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """Convert one image tensor to a Pillow picture of 8 bits per channel.
 
@@ -220,32 +236,6 @@ def _checked_suffix(path: Path) -> str:
             f"{path.name} ends in '{suffix}'; name an output that ends in .png, .jpg or .webp."
         )
     return suffix
-
-
-class atomic_file:  # noqa: N801 - used like a function, in a with statement
-    """Write beside the target, then rename; on any error leave nothing behind.
-
-    Gives the temporary path. The target appears only when the block ends well.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        self._target = Path(path)
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".part"
-        )
-        os.close(handle)
-        self._temporary = Path(name)
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._temporary.chmod(0o644)
-                self._temporary.replace(self._target)
-        finally:
-            self._temporary.unlink(missing_ok=True)
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
+from .checks import require_from, require_one_of
 from .errors import SettingsError
 from .images import gaussian_blur, luminance
 from .style_distance import (
+    NORMALISATIONS,
     STYLE_DISTANCES,
     LayerTarget,
     Normalisation,
@@ -61,25 +63,15 @@ class LossSettings:
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        weights = {
-            "content_weight": self.content_weight,
-            "style_weight": self.style_weight,
-            "tv_weight": self.tv_weight,
-            "chroma_weight": self.chroma_weight,
-            "detail_weight": self.detail_weight,
-            **self.layer_weights,
-        }
-        for name, value in weights.items():
-            if not 0 <= value < float("inf"):
-                raise SettingsError(f"{name} is {value}; a finite number from 0 up is needed.")
-        if self.style_distance not in STYLE_DISTANCES:
-            raise SettingsError(
-                f"style_distance is '{self.style_distance}'; choose {' or '.join(STYLE_DISTANCES)}."
-            )
-        if self.normalisation not in {"target_energy", "none"}:
-            raise SettingsError(
-                f"normalisation is '{self.normalisation}'; choose target_energy or none."
-            )
+        require_from(self, 0.0, "content_weight", "style_weight")
+        require_from(self, 0.0, "tv_weight", "chroma_weight", "detail_weight")
+        for layer, weight in self.layer_weights.items():
+            if not 0 <= weight < float("inf"):
+                raise SettingsError(
+                    f"The weight of {layer} is {weight}; a finite number from 0 up is needed."
+                )
+        require_one_of(self, "style_distance", STYLE_DISTANCES)
+        require_one_of(self, "normalisation", NORMALISATIONS)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .errors import ShapeError
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
+MAX_CHANNELS, MAX_BLOCKS = 256, 64
 # Drawn around every picture and cut off: what the network draws at its own border is a
 # rim of dots, because encoders, which judge it, pad with zeros there.
 _MARGIN_PX = 8

@@ -19,6 +19,7 @@ from .errors import ShapeError
 StyleDistance = Literal["sliced", "gram"]
 STYLE_DISTANCES: tuple[StyleDistance, ...] = get_args(StyleDistance)
 Normalisation = Literal["target_energy", "none"]
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 
 DIRECTIONS = 64
 PLACES = 1024

@@ -75,7 +75,8 @@ def stylize(
             return images.float().clamp(0, 1)
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
-        relief = grain * grain_relief(*images.shape[-2:], seed) if grain else None
+        height, width = images.shape[-2:]
+        relief = grain * grain_relief(height, width, seed) if grain else None
         chunks = [
             _stylize_chunk(
                 base, chosen, images, relief, first, min(first + size, len(images)), precision

@@ -4,36 +4,27 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
-from ..checkpoint import refuse_unwritable
 from ..errors import SettingsError
-from ..losses import LossSettings
-from ..network import ADAPTATION_MODES
+from ..files import refuse_unwritable
+from ..images import load_batch
 from ..style import AdaptedStyle, load_style, save_style
-from ..style_distance import STYLE_DISTANCES
 from ..thumbnails import draw_thumbnail
-from .inputs import (
-    add_base_option,
-    load_batch,
-    load_contents,
-    open_base,
-    open_encoder,
-)
+from .inputs import load_contents, open_base, open_encoder
 from .options import (
     Commands,
+    add_adaptation_options,
+    add_base_option,
     add_compute_options,
     add_encoder_options,
-    non_negative_float,
+    add_setting,
     non_negative_int,
-    positive_float,
     positive_int,
+    settings_from,
 )
 from .progress import progress_bar
-
-_DEFAULTS = AdaptationSettings()
 
 
 def add_parser(commands: Commands) -> None:
@@ -55,25 +46,23 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--name", help="name kept in the file (default: the output's stem)")
     parser.add_argument("--resume", type=Path, metavar="STYLE", help="go on from this style file")
     parser.add_argument("--half", action="store_true", help="store float16, half the file size")
-    parser.add_argument(
-        "--mode",
-        choices=ADAPTATION_MODES,
-        default=_DEFAULTS.mode,
-        help=f"which parameters adapt (default: {_DEFAULTS.mode})",
-    )
-    parser.add_argument(
+    add_setting(parser, AdaptationSettings, "--mode", help="which parameters adapt")
+    add_setting(
+        parser,
+        AdaptationSettings,
         "--steps",
-        type=non_negative_int,
-        default=_DEFAULTS.steps,
-        help=f"gradient steps; 0 is instant (default: {_DEFAULTS.steps})",
+        kind=non_negative_int,
+        help="gradient steps; 0 is instant",
     )
-    parser.add_argument(
+    add_setting(
+        parser,
+        AdaptationSettings,
         "--style-size",
-        type=positive_int,
-        default=_DEFAULTS.style_size_px,
+        "style_size_px",
+        kind=positive_int,
         metavar="PX",
-        help="short side of the style while adapting: the brush size "
-        f"(default: {_DEFAULTS.style_size_px}; at most one megapixel is used)",
+        help="short side of the style while adapting: the brush size; at most one megapixel is "
+        "used",
     )
     add_base_option(parser)
     add_adaptation_options(parser)
@@ -83,77 +72,6 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
-def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `AdaptationSettings` holds, but for mode, steps and size of the style."""
-    group = parser.add_argument_group("adaptation")
-    group.add_argument(
-        "--content",
-        nargs="+",
-        type=Path,
-        metavar="PATH",
-        help="images or folders to adapt on (default: built-in pictures)",
-    )
-    group.add_argument(
-        "--initialisation", choices=("predicted", "fixed"), default=_DEFAULTS.initialisation
-    )
-    group.add_argument(
-        "--style-weight",
-        type=non_negative_float,
-        default=_DEFAULTS.loss.style_weight,
-        help=f"style against content (default: {_DEFAULTS.loss.style_weight:g})",
-    )
-    group.add_argument(
-        "--style-distance",
-        choices=STYLE_DISTANCES,
-        default=LossSettings.style_distance,
-        help="how pictures and painting are compared: by the distribution of features, or as in "
-        "the paper by their Gram matrices (default: %(default)s)",
-    )
-    group.add_argument("--tv-weight", type=non_negative_float, default=0.0, help="smoothness")
-    group.add_argument(
-        "--chroma-weight",
-        type=non_negative_float,
-        default=LossSettings.chroma_weight,
-        help="weight of the penalty on colour noise (default: %(default)g)",
-    )
-    group.add_argument(
-        "--rank",
-        type=positive_int,
-        default=_DEFAULTS.rank,
-        help="of the updates of convolutions in mode low_rank (default: %(default)d); a resumed "
-        "style keeps its own",
-    )
-    group.add_argument("--lr", type=positive_float, help="learning rate (default: by mode)")
-    group.add_argument("--batch", type=positive_int, default=_DEFAULTS.batch)
-    group.add_argument(
-        "--crop",
-        type=positive_int,
-        default=_DEFAULTS.content_size_px,
-        metavar="PX",
-        help=f"side of the contents adapted on (default: {_DEFAULTS.content_size_px})",
-    )
-
-
-def adaptation_settings(arguments: argparse.Namespace, *, style_size_px: int) -> AdaptationSettings:
-    """The settings from `add_adaptation_options`; mode and steps stay at their defaults."""
-    return AdaptationSettings(
-        rank=arguments.rank,
-        learning_rate=arguments.lr,
-        batch=arguments.batch,
-        content_size_px=arguments.crop,
-        style_size_px=style_size_px,
-        initialisation=arguments.initialisation,
-        loss=LossSettings(
-            style_weight=arguments.style_weight,
-            style_distance=arguments.style_distance,
-            tv_weight=arguments.tv_weight,
-            chroma_weight=arguments.chroma_weight,
-        ),
-        seed=arguments.seed,
-        precision=arguments.precision,
-    )
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Adapt and write the style."""
     if arguments.output.suffix != ".safetensors":
@@ -161,11 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"Output is '{arguments.output}'; name a file that ends in .safetensors."
         )
     refuse_unwritable(arguments.output)
-    settings = replace(
-        adaptation_settings(arguments, style_size_px=arguments.style_size),
-        mode=arguments.mode,
-        steps=arguments.steps,
-    )
+    settings = settings_from(arguments, AdaptationSettings)
     resume = load_style(arguments.resume) if arguments.resume else None
     images = [load_batch(path) for path in arguments.style_images]
     contents = load_contents(arguments.content, settings)

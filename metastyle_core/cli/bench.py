@@ -6,8 +6,8 @@ import sys
 
 from ..benchmark import run_benchmark
 from ..encoder import load_encoder
-from .inputs import add_base_option, open_base
-from .options import Commands, add_compute_options, positive_int
+from .inputs import open_base
+from .options import Commands, add_base_option, add_compute_options, positive_int
 
 
 def add_parser(commands: Commands) -> None:

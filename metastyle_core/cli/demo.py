@@ -6,7 +6,6 @@ import textwrap
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,13 @@ from ..precision import Precision, resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, save_style
 from ..stylization import stylize
-from .options import Commands, add_compute_options, non_negative_int
+from .options import (
+    Commands,
+    add_compute_options,
+    add_setting,
+    non_negative_int,
+    settings_from,
+)
 from .progress import advance, progress_bar
 
 ARTWORK = Path(__file__).parent.parent / "artwork" / "style.webp"
@@ -42,11 +47,12 @@ def add_parser(commands: Commands) -> None:
         "scikit-image with it and with shipped styles, and lay them out on one sheet.",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("output/demo"), metavar="DIR")
-    parser.add_argument(
+    add_setting(
+        parser,
+        AdaptationSettings,
         "--steps",
-        type=non_negative_int,
-        default=AdaptationSettings().steps,
-        help="default: %(default)s",
+        kind=non_negative_int,
+        help="gradient steps of the painting",
     )
     parser.add_argument(
         "--presets", type=non_negative_int, default=5, metavar="N", help="shipped styles to show"
@@ -63,10 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     painting = load_image(ARTWORK).pixels[None]
     photographs = {name: _photograph(name) for name in _PHOTOGRAPHS}
     clock.stage("load")
-    settings = replace(
-        AdaptationSettings(seed=arguments.seed, precision=arguments.precision),
-        steps=arguments.steps,
-    )
+    settings = settings_from(arguments, AdaptationSettings)
     with progress_bar(settings.steps, "adapting") as bar:
         adapted = adapt_to_style(
             base, encoder, [painting], settings=settings, name="our painting",

@@ -1,6 +1,7 @@
 """`metastyle distill`: train the compact encoder."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,9 +13,12 @@ from ..training.distillation import Distillation, DistillationSettings
 from .options import (
     Commands,
     add_compute_options,
+    add_setting,
     add_training_data_options,
     non_negative_float,
     non_negative_int,
+    positive_int,
+    settings_from,
 )
 from .training_run import run_training
 
@@ -38,24 +42,25 @@ def add_parser(commands: Commands) -> None:
     teacher.add_argument(
         "--teacher-weights", type=Path, required=True, help=".safetensors file of the teacher"
     )
-    teacher.add_argument(
-        "--gram-weight", type=non_negative_float, default=1.0, help="weight of the Gram error"
+    student = parser.add_argument_group("distillation")
+    add = partial(add_setting, student, DistillationSettings)
+    add("--batch", kind=positive_int, help="pictures per update")
+    add("--crop", "crop_px", kind=positive_int, help="side of a picture in pixels")
+    add("--gram-weight", kind=non_negative_float, help="weight of the Gram error")
+    add(
+        "--replay",
+        kind=non_negative_int,
+        help="updates on earlier pictures for each on new ones; the teacher, which takes half of "
+        "the time, sees each picture once",
     )
-    parser.add_argument(
+    student.add_argument(
         "--stylized-by",
         type=Path,
         metavar="BASE",
         help="let a third of the pictures be what this base draws while it adapts and the "
         "student is the judge, so that the student errs less where adaptation leads",
     )
-    parser.add_argument(
-        "--replay",
-        type=non_negative_int,
-        default=0,
-        help="updates on earlier pictures for each on new ones; the teacher, which takes half of "
-        "the time, sees each picture once (default: 0)",
-    )
-    parser.add_argument(
+    student.add_argument(
         "--start-from",
         type=Path,
         metavar="ENCODER",
@@ -76,13 +81,7 @@ def _build(arguments: argparse.Namespace, device: torch.device) -> Distillation:
         ENCODER_SPECS["compact"],
         ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
         ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
-        DistillationSettings(
-            batch=arguments.batch or 8,
-            crop_px=arguments.crop,
-            gram_weight=arguments.gram_weight,
-            replay=arguments.replay,
-            precision=arguments.precision,
-        ),
+        settings_from(arguments, DistillationSettings),
         device=device,
         seed=arguments.seed,
         base=load_base(arguments.stylized_by) if arguments.stylized_by else None,

@@ -8,14 +8,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..checkpoint import refuse_unwritable, write_text
+from ..adaptation import AdaptationSettings
 from ..encoder import ENCODER_NAMES, load_encoder
 from ..errors import SettingsError
 from ..evaluation import EVALUATION_MODES, Entry, evaluate, summarise
-from ..images import center_crop, list_images, resize_short_side, save_image
-from .adapt import adaptation_settings, add_adaptation_options
-from .inputs import add_base_option, load_batch, load_contents, open_base
-from .options import Commands, add_compute_options, positive_int
+from ..files import refuse_unwritable, write_text
+from ..images import list_images, load_square, save_image, spread_paths
+from .inputs import load_contents, open_base
+from .options import (
+    Commands,
+    add_adaptation_options,
+    add_base_option,
+    add_compute_options,
+    positive_int,
+    settings_from,
+)
 from .progress import progress_bar
 
 
@@ -40,7 +47,11 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--adapt-encoder-weights", type=Path, metavar="FILE")
     parser.add_argument(
-        "--steps", default="0,10,30,100,200", metavar="N,N,...", help="default: %(default)s"
+        "--steps",
+        dest="step_counts",
+        default="0,10,30,100,200",
+        metavar="N,N,...",
+        help="default: %(default)s",
     )
     parser.add_argument(
         "--modes", default="norm,full,scratch", metavar="M,M,...", help="default: %(default)s"
@@ -65,8 +76,8 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print the table and write all numbers as JSON."""
     modes = _choices(arguments.modes)
-    steps = _step_counts(arguments.steps)
-    settings = adaptation_settings(arguments, style_size_px=arguments.size)
+    steps = _step_counts(arguments.step_counts)
+    settings = settings_from(arguments, AdaptationSettings, style_size_px=arguments.size)
     refuse_unwritable(arguments.json)
     base = open_base(arguments)
     judge = load_encoder(arguments.encoder, weights=arguments.encoder_weights).to(base.device)
@@ -77,13 +88,13 @@ def run(arguments: argparse.Namespace) -> None:
         ).to(base.device)
     style_paths = spread_paths(list_images(arguments.styles), arguments.max_styles)
     styles = {
-        path.relative_to(arguments.styles).with_suffix("").as_posix(): square_picture(
+        path.relative_to(arguments.styles).with_suffix("").as_posix(): load_square(
             path, arguments.size
         ).to(base.device)
         for path in style_paths
     }
     content_paths = spread_paths(list_images(arguments.contents), arguments.max_contents)
-    contents = [square_picture(path, arguments.size).to(base.device) for path in content_paths]
+    contents = [load_square(path, arguments.size).to(base.device) for path in content_paths]
     adapt_contents = load_contents(arguments.content, settings)
     entries: list[Entry] = []
     report = {
@@ -142,18 +153,6 @@ def _step_counts(text: str) -> list[int]:
     if min(steps) < 0:
         raise SettingsError(f"--steps is '{text}'; numbers from 0 up are needed.")
     return steps
-
-
-def spread_paths(paths: list[Path], count: int | None) -> list[Path]:
-    """At most `count` of the paths, evenly spaced, so that a folder's groups all appear."""
-    if count is None or count >= len(paths):
-        return paths
-    return [paths[i * len(paths) // count] for i in range(count)]
-
-
-def square_picture(path: Path, size_px: int) -> Tensor:
-    """The central square of a picture file as (1, 3, size_px, size_px)."""
-    return center_crop(resize_short_side(load_batch(path), size_px), size_px)
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:

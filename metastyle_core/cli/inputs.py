@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..adaptation import AdaptationSettings, adapt_to_style
-from ..base import SHIPPED_BASE, Base, load_base
+from ..base import Base, load_base
 from ..content import crop_contents
 from ..encoder import PerceptualEncoder, load_encoder
 from ..errors import ImageFileError, MetaStyleError, SettingsError
-from ..images import IMAGE_SUFFIXES, list_images, load_image
+from ..images import IMAGE_SUFFIXES, list_images, load_batch
 from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, blend_styles, load_style
@@ -30,17 +30,6 @@ class ImageInput:
 
     path: Path
     relative: Path
-
-
-def add_base_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--base`."""
-    parser.add_argument(
-        "--base",
-        type=Path,
-        default=SHIPPED_BASE,
-        metavar="FILE",
-        help="another base than the shipped",
-    )
 
 
 def open_base(arguments: argparse.Namespace) -> Base:
@@ -87,11 +76,6 @@ def _lies_below(image: Path, folder: Path, results: Path | None) -> bool:
     if results is None or results.resolve() == folder.resolve():
         return False
     return image.resolve().is_relative_to(results.resolve())
-
-
-def load_batch(path: Path) -> Tensor:
-    """One picture as (1, 3, H, W), transparency over white."""
-    return load_image(path).pixels[None]
 
 
 def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) -> Tensor | None:

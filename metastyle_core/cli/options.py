@@ -1,14 +1,40 @@
-"""Argument types and option groups that several commands share."""
+"""Argument types, and the options that several commands share.
+
+An option that sets a field of a settings class takes its name and its default from there
+(`add_setting`), and `settings_from` puts the arguments together again.
+"""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args
 
+from ..adaptation import AdaptationSettings
+from ..base import SHIPPED_BASE
 from ..encoder import ENCODER_NAMES
-from ..precision import PRECISIONS
-from ..training.optimizer import OPTIMIZERS
+from ..losses import LossSettings
+from ..training.trainer import TrainerSettings
 
 _T = TypeVar("_T", int, float)
+
+
+class Settings(Protocol):
+    """A frozen dataclass of settings."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+_S = TypeVar("_S", bound=Settings)
+
+
+class Options(Protocol):
+    """Where an option declares itself: a parser, or a group of one."""
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:  # noqa: ANN401
+        """Add one option."""
+        ...
 
 
 class Commands(Protocol):
@@ -60,23 +86,145 @@ def _number(text: str, kind: type[_T], least: _T) -> _T:
     return value
 
 
+def add_setting(
+    options: Options,
+    settings: type[Settings],
+    option: str,
+    field: str | None = None,
+    *,
+    kind: Callable[[str], float] | None = None,
+    help: str,
+    metavar: str | None = None,
+) -> None:
+    """Add an option for one field of a settings class, with the default that it has there.
+
+    Args:
+        options: where to add it.
+        settings: the class.
+        option: what users type, such as `--inner-lr`.
+        field: its name in the class, where that is not the option's.
+        kind: what reads the number; choices and switches are read off the field's type.
+        help: the default is said behind it.
+        metavar: what stands for the value in the help.
+    """
+    name = field or option.strip("-").replace("-", "_")
+    found = settings.__dataclass_fields__[name]
+    if found.type is bool:
+        options.add_argument(option, dest=name, action="store_true", help=help)
+        return
+    default = found.default if found.default_factory is MISSING else found.default_factory()
+    if default is not None:
+        shown = f"{default:g}" if isinstance(default, float) else default
+        help = f"{help} (default: {shown})".lstrip()
+    choices = get_args(found.type) if kind is None else None
+    options.add_argument(
+        option, dest=name, type=kind or str, choices=choices, default=default, help=help,
+        metavar=metavar,
+    )  # fmt: skip
+
+
+def settings_from(
+    arguments: argparse.Namespace,
+    settings: type[_S],
+    **extra: Any,  # noqa: ANN401 - values of the class' fields
+) -> _S:
+    """Settings from the arguments that have the names of their fields.
+
+    Args:
+        arguments: from a parser with options of `add_setting`. A field without an argument
+            keeps its default; one that is settings itself is put together likewise.
+        settings: the class.
+        extra: values that no argument gives.
+
+    Raises:
+        SettingsError: a value is out of its range.
+    """
+    values = dict(extra)
+    for field in fields(settings):
+        if field.name in values:
+            continue
+        if is_dataclass(field.type):
+            values[field.name] = settings_from(arguments, cast("type[Settings]", field.type))
+        elif hasattr(arguments, field.name):
+            value = getattr(arguments, field.name)
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return settings(**values)
+
+
+def add_base_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--base`."""
+    parser.add_argument(
+        "--base",
+        type=Path,
+        default=SHIPPED_BASE,
+        metavar="FILE",
+        help="another base than the shipped",
+    )
+
+
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
     """Add `--device`, `--precision` and `--seed`."""
     group = parser.add_argument_group("computing")
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)"
     )
+    add_setting(
+        group, AdaptationSettings, "--precision",
+        help="number format of the convolutions; auto is the fastest the device has",
+    )  # fmt: skip
+    add_setting(group, AdaptationSettings, "--seed", kind=seed, help="of everything drawn")
+
+
+def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `AdaptationSettings` holds, but for mode, steps and size of the style."""
+    group = parser.add_argument_group("adaptation")
     group.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="auto",
-        help="number format of the convolutions (default: auto, the fastest the device has)",
+        "--content",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="images or folders to adapt on (default: built-in pictures)",
     )
-    group.add_argument("--seed", type=seed, default=0, help="seed (default: 0)")
+    add = partial(add_setting, group, AdaptationSettings)
+    add("--initialisation", help="where the style starts")
+    add(
+        "--rank",
+        kind=positive_int,
+        help="of the updates of convolutions in mode low_rank; a resumed style keeps its own",
+    )
+    add("--lr", "learning_rate", kind=positive_float, help="learning rate (default: by mode)")
+    add("--batch", kind=positive_int, help="contents per step")
+    add(
+        "--crop",
+        "content_size_px",
+        kind=positive_int,
+        metavar="PX",
+        help="side of the contents adapted on",
+    )
+    add_loss_weights(group)
+
+
+def add_loss_weights(options: Options) -> None:
+    """Add the weights of `LossSettings` that every loss has beside that of the content."""
+    weights = {
+        "--style-weight": "style against content",
+        "--tv-weight": "smoothness",
+        "--chroma-weight": "weight of the penalty on colour noise",
+        "--detail-weight": "weight of the penalty on softness",
+    }
+    for option, help in weights.items():
+        add_setting(options, LossSettings, option, kind=non_negative_float, help=help)
+    add_setting(
+        options,
+        LossSettings,
+        "--style-distance",
+        help="how pictures and paintings are compared: by the distribution of their features, or "
+        "as in the paper by Gram matrices",
+    )
 
 
 def add_training_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the image folders and the loop's settings that `train` and `distill` share."""
+    """Add the image folders and the loop's settings that all trainings share."""
     data = parser.add_argument_group("training images")
     data.add_argument("--content", type=Path, required=True, help="folder of photographs")
     data.add_argument("--style", type=Path, required=True, help="folder of paintings")
@@ -85,35 +233,22 @@ def add_training_data_options(parser: argparse.ArgumentParser) -> None:
     )
     loop = parser.add_argument_group("loop")
     loop.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
-    loop.add_argument("--updates", type=positive_int, default=100_000, help="updates to reach")
-    loop.add_argument("--batch", type=positive_int, help="pictures or styles per update")
-    loop.add_argument("--crop", type=positive_int, default=128, help="side of a crop in pixels")
-    loop.add_argument(
+    add = partial(add_setting, loop, TrainerSettings)
+    add("--updates", kind=positive_int, help="updates to reach")
+    add(
         "--optimizer",
-        choices=OPTIMIZERS,
-        default="muon",
         help="Muon for kernels and matrices beside Adam for the rest, or Adam for all; Muon needs "
-        "PyTorch 2.9 (default: muon)",
+        "PyTorch 2.9",
     )
-    loop.add_argument("--lr", type=positive_float, default=1e-3, help="learning rate")
-    loop.add_argument(
-        "--schedule", choices=("cosine", "constant"), default="cosine", help="of the learning rate"
-    )
-    loop.add_argument("--warmup", type=non_negative_int, default=200, help="updates of warm-up")
-    loop.add_argument(
-        "--decay-from", type=non_negative_int, default=0, help="update where the cosine begins"
-    )
-    loop.add_argument("--clip", type=positive_float, default=1.0, help="largest gradient norm")
-    loop.add_argument(
-        "--average", type=non_negative_float, default=0.999, help="decay of the moving average"
-    )
-    loop.add_argument("--picture-every", type=non_negative_int, default=500, metavar="N")
-    loop.add_argument(
-        "--checkpoint-minutes", type=positive_float, default=5.0, metavar="M", help="default: 5"
-    )
-    loop.add_argument(
-        "--max-minutes", type=non_negative_float, default=0.0, metavar="M", help="stop after this"
-    )
+    add("--lr", "learning_rate", kind=positive_float, help="learning rate")
+    add("--schedule", help="of the learning rate")
+    add("--warmup", "warmup_updates", kind=non_negative_int, help="updates of warm-up")
+    add("--decay-from", kind=non_negative_int, help="update where the cosine begins")
+    add("--clip", "gradient_clip", kind=positive_float, help="largest gradient norm")
+    add("--average", "average_decay", kind=non_negative_float, help="decay of the moving average")
+    add("--picture-every", kind=non_negative_int, metavar="N", help="updates between pictures")
+    add("--checkpoint-minutes", kind=positive_float, metavar="M", help="between checkpoints")
+    add("--max-minutes", kind=non_negative_float, metavar="M", help="stop after this; 0 is never")
     loop.add_argument(
         "--resume", action="store_true", help="continue the run in the output folder, if any"
     )

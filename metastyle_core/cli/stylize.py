@@ -24,12 +24,17 @@ from ..style import check_style
 from ..stylization import stylize
 from .inputs import (
     ImageInput,
-    add_base_option,
     find_images,
     open_base,
     resolve_styles,
 )
-from .options import Commands, add_compute_options, non_negative_float, positive_int
+from .options import (
+    Commands,
+    add_base_option,
+    add_compute_options,
+    non_negative_float,
+    positive_int,
+)
 from .progress import progress_bar
 
 

@@ -12,7 +12,9 @@ import torch
 import torch.distributed as dist
 
 from ..precision import resolve_device
-from ..training.trainer import Recipe, Trainer, TrainerSettings, TrainingReport
+from ..training.recipe import Recipe
+from ..training.trainer import Trainer, TrainerSettings, TrainingReport
+from .options import settings_from
 from .progress import progress_bar
 
 
@@ -27,7 +29,9 @@ def run_training(
         build: makes the recipe on this process's device.
     """
     with joined_processes(resolve_device(arguments.device)) as device:
-        settings = trainer_settings(arguments)  # first: what is wrong with it shows at once
+        settings = settings_from(
+            arguments, TrainerSettings
+        )  # first: what is wrong with it shows at once
         recipe = build(arguments, device)
         run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
 
@@ -56,24 +60,6 @@ def joined_processes(device: torch.device) -> Generator[torch.device]:
         dist.barrier()
     finally:
         dist.destroy_process_group()
-
-
-def trainer_settings(arguments: argparse.Namespace) -> TrainerSettings:
-    """The loop's settings from `add_training_data_options`."""
-    return TrainerSettings(
-        updates=arguments.updates,
-        optimizer=arguments.optimizer,
-        learning_rate=arguments.lr,
-        warmup_updates=arguments.warmup,
-        schedule=arguments.schedule,
-        decay_from=arguments.decay_from,
-        gradient_clip=arguments.clip,
-        average_decay=arguments.average,
-        checkpoint_minutes=arguments.checkpoint_minutes,
-        picture_every=arguments.picture_every,
-        max_minutes=arguments.max_minutes,
-        seed=arguments.seed,
-    )
 
 
 def run_with_progress(trainer: Trainer) -> None:

@@ -23,6 +23,7 @@ from torch import Generator, Tensor, nn
 
 from ..base import Base
 from ..checkpoint import write_tensors
+from ..checks import require_from
 from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encoder
 from ..errors import CheckpointError, SettingsError
 from ..growth import grown_weights
@@ -30,7 +31,7 @@ from ..precision import Precision, autocast
 from ..style_distance import gram_matrix
 from .data import ImagePool
 from .judged_pictures import JudgedPictures
-from .trainer import Outcome, Shard
+from .recipe import Outcome, Shard
 
 COMPACT_FILE = "compact.safetensors"
 _ENERGY_FLOOR = 0.05
@@ -64,12 +65,11 @@ class DistillationSettings:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        if self.batch < 2 or self.crop_px < 32:
-            raise SettingsError("Distillation needs a batch of at least 2 crops of at least 32 px.")
-        if self.gram_weight < 0 or not 0 <= self.distorted <= 1:
-            raise SettingsError("gram_weight must be 0 or more, distorted between 0 and 1.")
-        if self.replay < 0:
-            raise SettingsError(f"replay is {self.replay}; a whole number from 0 up is needed.")
+        require_from(self, 2, "batch")
+        require_from(self, 32, "crop_px")
+        require_from(self, 0, "replay")
+        require_from(self, 0.0, "gram_weight")
+        require_from(self, 0.0, "distorted", most=1.0)
 
 
 class TeacherAxes(nn.Module):

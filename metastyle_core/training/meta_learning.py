@@ -20,8 +20,8 @@ from ..low_rank import is_update, merge_updates
 from ..network import StylizationNetwork, adapted_weights, stylize_with
 from ..precision import autocast
 from ..style_distance import at_least_float32
+from .recipe import Outcome
 from .tasks import MetaSettings, Tasks
-from .trainer import Outcome
 
 _POISONED = 1e4
 # Below this a loss is as good as zero; the logarithm must not chase it further.

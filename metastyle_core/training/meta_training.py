@@ -1,4 +1,4 @@
-"""Meta-training: `MetaLearning`, the recipe with which the trainer trains a base.
+"""Meta-training: `MetaTraining`, the recipe with which the trainer trains a base.
 
 It owns the learner, the tasks it draws and the file it exports; one update is `meta_step`
 of `meta_learning`.
@@ -20,14 +20,14 @@ from ..initialisation import StylePredictor, count_statistics
 from ..network import StylizationNetwork, adapted_weights, stylize_with
 from .data import ImagePool
 from .meta_learning import Learner, meta_step, rate_key
+from .recipe import Outcome, Shard
 from .tasks import MetaSettings, TaskSampler
-from .trainer import Outcome, Shard
 
 BASE_FILE = "base.safetensors"
 _PICTURE_STYLES, _PICTURE_CONTENTS, _PICTURE_STEPS = 6, 3, 20
 
 
-class MetaLearning:
+class MetaTraining:
     """The recipe that trains the base."""
 
     def __init__(

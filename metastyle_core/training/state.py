@@ -8,14 +8,15 @@ so that a checkpoint is whole or absent. Nothing here is unpickled.
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Generator, Tensor, nn
 
 from ..checkpoint import read_tensors, refuse_other_keys, write_tensors
 from ..errors import CheckpointError, TrainingError
+from .average import MovingAverage
 from .optimizer import WeightOptimizer
 
 _FORMAT = "metastyle.training"
@@ -31,7 +32,7 @@ class TrainingState:
         modules: what trains.
         optimizer: of the parameters of `modules`.
         generator: the only source of chance.
-        average: moving average of the parameters by name; empty when unused.
+        average: moving average of the parameters.
         update: number of updates done.
         skipped: styles and updates left out by the loss guard so far.
         elapsed_s: seconds of training so far, over all sessions.
@@ -41,7 +42,7 @@ class TrainingState:
     modules: nn.Module
     optimizer: WeightOptimizer
     generator: Generator
-    average: dict[str, Tensor]
+    average: MovingAverage
     update: int = 0
     skipped: int = 0
     elapsed_s: float = 0.0
@@ -61,7 +62,7 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
     }
     metadata = {"counters": json.dumps(counters), "optimizer": state.optimizer.name}
     shutil.rmtree(partial, ignore_errors=True)
-    groups = {
+    groups: dict[str, Mapping[str, Tensor]] = {
         "weights": dict(state.modules.state_dict()),
         **{_MOMENT + kind: found for kind, found in state.optimizer.moments(state.modules).items()},
         "generator": {"state": state.generator.get_state()},
@@ -141,7 +142,6 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
 
 
-@torch.no_grad()
 def _load_average(state: TrainingState, folder: Path) -> None:
     """Continue the average, or begin one at the loaded weights where none was kept."""
     path = folder / "average.safetensors"
@@ -149,5 +149,4 @@ def _load_average(state: TrainingState, folder: Path) -> None:
     if path.is_file():
         saved = read_tensors(path, file_format=_FORMAT).tensors
         refuse_other_keys(folder, saved, {k: v.shape for k, v in state.average.items()})
-    for name, tensor in state.average.items():
-        tensor.copy_(saved[name])
+    state.average.load(saved)

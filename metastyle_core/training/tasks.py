@@ -12,15 +12,16 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from ..checks import require_above_zero, require_from
 from ..errors import SettingsError
 from ..grain import FULL_GRAIN, smooth_noise
 from ..initialisation import InitialisationForm, PredictorSize
 from ..losses import LossSettings
-from ..network import AdaptationMode
+from ..network import MAX_BLOCKS, MAX_CHANNELS, AdaptationMode
 from ..precision import Precision
 from .data import ImagePool
 from .patterns import as_pattern
-from .trainer import Shard
+from .recipe import Shard
 
 Algorithm = Literal["maml", "fomaml", "reptile"]
 # The network halves a picture twice: it may answer differently to each of these places.
@@ -93,29 +94,21 @@ class MetaSettings:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        if self.style_weight_range and not 0 < self.style_weight_range[0] < float("inf"):
-            raise SettingsError("style_weight_range must begin above 0.")
-        if self.style_weight_range and self.style_weight_range[0] > self.style_weight_range[1]:
-            raise SettingsError("style_weight_range must not begin above its end.")
-        for name, share in {
-            "light_tasks": self.light_tasks,
-            "patterns": self.patterns,
-            "grain": self.grain,
-        }.items():
-            if not 0 <= share <= 1:
-                raise SettingsError(f"{name} is {share}; 0 to 1 is needed.")
-        if not 0 <= self.shift_weight < float("inf"):
-            raise SettingsError(f"shift_weight is {self.shift_weight}; 0 or more is needed.")
-        if self.inner_steps < 0 or min(self.styles, self.support, self.query, self.rank) < 1:
-            raise SettingsError(
-                "inner_steps must be 0 or more; styles, support, query and rank at least 1."
-            )
-        if not 0 < self.inner_lr < float("inf"):
-            raise SettingsError(f"inner_lr is {self.inner_lr}; a number above 0 is needed.")
-        if self.crop_px < 64:
-            raise SettingsError(f"crop_px is {self.crop_px}; at least 64 is needed.")
-        if not (1 <= self.channels <= 256 and 1 <= self.blocks <= 64):
-            raise SettingsError("channels must be 1 to 256 and blocks 1 to 64.")
+        require_from(self, 0, "inner_steps")
+        require_from(self, 1, "styles", "support", "query", "rank")
+        require_from(self, 64, "crop_px")
+        require_from(self, 1, "channels", most=MAX_CHANNELS)
+        require_from(self, 1, "blocks", most=MAX_BLOCKS)
+        require_from(self, 0.0, "light_tasks", "patterns", "grain", most=1.0)
+        require_from(self, 0.0, "shift_weight")
+        require_above_zero(self, "inner_lr", "max_style_scale")
+        if self.style_weight_range is not None:
+            low, high = self.style_weight_range
+            if not 0 < low <= high < float("inf"):
+                raise SettingsError(
+                    f"style_weight_range is {low} to {high}; it must begin above 0 and not "
+                    "above its end."
+                )
         if self.algorithm == "reptile" and self.inner_steps == 0:
             raise SettingsError("Reptile needs at least one inner step.")
 

@@ -1,4 +1,4 @@
-"""The outer loop: schedule, clipping, guard, moving average, checkpoints, log.
+"""The outer loop: schedule, clipping, guard, checkpoints, log.
 
 What one update computes is a `Recipe` (`meta_training` and `distillation` each
 bring one). The loop is the same for both, on one process or on many: every process
@@ -10,19 +10,20 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from collections.abc import Generator as GeneratorType
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
+from ..checks import require_above_zero, require_from
 from ..errors import MetaStyleError, SettingsError, TrainingError
 from ..images import save_image
+from .average import MovingAverage
 from .optimizer import OptimizerName, WeightOptimizer, check_optimizer
+from .recipe import Outcome, Recipe, Shard
 from .state import (
     TrainingState,
     load_state,
@@ -32,59 +33,6 @@ from .state import (
 
 logger = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 50
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Which part of the drawn work this process does: items rank, rank + world_size, ..."""
-
-    rank: int = 0
-    world_size: int = 1
-
-    @classmethod
-    def current(cls) -> "Shard":
-        """The shard of this process, one of one where torch.distributed is not running."""
-        if dist.is_available() and dist.is_initialized():
-            return cls(dist.get_rank(), dist.get_world_size())
-        return cls()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one call of `Recipe.accumulate_gradients` did.
-
-    Attributes:
-        count: tasks whose gradients were added up; gradients are divided by the
-            sum of this over all processes.
-        skipped: tasks the loss guard left out.
-        metrics: sums over the counted tasks; the names are the same in every outcome
-            of a recipe, whatever was skipped, so that processes can add theirs up.
-    """
-
-    count: int
-    skipped: int
-    metrics: dict[str, float]
-
-
-class Recipe(Protocol):
-    """What trains and how one update's gradients are found."""
-
-    @property
-    def modules(self) -> nn.Module:
-        """All that trains, and is kept in checkpoints."""
-        ...
-
-    def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:
-        """Draw work and add the *sum* of its gradients into `.grad`."""
-        ...
-
-    def draw_picture(self) -> Tensor | None:
-        """A picture (3, H, W) that shows the state of training, or None."""
-        ...
-
-    def export(self, folder: Path, provenance: dict[str, object]) -> None:
-        """Write the files that ship."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +56,7 @@ class TrainerSettings:
         seed: of the generator that draws everything.
     """
 
-    updates: int
+    updates: int = 100_000
     optimizer: OptimizerName = "muon"
     learning_rate: float = 1e-3
     warmup_updates: int = 200
@@ -124,16 +72,14 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         check_optimizer(self.optimizer)
-        if self.updates < 1 or self.log_every < 1:
-            raise SettingsError("The number of updates and log_every must be at least 1.")
-        if not (self.learning_rate > 0 and self.gradient_clip > 0):
-            raise SettingsError("The learning rate and the gradient clip must be above 0.")
+        require_from(self, 1, "updates", "log_every")
+        require_from(self, 0, "warmup_updates", "decay_from", "picture_every")
+        require_from(self, 0.0, "max_minutes")
+        require_above_zero(self, "learning_rate", "gradient_clip")
         if not 0 <= self.average_decay < 1:
             raise SettingsError(
-                f"The decay of the average is {self.average_decay}; 0 up to below 1 is needed."
+                f"average_decay is {self.average_decay}; 0 up to below 1 is needed."
             )
-        if min(self.warmup_updates, self.decay_from, self.picture_every, self.max_minutes) < 0:
-            raise SettingsError("Warm-up, decay start, picture interval and minutes are 0 or more.")
 
     def rate_at(self, update: int) -> float:
         """Learning rate of the given update, counted from 0."""
@@ -177,7 +123,7 @@ class Trainer:
             modules=recipe.modules,
             optimizer=WeightOptimizer(parameters, settings.optimizer),
             generator=Generator().manual_seed(settings.seed),
-            average=self._initial_average(),
+            average=MovingAverage(recipe.modules, settings.average_decay),
         )
         self._parameters = parameters
         self._shard = Shard.current()
@@ -252,7 +198,7 @@ class Trainer:
         usable = outcome.count > 0 and math.isfinite(norm)
         if usable:
             state.optimizer.step(settings.rate_at(state.update))
-            self._update_average()
+            state.average.update(state.update)
             state.samples += outcome.count
             state.skipped += outcome.skipped
         else:
@@ -284,43 +230,12 @@ class Trainer:
         dist.all_reduce(votes)
         return bool(votes)
 
-    def _initial_average(self) -> dict[str, Tensor]:
-        if self.settings.average_decay == 0:
-            return {}
-        return {k: v.detach().clone() for k, v in self.recipe.modules.named_parameters()}
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # A short memory at first, so that the average does not remember the random start.
-        update = self.state.update
-        decay = min(self.settings.average_decay, (1 + update) / (10 + update))
-        for name, parameter in self.recipe.modules.named_parameters():
-            if name in self.state.average:
-                self.state.average[name].lerp_(parameter, 1 - decay)
-
-    @contextmanager
-    def averaged_weights(self) -> GeneratorType[None]:
-        """Inside the block the modules hold the moving average, where there is one."""
-        own: dict[str, Tensor] = {}
-        try:
-            with torch.no_grad():
-                for name, parameter in self.recipe.modules.named_parameters():
-                    if name in self.state.average:
-                        own[name] = parameter.detach().clone()
-                        parameter.copy_(self.state.average[name])
-            yield
-        finally:
-            with torch.no_grad():
-                for name, parameter in self.recipe.modules.named_parameters():
-                    if name in own:
-                        parameter.copy_(own[name])
-
     def _draw_picture_if_due(self) -> None:
         every, update = self.settings.picture_every, self.state.update
         if self._shard.rank or not every or update % every:
             return
         try:
-            with self.averaged_weights():
+            with self.state.average.in_place():
                 picture = self.recipe.draw_picture()
             if picture is not None:
                 save_image(picture, self.folder / "pictures" / f"{update:08d}.png")
@@ -340,7 +255,7 @@ class Trainer:
             "elapsed_s": round(self.state.elapsed_s),
             "processes": self._shard.world_size,
         }
-        with self.averaged_weights():
+        with self.state.average.in_place():
             self.recipe.export(self.folder, provenance)
 
 

@@ -7,7 +7,7 @@ from samples import picture
 from metastyle_core.training import patterns
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.patterns import as_pattern
-from metastyle_core.training.trainer import Shard
+from metastyle_core.training.recipe import Shard
 from metastyle_core.training.tasks import MetaSettings, TaskSampler
 
 

@@ -35,10 +35,11 @@ from metastyle_core.training import distillation, judged_pictures
 from metastyle_core.training.data import ImagePool
 from metastyle_core.training.distillation import Distillation, DistillationSettings
 from metastyle_core.training.meta_learning import meta_step
-from metastyle_core.training.meta_training import MetaLearning
+from metastyle_core.training.meta_training import MetaTraining
+from metastyle_core.training.recipe import Outcome, Shard
 from metastyle_core.training.state import save_state
 from metastyle_core.training.tasks import MetaSettings
-from metastyle_core.training.trainer import Outcome, Shard, Trainer, TrainerSettings
+from metastyle_core.training.trainer import Trainer, TrainerSettings
 
 META = MetaSettings(
     styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1, precision="fp32"
@@ -58,8 +59,8 @@ def pool():
     return ImagePool(images, ["a", "a", "a", "a", "b", "b"])
 
 
-def make_recipe(encoder, pool, settings=META) -> MetaLearning:
-    return MetaLearning(encoder, encoder, pool, pool, settings, device=torch.device("cpu"), seed=3)
+def make_recipe(encoder, pool, settings=META) -> MetaTraining:
+    return MetaTraining(encoder, encoder, pool, pool, settings, device=torch.device("cpu"), seed=3)
 
 
 def run(recipe, folder, settings=LOOP, **options) -> Trainer:
@@ -100,7 +101,7 @@ def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm, 
     assert torch.equal(whole.state.generator.get_state(), resumed.state.generator.get_state())
 
 
-class _Interrupted(MetaLearning):
+class _Interrupted(MetaTraining):
     """Is interrupted in its second update, between its draw and its gradients."""
 
     def __init__(self, encoder, pool, interrupt: Callable[[], None]) -> None:
@@ -171,8 +172,8 @@ def test_weights_return_when_the_average_cannot_be_put_in(tmp_path, tiny_encoder
     trainer = run(recipe, tmp_path, replace(LOOP, updates=1))
     before = parameters(recipe)
     *_, last = trainer.state.average
-    trainer.state.average[last] = torch.zeros(1, 2, 3)
-    with pytest.raises(RuntimeError), trainer.averaged_weights():
+    trainer.state.average._values[last] = torch.zeros(1, 2, 3)
+    with pytest.raises(RuntimeError), trainer.state.average.in_place():
         pass
     for name, value in before.items():
         assert torch.equal(parameters(recipe)[name], value), name
@@ -390,9 +391,10 @@ from samples import TINY_SPEC, picture
 from metastyle_core.cli.training_run import joined_processes
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.training.data import ImagePool
-from metastyle_core.training.meta_training import MetaLearning
+from metastyle_core.training.meta_training import MetaTraining
+from metastyle_core.training.recipe import Shard
 from metastyle_core.training.tasks import MetaSettings
-from metastyle_core.training.trainer import Shard, Trainer, TrainerSettings
+from metastyle_core.training.trainer import Trainer, TrainerSettings
 torch.set_num_threads(1)
 torch.manual_seed(5)
 encoder = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
@@ -400,7 +402,7 @@ pool = ImagePool([picture(80, 100, seed=s)[0].mul(255).to(torch.uint8) for s in 
 settings = MetaSettings(styles=2, crop_px=64, inner_steps=1, inner_lr=0.01, channels=8, blocks=1,
     precision="fp32")
 with joined_processes(torch.device("cpu")) as device:
-    recipe = MetaLearning(encoder, encoder, pool, pool, settings, device=device, seed=3)
+    recipe = MetaTraining(encoder, encoder, pool, pool, settings, device=device, seed=3)
     in_a_hurry = Shard.current().rank == {rank_in_a_hurry}
     loop = TrainerSettings(updates=3, optimizer="adam", picture_every=0, log_every=1,
         max_minutes=1e-9 if in_a_hurry else 0.0)
