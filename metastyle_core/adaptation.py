@@ -43,6 +43,9 @@ _LEARNING_RATES: Mapping[AdaptationMode, float] = {
 _SMOOTHING = 0.9
 _WARM_UP = 0.1
 _EXPLODED = 10.0
+_SMALLEST_BRUSH_PX = 128
+# Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
+LARGEST_BRUSH_PX = 768
 _RETRY_FACTOR = 0.1
 
 
@@ -61,8 +64,8 @@ class AdaptationSettings:
         content_count: how many built-in contents to make where none are given.
         content_size_px: their side.
         style_size_px: short side the style pictures are scaled to, or what keeps
-            them within one megapixel. Smaller means finer brush strokes on the
-            content, larger means broader ones.
+            them within one megapixel: the brush. Photographs of this short side get
+            strokes as large as they are in the painting; see `brush_for`.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
         seed: of the built-in contents and the order in which contents are used.
@@ -76,7 +79,7 @@ class AdaptationSettings:
     batch: int = 2
     content_count: int = 24
     content_size_px: int = 192
-    style_size_px: int = 256
+    style_size_px: int = 384
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
     seed: int = 0
@@ -89,6 +92,19 @@ class AdaptationSettings:
         require_from(self, MIN_STYLE_SIDE_PX, "content_size_px", "style_size_px")
         if self.learning_rate is not None:
             require_above_zero(self, "learning_rate")
+
+
+def brush_for(height: int, width: int) -> int:
+    """The style size at which strokes are as large in a picture as they are in the painting.
+
+    Args:
+        height: of the picture to be drawn, in pixels.
+        width: likewise.
+
+    Returns:
+        Its short side, within what a style can be read at: 128 to 768 px.
+    """
+    return min(max(min(height, width), _SMALLEST_BRUSH_PX), LARGEST_BRUSH_PX)
 
 
 @dataclass(frozen=True)

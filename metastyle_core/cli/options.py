@@ -204,6 +204,24 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
     add_loss_weights(group)
 
 
+def add_style_size_option(options: Options, pictures: str) -> None:
+    """Add `--style-size`, which follows some pictures where it is left out.
+
+    Args:
+        options: where to add it.
+        pictures: whose size it follows, for the help.
+    """
+    options.add_argument(
+        "--style-size",
+        dest="style_size_px",
+        type=positive_int,
+        metavar="PX",
+        help="the brush: photographs of this short side get strokes as large as in the painting, "
+        f"larger ones finer strokes (default: the short side {pictures}, else "
+        f"{AdaptationSettings.style_size_px})",
+    )
+
+
 def add_loss_weights(options: Options) -> None:
     """Add the weights of `LossSettings` that every loss has beside that of the content."""
     weights = {
