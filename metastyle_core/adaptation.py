@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from .base import Base
 from .checks import require_above_zero, require_from, require_one_of
-from .content import procedural_contents
+from .content import shipped_contents
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
@@ -61,14 +61,16 @@ class AdaptationSettings:
         learning_rate: of Adam at its highest, after a tenth of the steps; it then
             falls to zero along a cosine. None takes the rate that suits the mode.
         batch: contents per step. Four take twice as long and end no better.
-        content_count: how many built-in contents to make where none are given.
+        content_count: how many crops of the photographs that ship to adapt on where no
+            contents are given.
         content_size_px: their side.
         style_size_px: short side the style pictures are scaled to, or what keeps
             them within one megapixel: the brush. Photographs of this short side get
             strokes as large as they are in the painting; see `brush_for`.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
-        seed: of the built-in contents and the order in which contents are used.
+        seed: of all that is drawn at random: crops, the order in which contents are used,
+            places and directions of the style distance.
         precision: of the convolutions.
     """
 
@@ -155,7 +157,7 @@ def adapt_to_style(
         style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1]. Their
             Gram matrices are averaged.
         contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting. None takes
-            built-in ones, `content_count` of `content_size_px` (see `content`).
+            crops of the photographs that ship, `content_count` of `content_size_px`.
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
@@ -184,7 +186,7 @@ def adapt_to_style(
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
-        drawn = _built_in_contents(scaled, settings) if contents is None else contents
+        drawn = _shipped_contents(base, settings) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
         loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
         fast_weights, losses = _run_with_one_retry(loop, start, on_step)
@@ -197,7 +199,7 @@ def adapt_to_style(
             **asdict(settings),
             "rank": rank_of(fast_weights),
             "encoder": encoder.spec.name if encoder else None,
-            "contents": "built-in" if contents is None else len(contents),
+            "contents": "shipped" if contents is None else len(contents),
             "style_images": len(style_images),
             "resumed_from": resume.name if resume else None,
         },
@@ -205,10 +207,10 @@ def adapt_to_style(
     )
 
 
-def _built_in_contents(styles: list[Tensor], settings: AdaptationSettings) -> Tensor:
+def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
     generator = Generator().manual_seed(settings.seed)
-    made = procedural_contents(settings.content_count, settings.content_size_px, styles, generator)
-    return made.to(styles[0].device)
+    crops = shipped_contents(settings.content_count, settings.content_size_px, generator)
+    return crops.to(base.device)
 
 
 def _run_with_one_retry(

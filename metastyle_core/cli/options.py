@@ -183,7 +183,7 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="images or folders to adapt on (default: built-in pictures)",
+        help="images or folders to adapt on (default: photographs that ship)",
     )
     add = partial(add_setting, group, AdaptationSettings)
     add("--initialisation", help="where the style starts")

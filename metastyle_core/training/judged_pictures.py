@@ -14,7 +14,6 @@ from torch import Generator, Tensor
 
 from ..adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, StepReport, adapt_to_style
 from ..base import Base
-from ..content import procedural_contents
 from ..encoder import PerceptualEncoder
 from ..errors import AdaptationDiverged, SettingsError, TrainingError
 from ..losses import LossSettings
@@ -48,7 +47,7 @@ class JudgedPictures:
         Args:
             base: with a predictor, on the device of the judge; not changed.
             judge: of the perceptual loss, as it is whenever a style begins.
-            contents: photographs; half of what is stylized is built-in content.
+            contents: photographs.
             styles: paintings.
             size_px: side of all pictures.
             precision: of the convolutions while adapting.
@@ -98,10 +97,7 @@ class JudgedPictures:
         """Adapt to one style; what every third step would draw, or nothing if it diverged."""
         size = self._size_px
         style = self._styles.read(self._styles.draw(1, size, generator), size)
-        half = _CONTENTS // 2
-        photographs = self._contents.read(self._contents.draw(half, size, generator), size)
-        made = procedural_contents(half, size, [style], generator)
-        mixed = torch.stack([photographs, made], dim=1).flatten(0, 1)
+        photographs = self._contents.read(self._contents.draw(_CONTENTS, size, generator), size)
         low, high = _STYLE_WEIGHTS
         place = float(torch.rand((), generator=generator))
         settings = AdaptationSettings(
@@ -124,10 +120,10 @@ class JudgedPictures:
                 self._base,
                 self._judge,
                 [style],
-                mixed,
+                photographs,
                 settings,
                 on_step=keep,
-                preview_images=mixed[:_SHOWN],
+                preview_images=photographs[:_SHOWN],
             )
         except AdaptationDiverged as error:
             logger.warning("No pictures from one style: %s", error)
