@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from .base import Base
 from .checks import require_above_zero, require_from, require_one_of
 from .content import shipped_contents
-from .encoder import PerceptualEncoder
+from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
 from .initialisation import InitialisationForm, initial_norms
@@ -239,7 +239,8 @@ class _InnerLoop:
         self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
-            features = [encoder(image, layers) for image in style_images]
+            scales = settings.loss.style_scales
+            features = [features_at_scales(encoder, i, scales, layers) for i in style_images]
             generator = Generator().manual_seed(settings.seed)
             self._target = style_target(
                 features, style_images, settings.loss.style_distance, generator
@@ -292,7 +293,7 @@ class _InnerLoop:
     ) -> dict[str, float]:
         with autocast(self.settings.precision, self._base.device, gradients=True):
             stylized = stylize_with(self._base.network, weights, self._contents[rows])
-            features = self._encoder(stylized)
+            features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
         content = {layer: f[rows] for layer, f in self._content_features.items()}
         terms = perceptual_loss(
             stylized, features, content, self._target, self.settings.loss, generator

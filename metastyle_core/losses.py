@@ -42,6 +42,8 @@ class LossSettings:
             1e5 at content weight 1 and ImageNet-normalised input.
         style_distance: `sliced` compares whole distributions of features, `gram` is the
             paper's; see `style_distance`.
+        style_scales: at how many sizes the style is compared, each half of the one before;
+            see `features_at_scales`.
         tv_weight: factor of the total variation.
         chroma_weight: factor of the penalty on colour noise: what the variation of the
             colours exceeds the style's by.
@@ -56,6 +58,7 @@ class LossSettings:
     content_weight: float = 1.0
     style_weight: float = 20.0
     style_distance: StyleDistance = "sliced"
+    style_scales: int = 1
     tv_weight: float = 0.0
     chroma_weight: float = 300.0
     detail_weight: float = 0.0
@@ -70,6 +73,7 @@ class LossSettings:
                 raise SettingsError(
                     f"The weight of {layer} is {weight}; a finite number from 0 up is needed."
                 )
+        require_from(self, 1, "style_scales", most=3)
         require_one_of(self, "style_distance", STYLE_DISTANCES)
         require_one_of(self, "normalisation", NORMALISATIONS)
 

@@ -235,6 +235,13 @@ def add_loss_weights(options: Options) -> None:
     add_setting(
         options,
         LossSettings,
+        "--style-scales",
+        kind=positive_int,
+        help="sizes at which pictures and paintings are compared, each half of the one before",
+    )
+    add_setting(
+        options,
+        LossSettings,
         "--style-distance",
         help="how pictures and paintings are compared: by the distribution of their features, or "
         "as in the paper by Gram matrices",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from ..encoder import PerceptualEncoder
+from ..encoder import PerceptualEncoder, features_at_scales
 from ..initialisation import StylePredictor, initial_norms
 from ..losses import StyleTarget, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
@@ -92,7 +92,9 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         return Outcome(0, 0, zeros)
     with torch.no_grad(), autocast(settings.precision, tasks.styles.device, gradients=True):
         encoder = learner.loss_encoder
-        features = encoder(tasks.styles, encoder.spec.style_layers)
+        features = features_at_scales(
+            encoder, tasks.styles, settings.loss.style_scales, encoder.spec.style_layers
+        )
         distance, generator = settings.loss.style_distance, Generator().manual_seed(tasks.seed)
         target = style_target([features], [tasks.styles], distance, generator)
     start = _initial_weights(learner, tasks, settings)
@@ -176,7 +178,7 @@ def _losses(
     read = contents if grain is None else contents + grain
     with autocast(settings.precision, contents.device, gradients=True):
         stylized = stylize_with(learner.network, rows, read)
-        features = encoder(stylized)
+        features = features_at_scales(encoder, stylized, settings.loss.style_scales)
         with torch.no_grad():
             content = encoder(contents, encoder.spec.content_layers)
     style_weights = tasks.style_weights.repeat_interleave(each)
