@@ -15,9 +15,11 @@ from benchmarks.gatys import optimise_picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base
 from metastyle_core.encoder import PerceptualEncoder
+from metastyle_core.losses import LossSettings
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.seeding import seeded
 from metastyle_core.style import AdaptedStyle, save_style
+from metastyle_core.style_distance import StyleDistance
 from metastyle_core.stylization import stylize
 
 _MANY_STEPS = 200
@@ -59,19 +61,29 @@ def untouched() -> Method:
     return Method("content itself", lambda _: Prepared(lambda image: image, None))
 
 
-def gatys(encoder: PerceptualEncoder, iterations: int, *, start: Method | None = None) -> Method:
+def gatys(
+    encoder: PerceptualEncoder,
+    iterations: int,
+    distance: StyleDistance,
+    *,
+    start: Method | None = None,
+) -> Method:
     """Optimisation of each picture, from the content or from another method's output."""
+    loss = LossSettings(style_distance=distance, chroma_weight=0.0)
 
     def prepare(style_image: Tensor) -> Prepared:
         ready = start.prepare(style_image) if start else None
 
         def run(image: Tensor) -> Tensor:
             begin = ready.stylize(image) if ready else None
-            return optimise_picture(encoder, image, style_image, iterations=iterations, start=begin)
+            return optimise_picture(
+                encoder, image, style_image, iterations=iterations, start=begin, loss=loss
+            )
 
         return Prepared(run, None)
 
-    name = f"Gatys, {iterations} iterations" + (f" from {start.name}" if start else "")
+    name = f"Gatys, {distance}, {iterations} iterations"
+    name += f" from {start.name}" if start else ""
     return Method(name, prepare, real_time=False, slow=True)
 
 

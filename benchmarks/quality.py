@@ -13,7 +13,8 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,37 +22,51 @@ from torch import Tensor
 
 from benchmarks.adain import load_decoder
 from benchmarks.methods import Method, adain, adapted, gatys, johnson, metastyle, untouched
-from benchmarks.metrics import PeakMemory, structure_distance, warping_error
-from benchmarks.report import GEOMETRIC, Row, report
+from benchmarks.metrics import PeakMemory
+from benchmarks.peers import code_distance, magenta, magenta_style_code, microast
+from benchmarks.report import Row, report
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.base import SHIPPED_BASE, Base, load_base
 from metastyle_core.cli.inputs import load_contents
 from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
-from metastyle_core.evaluation import geometric_mean, score
 from metastyle_core.files import write_text
 from metastyle_core.images import (
     contact_sheet,
     list_images,
     load_batch,
     load_square,
-    resize_short_side,
     save_image,
     spread_paths,
 )
-from metastyle_core.losses import chroma_variation
+from metastyle_core.measures import measure, over_pictures, pan_errors
+from metastyle_core.style_distance import STYLE_DISTANCES
 
 # Options that change what a row means; the others only choose rows.
 _DECISIVE = (
     "styles", "contents", "encoder_weights", "adapt_contents", "adapt_encoder", "base", "control",
-    "adain", "size", "max_contents",
+    "adain", "microast", "size", "max_contents",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Judges:
+    """What measures every picture.
+
+    Attributes:
+        encoder: of the yardstick, VGG-19.
+        style_code: the predictor of another method, which shares nothing with our losses.
+    """
+
+    encoder: PerceptualEncoder
+    style_code: Callable[[Tensor], Tensor]
 
 
 def main() -> None:
     """Run the benchmark, or what is left of it, and write the table."""
     arguments = _parser().parse_args()
     judge = load_encoder("vgg19_caffe", weights=arguments.encoder_weights)
+    judges = _Judges(judge, magenta_style_code())
     methods = _methods(arguments, judge)
     styles = spread_paths(list_images(arguments.styles), arguments.max_styles)
     contents = spread_paths(list_images(arguments.contents), arguments.max_contents)
@@ -65,7 +80,7 @@ def main() -> None:
             left_out = method.slow and position >= arguments.slow_styles
             if left_out or (method.name, style_path.stem) in done:
                 continue
-            row, pictures = _measure(method, style, contents, judge, arguments.size)
+            row, pictures = _measure(method, style, contents, judges, arguments.size)
             rows.append({"method": method.name, "style_name": style_path.stem, **row})
             for path, picture in zip(contents, pictures, strict=True):
                 kept = picture_path(arguments.output, style_path.stem, method.name, path.stem)
@@ -116,9 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", type=Path, default=SHIPPED_BASE)
     parser.add_argument("--control", type=Path, help="a base trained without an inner loop")
     parser.add_argument("--adain", type=Path, help="decoder of benchmarks.adain")
-    parser.add_argument("--size", type=positive_int, default=192)
+    parser.add_argument("--microast", type=Path, help="a checkout of MicroAST's repository")
+    parser.add_argument("--size", type=positive_int, default=384)
     parser.add_argument("--max-styles", type=positive_int, default=8)
-    parser.add_argument("--max-contents", type=positive_int, default=2)
+    parser.add_argument("--max-contents", type=positive_int, default=4)
     parser.add_argument(
         "--slow-styles",
         type=positive_int,
@@ -148,9 +164,15 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
     methods += [johnson(encoder, settings, contents, n) for n in arguments.johnson_steps]
     if arguments.adain:
         methods.append(adain(judge, load_decoder(arguments.adain)))
+    if arguments.microast:
+        methods.append(microast(arguments.microast))
+    methods.append(magenta())
     if arguments.gatys_iterations:
-        methods.append(gatys(judge, arguments.gatys_iterations))
-        methods.append(gatys(judge, max(1, arguments.gatys_iterations // 5), start=longest))
+        for distance in STYLE_DISTANCES:
+            methods.append(gatys(judge, arguments.gatys_iterations, distance))
+        methods.append(
+            gatys(judge, max(1, arguments.gatys_iterations // 5), "sliced", start=longest)
+        )
     wanted = arguments.only or [""]
     return [method for method in methods if any(text in method.name for text in wanted)]
 
@@ -165,7 +187,7 @@ def _measure(
     method: Method,
     style: Tensor,
     contents: Sequence[Path],
-    judge: PerceptualEncoder,
+    judges: _Judges,
     size_px: int,
 ) -> tuple[Row, list[Tensor]]:
     memory = PeakMemory()
@@ -180,36 +202,20 @@ def _measure(
         pictures.append(prepared.stylize(content))
         seconds.append(time.perf_counter() - began_s)
     peak_mib = memory.mebibytes()
-    scores: list[dict[str, float]] = []
-    for content, picture in zip(loaded, pictures, strict=True):
-        found = score(judge, picture, content, style)
-        scores.append(
-            {
-                "style": found.style,
-                "content": found.content,
-                "total": found.total,
-                "ssim": found.ssim,
-                "structure": structure_distance(judge, picture, content),
-                "colour_noise": 255 * float(chroma_variation(picture).sqrt()),
-                **{f"style_{layer}": value for layer, value in found.style_layers.items()},
-            }
-        )
+    measured = [
+        measure(judges.encoder, picture, content, style)
+        | {"code_distance": code_distance(judges.style_code, picture, content, style)}
+        for content, picture in zip(loaded, pictures, strict=True)
+    ]
     row: Row = {
-        name: geometric_mean([s[name] for s in scores])
-        if name in GEOMETRIC
-        else sum(s[name] for s in scores) / len(scores)
-        for name in scores[0]
-    }
-    row |= {
+        **over_pictures(measured),
         "first_picture_s": prepare_s + seconds[0],
         "picture_s": sorted(seconds)[len(seconds) // 2],
-        "style_bytes": prepared.style_bytes,
-        "warping": None,
+        "file_bytes": prepared.style_bytes,
         "peak_mib": peak_mib,
     }
     if method.real_time:
-        photograph = resize_short_side(load_batch(contents[0]), size_px + 32)
-        row["warping"] = warping_error(prepared.stylize, photograph, size_px)
+        row |= pan_errors(prepared.stylize, loaded[0])
     return row, pictures
 
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from metastyle_core.evaluation import geometric_mean
+from metastyle_core.measures import geometric_mean, is_geometric
 
 Row = dict[str, float | str | None]
 STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-GEOMETRIC = ("style", "content", "total", *(f"style_{layer}" for layer in STYLE_LAYERS))
 _MAIN = (
-    ("style", "style"), ("content", "content"), ("total", "total"), ("ssim", "SSIM"),
-    ("structure", "structure"), ("colour_noise", "colour noise"), ("warping", "warping"),
+    ("style", "sliced style"), ("content", "content"), ("total", "sliced total"),
+    ("gram_total", "Gram total"), ("ssim", "SSIM"), ("structure", "structure"),
+    ("code_distance", "style code"), ("weave", "weave"), ("band_1", "finest band"),
+    ("band_2", "2nd"), ("band_3", "3rd"), ("band_4", "4th"), ("colour_noise", "colour noise"),
+)  # fmt: skip
+_COST = (
+    ("pan_1", "pan 1 px"), ("pan_2", "2 px"), ("pan_3", "3 px"),
     ("first_picture_s", "first picture, s"), ("picture_s", "next, s"),
-    ("style_bytes", "style, KB"), ("peak_mib", "peak, MiB"),
+    ("file_bytes", "style, KB"), ("peak_mib", "peak, MiB"),
 )  # fmt: skip
 _LAYERS = tuple((f"style_{layer}", layer) for layer in STYLE_LAYERS)
 
@@ -37,12 +41,15 @@ def _section(rows: Sequence[Row], methods: Sequence[str]) -> str:
         *({row["style_name"] for row in rows if row["method"] == name} for name in methods)
     )
     common = [row for row in rows if row["style_name"] in styles]
-    tables = (_table(common, methods, columns) for columns in (_MAIN, _LAYERS))
-    return f"Styles: {len(styles)}.\n\n" + "\nStyle error by layer:\n\n".join(tables)
+    main, cost, layers = (_table(common, methods, columns) for columns in (_MAIN, _COST, _LAYERS))
+    return (
+        f"Styles: {len(styles)}.\n\n{main}\nSteadiness and cost:\n\n{cost}"
+        f"\nSliced style by layer:\n\n{layers}"
+    )
 
 
 def _table(rows: Sequence[Row], methods: Sequence[str], columns: Sequence[tuple[str, str]]) -> str:
-    """Geometric means of errors, the most of memory, means of the rest."""
+    """Geometric means of errors and ratios, the most of memory, means of the rest."""
     lines = [
         "| method | " + " | ".join(title for _, title in columns) + " |",
         "|---|" + "---:|" * len(columns),
@@ -58,11 +65,11 @@ def _cell(name: str, values: Sequence[float | str | None]) -> str:
     numbers = [float(value) for value in values if value is not None]
     if not numbers:
         return "-"
-    summary = _summary(name)(numbers) / (1000 if name == "style_bytes" else 1)
+    summary = _summary(name)(numbers) / (1000 if name == "file_bytes" else 1)
     return f"{summary:.0f}" if summary >= 1000 or summary < 1e-9 else f"{summary:.3g}"
 
 
 def _summary(name: str) -> Callable[[Sequence[float]], float]:
-    if name in GEOMETRIC:
+    if is_geometric(name):
         return geometric_mean
     return max if name == "peak_mib" else lambda values: sum(values) / len(values)

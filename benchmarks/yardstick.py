@@ -11,8 +11,8 @@ from torch import Tensor
 
 from metastyle_core.cli.options import positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
-from metastyle_core.evaluation import geometric_mean, score
 from metastyle_core.images import list_images, load_batch, resize_short_side
+from metastyle_core.measures import geometric_mean, measure
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare pieces of one painting.")
     parser.add_argument("--styles", type=Path, required=True, metavar="DIR")
     parser.add_argument("--encoder-weights", type=Path, required=True, help="vgg19_caffe")
-    parser.add_argument("--size", type=positive_int, default=192)
+    parser.add_argument("--size", type=positive_int, default=384)
     arguments = parser.parse_args()
     judge = load_encoder("vgg19_caffe", weights=arguments.encoder_weights)
     errors: dict[str, list[float]] = {}
@@ -42,12 +42,13 @@ def errors_within(judge: PerceptualEncoder, painting: Tensor, size_px: int) -> d
             each, in one of 2 to 3 or longer nothing.
 
     Returns:
-        `style`, the mean over the layers, and the error of each layer by name.
+        `style`, the mean over the layers, and each layer's, such as `style_relu1_2`.
     """
     resized = resize_short_side(painting, size_px * 3 // 2)
     first, last = resized[..., :size_px, :size_px], resized[..., -size_px:, -size_px:]
-    found = score(judge, last, last, first)
-    return {"style": found.style, **found.style_layers}
+    found = measure(judge, last, last, first)
+    names = ["style", *(f"style_{layer}" for layer in judge.spec.style_layers)]
+    return {name: found[name] for name in names}
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from .checks import (
     require_pictures,
     require_sides,
 )
-from .content import procedural_contents
-from .encoder import PerceptualEncoder
+from .content import shipped_contents
+from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
 from .initialisation import InitialisationForm, predicted_norms
@@ -49,6 +49,9 @@ _LEARNING_RATES: Mapping[AdaptationMode, float] = {
 _SMOOTHING = 0.9
 _WARM_UP = 0.1
 _EXPLODED = 10.0
+_SMALLEST_BRUSH_PX = 128
+# Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
+LARGEST_BRUSH_PX = 768
 _RETRY_FACTOR = 0.1
 
 
@@ -64,14 +67,16 @@ class AdaptationSettings:
         learning_rate: of Adam at its highest, after a tenth of the steps; it then
             falls to zero along a cosine. None takes the rate that suits the mode.
         batch: contents per step. Four take twice as long and end no better.
-        content_count: how many built-in contents to make where none are given.
+        content_count: how many crops of the photographs that ship to adapt on where no
+            contents are given.
         content_size_px: their side.
         style_size_px: short side the style pictures are scaled to, or what keeps
-            them within one megapixel. Smaller means finer brush strokes on the
-            content, larger means broader ones.
+            them within one megapixel: the brush. Photographs of this short side get
+            strokes as large as they are in the painting; see `brush_for`.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
-        seed: of the built-in contents and the order in which contents are used.
+        seed: of all that is drawn at random: crops, the order in which contents are used,
+            places and directions of the style distance.
         precision: of the convolutions.
     """
 
@@ -82,7 +87,7 @@ class AdaptationSettings:
     batch: int = 2
     content_count: int = 24
     content_size_px: int = 192
-    style_size_px: int = 256
+    style_size_px: int = 384
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
     seed: int = 0
@@ -95,6 +100,19 @@ class AdaptationSettings:
         require_from(self, MIN_STYLE_SIDE_PX, "content_size_px", "style_size_px")
         if self.learning_rate is not None:
             require_above_zero(self, "learning_rate")
+
+
+def brush_for(height: int, width: int) -> int:
+    """The style size at which strokes are as large in a picture as they are in the painting.
+
+    Args:
+        height: of the picture to be drawn, in pixels.
+        width: likewise.
+
+    Returns:
+        Its short side, within what a style can be read at: 128 to 768 px.
+    """
+    return min(max(min(height, width), _SMALLEST_BRUSH_PX), LARGEST_BRUSH_PX)
 
 
 @dataclass(frozen=True)
@@ -145,7 +163,7 @@ def adapt_to_style(
         style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1]. Their
             Gram matrices are averaged.
         contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting. None takes
-            built-in ones, `content_count` of `content_size_px` (see `content`).
+            crops of the photographs that ship, `content_count` of `content_size_px`.
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
@@ -174,7 +192,7 @@ def adapt_to_style(
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
-        drawn = _built_in_contents(scaled, settings) if contents is None else contents
+        drawn = _shipped_contents(base, settings) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
         loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
         fast_weights, losses = _run_with_one_retry(loop, start, on_step)
@@ -187,7 +205,7 @@ def adapt_to_style(
             **asdict(settings),
             "rank": rank_of(fast_weights),
             "encoder": encoder.spec.name if encoder else None,
-            "contents": "built-in" if contents is None else len(contents),
+            "contents": "shipped" if contents is None else len(contents),
             "style_images": len(style_images),
             "resumed_from": resume.name if resume else None,
         },
@@ -195,10 +213,10 @@ def adapt_to_style(
     )
 
 
-def _built_in_contents(styles: list[Tensor], settings: AdaptationSettings) -> Tensor:
+def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
     generator = Generator().manual_seed(settings.seed)
-    made = procedural_contents(settings.content_count, settings.content_size_px, styles, generator)
-    return made.to(styles[0].device)
+    crops = shipped_contents(settings.content_count, settings.content_size_px, generator)
+    return crops.to(base.device)
 
 
 def _run_with_one_retry(
@@ -227,7 +245,8 @@ class _InnerLoop:
         self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
-            features = [encoder(image, layers) for image in style_images]
+            scales = settings.loss.style_scales
+            features = [features_at_scales(encoder, i, scales, layers) for i in style_images]
             generator = Generator().manual_seed(settings.seed)
             self._target = style_target(
                 features, style_images, settings.loss.style_distance, generator
@@ -280,7 +299,7 @@ class _InnerLoop:
     ) -> dict[str, float]:
         with autocast(self.settings.precision, self._base.device, gradients=True):
             stylized = stylize_with(self._base.network, weights, self._contents[rows])
-            features = self._encoder(stylized)
+            features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
         content = {layer: f[rows] for layer, f in self._content_features.items()}
         terms = perceptual_loss(
             stylized, features, content, self._target, self.settings.loss, generator

@@ -194,6 +194,33 @@ class PerceptualEncoder(nn.Module):
         return (ordered * self.spec.scale - mean) / std
 
 
+def features_at_scales(
+    encoder: PerceptualEncoder,
+    images: Tensor,
+    scales: int,
+    layers: Collection[str] | None = None,
+) -> dict[str, Tensor]:
+    """Features of pictures at full size, half of it, a quarter, and so on.
+
+    The coarser sizes see strokes and shapes that are larger than what the deepest layer
+    spans at full size.
+
+    Args:
+        encoder: reads every size alike.
+        images: (B, 3, H, W), [0, 1].
+        scales: how many sizes, from 1 up.
+        layers: as in `PerceptualEncoder.forward`; the coarser sizes give the style layers.
+
+    Returns:
+        Layer name to features; those of the coarser sizes are called `relu2_2/2`, `relu2_2/4`.
+    """
+    features = encoder(images, layers)
+    for factor in (2**i for i in range(1, scales)):
+        smaller = encoder(F.avg_pool2d(images, factor), encoder.spec.style_layers)
+        features |= {f"{name}/{factor}": tensor for name, tensor in smaller.items()}
+    return features
+
+
 # What is drawn at random while building is overwritten; the caller's generator stays as it was.
 @torch.random.fork_rng(devices=[])
 def load_encoder(

@@ -1,118 +1,45 @@
-"""How good a style is: the reporting metric, and a table of modes and steps.
+"""How good a style is: a table of modes and numbers of steps.
 
-The metric is a yardstick that stays the same whatever the training loss: Gram and
-feature distances under a named encoder, relative to the energy of their targets,
-plus the structural similarity of luminance. Lower totals are better; the picture
-has the last word.
+What is measured is said in `measures`. Lower totals are better; the picture has the last
+word.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
-from .images import luminance
-from .losses import content_loss
+from .measures import measure, over_pictures, pan_errors
 from .network import ADAPTATION_MODES, StylizationNetwork
 from .seeding import seeded
-from .style_distance import GramTarget, gram_matrix
 from .stylization import stylize
 
-STYLE_WEIGHT = 20.0
 EVALUATION_MODES: tuple[str, ...] = (*ADAPTATION_MODES, "scratch")
 
 
 @dataclass(frozen=True)
-class Score:
-    """The reporting metric of one picture.
+class Entry:
+    """One style at one mode and number of steps.
 
     Attributes:
-        style: mean over the style layers of the relative squared Gram error.
-        content: relative squared feature error at the content layer.
-        total: content + 20 * style.
-        ssim: structural similarity of luminance with the content.
-        style_layers: the style error layer by layer.
+        style_name: of the style.
+        mode: of adaptation, or `scratch`.
+        steps: of adaptation.
+        adapt_s: seconds that adaptation took.
+        measures: those of `measure` over all contents, and `pan_errors` on the first.
     """
-
-    style: float
-    content: float
-    total: float
-    ssim: float
-    style_layers: Mapping[str, float]
-
-
-@torch.inference_mode()
-def score(
-    encoder: PerceptualEncoder, stylized: Tensor, content: Tensor, style_image: Tensor
-) -> Score:
-    """Measure one stylized picture.
-
-    Args:
-        encoder: the judge, such as `vgg19_caffe`.
-        stylized: (1, 3, H, W), [0, 1].
-        content: (1, 3, H, W), the picture it was made from.
-        style_image: (1, 3, H', W'), the style it should have.
-    """
-    features = encoder(stylized)
-    spec = encoder.spec
-    targets = encoder(content, spec.content_layers)
-    layers = {
-        name: float(GramTarget(gram_matrix(f)).distance(features[name], torch.Generator()))
-        for name, f in encoder(style_image, spec.style_layers).items()
-    }
-    style = sum(layers.values()) / len(layers)
-    distances = [
-        float(content_loss(features[name], target, normalisation="target_energy"))
-        for name, target in targets.items()
-    ]
-    content_error = sum(distances) / len(distances)
-    similarity = structural_similarity(stylized, content)
-    return Score(style, content_error, content_error + STYLE_WEIGHT * style, similarity, layers)
-
-
-def structural_similarity(first: Tensor, second: Tensor) -> float:
-    """SSIM of the luminance of two (1, 3, H, W) pictures, as scikit-image computes it.
-
-    Raises:
-        SettingsError: scikit-image is not installed.
-
-    Source:
-        Wang et al. 2004, with their Gaussian window.
-    """
-    try:
-        from skimage.metrics import structural_similarity as ssim
-    except ImportError as error:
-        raise SettingsError(
-            "Measuring SSIM needs scikit-image; install it with: pip install 'metastyle[train]'."
-        ) from error
-    pictures = [luminance(picture.float())[0, 0].cpu().numpy() for picture in (first, second)]
-    similarity: Any = ssim(
-        *pictures, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-    )
-    return float(similarity)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One style at one mode and number of steps, over all contents (geometric means)."""
 
     style_name: str
     mode: str
     steps: int
-    style: float
-    content: float
-    total: float
-    ssim: float
-    style_layers: Mapping[str, float]
     adapt_s: float
+    measures: Mapping[str, float]
 
 
 def evaluate(
@@ -163,11 +90,13 @@ def evaluate(
                 pictures = [stylize(start, adapted, c, precision="fp32") for c in contents]
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)
-                scores = [
-                    score(judge, picture, content, style_image)
+                measured = [
+                    measure(judge, picture, content, style_image)
                     for picture, content in zip(pictures, contents, strict=True)
                 ]
-                yield _entry(name, mode, count, adapt_s, scores)
+                draw = partial(stylize, start, adapted, precision="fp32")
+                measures = over_pictures(measured) | pan_errors(draw, contents[0])
+                yield Entry(name, mode, count, adapt_s, measures)
 
 
 def _start(base: Base, mode: str, settings: AdaptationSettings) -> tuple[Base, AdaptationSettings]:
@@ -184,28 +113,6 @@ def _start(base: Base, mode: str, settings: AdaptationSettings) -> tuple[Base, A
     )
 
 
-def _entry(name: str, mode: str, steps: int, adapt_s: float, scores: Sequence[Score]) -> Entry:
-    return Entry(
-        style_name=name,
-        mode=mode,
-        steps=steps,
-        style=geometric_mean([s.style for s in scores]),
-        content=geometric_mean([s.content for s in scores]),
-        total=geometric_mean([s.total for s in scores]),
-        ssim=sum(s.ssim for s in scores) / len(scores),
-        style_layers={
-            layer: geometric_mean([s.style_layers[layer] for s in scores])
-            for layer in scores[0].style_layers
-        },
-        adapt_s=adapt_s,
-    )
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Exponential of the mean logarithm; zeros count as 1e-12."""
-    return math.exp(sum(math.log(max(value, 1e-12)) for value in values) / len(values))
-
-
 def summarise(entries: Sequence[Entry]) -> list[dict[str, object]]:
     """Geometric means over styles, one row per mode and number of steps, in order met."""
     groups: dict[tuple[str, int], list[Entry]] = {}
@@ -216,10 +123,7 @@ def summarise(entries: Sequence[Entry]) -> list[dict[str, object]]:
             "mode": mode,
             "steps": steps,
             "styles": len(group),
-            "style": geometric_mean([e.style for e in group]),
-            "content": geometric_mean([e.content for e in group]),
-            "total": geometric_mean([e.total for e in group]),
-            "ssim": sum(e.ssim for e in group) / len(group),
+            **over_pictures([entry.measures for entry in group]),
             "adapt_s": sum(e.adapt_s for e in group) / len(group),
         }
         for (mode, steps), group in groups.items()

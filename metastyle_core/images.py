@@ -288,6 +288,19 @@ def luminance(images: Tensor) -> Tensor:
     return (images * weights).sum(dim=1, keepdim=True)
 
 
+def gaussian_blur(images: Tensor, sigma_px: float) -> Tensor:
+    """Blur (B, C, H, W) by a Gaussian, reflected at the borders; cut off at four deviations."""
+    radius = min(math.ceil(4 * sigma_px), min(images.shape[-2:]) - 1)
+    places = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    kernel = (-places.square() / (2 * sigma_px**2)).exp()
+    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
+    channels = images.shape[1]
+    wide = F.pad(images, (radius, radius, radius, radius), mode="reflect")
+    return F.conv2d(
+        F.conv2d(wide, kernel, groups=channels), kernel.transpose(2, 3), groups=channels
+    )
+
+
 def contact_sheet(rows: Iterable[Iterable[Tensor]], *, gap_px: int = 4) -> Tensor:
     """Lay out pictures of one size in a grid on white.
 

@@ -1,4 +1,4 @@
-"""The perceptual loss: content, style, smoothness and colour noise, as means.
+"""The perceptual loss: content, style and penalties of noise and softness, as means.
 
 All losses here return one value per picture, shape (B,), so that a batch may mix
 styles; the caller takes the mean. Features come from an `encoder`; how the loss is
@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from .checks import require_from, require_one_of
 from .errors import SettingsError
-from .images import luminance
+from .images import gaussian_blur, luminance
 from .style_distance import (
     NORMALISATIONS,
     STYLE_DISTANCES,
@@ -25,6 +25,10 @@ from .style_distance import (
 )
 
 Features = Mapping[str, Tensor]
+# What a Gaussian of this deviation takes away is the finest octave.
+FINEST_SIGMA_PX = 0.7
+# A style that is next to flat asks for next to nothing.
+_LEAST_DETAIL = 1e-4
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,13 @@ class LossSettings:
             1e5 at content weight 1 and ImageNet-normalised input.
         style_distance: `sliced` compares whole distributions of features, `gram` is the
             paper's; see `style_distance`.
+        style_scales: at how many sizes the style is compared, each half of the one before;
+            see `features_at_scales`.
         tv_weight: factor of the total variation.
-        chroma_weight: factor of the colour noise: of what the variation of the
+        chroma_weight: factor of the penalty on colour noise: what the variation of the
             colours exceeds the style's by.
+        detail_weight: factor of the softness: the squared share of the style's finest
+            octave that is missing.
         normalisation: `target_energy` divides each layer's error by the energy or
             spread of its target, so that a weight means the same for every style;
             `none` is the paper's plain mean.
@@ -50,18 +58,22 @@ class LossSettings:
     content_weight: float = 1.0
     style_weight: float = 20.0
     style_distance: StyleDistance = "sliced"
+    style_scales: int = 1
     tv_weight: float = 0.0
     chroma_weight: float = 300.0
+    detail_weight: float = 0.0
     normalisation: Normalisation = "target_energy"
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        require_from(self, 0.0, "content_weight", "style_weight", "tv_weight", "chroma_weight")
+        require_from(self, 0.0, "content_weight", "style_weight")
+        require_from(self, 0.0, "tv_weight", "chroma_weight", "detail_weight")
         for layer, weight in self.layer_weights.items():
             if not 0 <= weight < float("inf"):
                 raise SettingsError(
                     f"The weight of {layer} is {weight}; a finite number from 0 up is needed."
                 )
+        require_from(self, 1, "style_scales", most=3)
         require_one_of(self, "style_distance", STYLE_DISTANCES)
         require_one_of(self, "normalisation", NORMALISATIONS)
 
@@ -73,15 +85,18 @@ class StyleTarget:
     Attributes:
         layers: layer name to what its features should be like.
         chroma: (B,) or (1,), how much the style's colours vary from pixel to pixel.
+        detail: (B,) or (1,), how strong the finest octave of the style is.
     """
 
     layers: Mapping[str, LayerTarget]
     chroma: Tensor
+    detail: Tensor
 
     def repeat(self, times: int) -> "StyleTarget":
         """Each style `times` in a row, for a batch of several contents per style."""
         layers = {name: layer.repeat(times) for name, layer in self.layers.items()}
-        return StyleTarget(layers, self.chroma.repeat_interleave(times, 0))
+        chroma, detail = (v.repeat_interleave(times, 0) for v in (self.chroma, self.detail))
+        return StyleTarget(layers, chroma, detail)
 
 
 @dataclass(frozen=True)
@@ -117,8 +132,12 @@ def style_target(
         name: layer_target(distance, [each[name] for each in features], generator)
         for name in features[0]
     }
-    chroma = [chroma_variation(at_least_float32(image.detach())) for image in images]
-    return StyleTarget(layers, torch.stack(chroma).mean(0))
+    pictures = [at_least_float32(image.detach()) for image in images]
+    chroma, detail = (
+        torch.stack([strength(picture) for picture in pictures]).mean(0)
+        for strength in (chroma_variation, fine_detail)
+    )
+    return StyleTarget(layers, chroma, detail)
 
 
 def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisation) -> Tensor:
@@ -171,6 +190,21 @@ def chroma_variation(images: Tensor) -> Tensor:
     return total_variation(images - luminance(images))
 
 
+def fine_detail(images: Tensor) -> Tensor:
+    """How strong the finest octave is: the deviation of luminance from its Gaussian of 0.7 px.
+
+    Args:
+        images: (B, 3, H, W), [0, 1], at least 4 px on each side. Gradients flow, twice too.
+
+    Returns:
+        (B,).
+    """
+    gray = luminance(images)
+    fine = gray - gaussian_blur(gray, FINEST_SIGMA_PX)
+    # The root of a flat picture has no gradient at zero; a millionth does not matter.
+    return (fine.square().mean(dim=(1, 2, 3)) + 1e-12).sqrt()
+
+
 def perceptual_loss(
     stylized: Tensor,
     features: Features,
@@ -180,10 +214,10 @@ def perceptual_loss(
     generator: Generator,
     style_weights: Tensor | None = None,
 ) -> LossTerms:
-    """Content, style, smoothness and colour noise of stylized pictures, weighted and added.
+    """Content, style and penalties of stylized pictures, weighted and added.
 
     Args:
-        stylized: (B, 3, H, W), [0, 1]; used by the two variations.
+        stylized: (B, 3, H, W), [0, 1]; used by the penalties.
         features: of `stylized`, layer name to (B, C, H, W). Gradients flow.
         content_targets: of the contents; its names are the content layers.
         target: of the styles; its names are the style layers.
@@ -218,6 +252,10 @@ def perceptual_loss(
     if settings.chroma_weight:
         excess = (chroma_variation(at_least_float32(stylized)) - target.chroma).clamp_min(0)
         total = total + settings.chroma_weight * excess
+    if settings.detail_weight:
+        missing = (target.detail - fine_detail(at_least_float32(stylized))).clamp_min(0)
+        share = missing / (target.detail + _LEAST_DETAIL)
+        total = total + settings.detail_weight * share.square()
     return LossTerms(content, style, total)
 
 

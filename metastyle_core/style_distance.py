@@ -26,7 +26,6 @@ DIRECTIONS = 64
 PLACES = 1024
 # Places kept of a style: each step draws from these, however large its picture is.
 _KEPT_PLACES = 16384
-# A flat style has no spread; below this share of its energy it counts as that share.
 _LEAST_SPREAD = 1e-2
 _TINY = 1e-8
 
@@ -165,11 +164,17 @@ def transport_cost(
         (B,).
     """
     error = (projected.sort(dim=2).values - wanted.sort(dim=2).values).square().mean(dim=(1, 2))
-    if normalisation == "none":
-        return error
-    energy = wanted.square().mean(dim=(1, 2))
-    spread = wanted.var(dim=2, correction=0).mean(1)
-    return error / torch.maximum(spread, _LEAST_SPREAD * energy).clamp_min(_TINY)
+    return error if normalisation == "none" else error / spread(wanted)
+
+
+def spread(projected: Tensor) -> Tensor:
+    """Mean variance (B,) of values (B, K, N) along their directions, never next to zero.
+
+    A flat style has none; below one hundredth of the mean square it counts as that.
+    """
+    energy = projected.square().mean(dim=(1, 2))
+    variance = projected.var(dim=2, correction=0).mean(1)
+    return torch.maximum(variance, _LEAST_SPREAD * energy).clamp_min(_TINY)
 
 
 def random_directions(channels: int, count: int, generator: Generator) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from .base import Base
 from .checks import require_pictures
 from .errors import SettingsError
+from .grain import grain_relief
 from .network import FastWeights, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style, scale_style
@@ -27,6 +28,8 @@ def stylize(
     precision: Precision = "auto",
     batch: int | None = None,
     strength: float = 1.0,
+    grain: float = 0.0,
+    seed: int = 0,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -45,6 +48,9 @@ def stylize(
         batch: pictures per pass; None takes as many as 4 megapixels on an
             accelerator and one at a time on the CPU, where more gain nothing.
         strength: 0 gives the content back exactly, 1 is the full style.
+        grain: strength, from 0 to 1, of a faint relief that the network reads with the
+            picture (see `grain`): flat areas get strokes in place of a repeated pattern.
+        seed: of the grain.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -53,14 +59,15 @@ def stylize(
     Raises:
         ShapeError: not a batch of RGB pictures, or too small.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
-            `strength` lies outside [0, 1].
+            `strength` or `grain` lies outside [0, 1].
         BaseMismatchError: a style belongs to another base.
     """
     require_pictures(images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
-    if not 0 <= strength <= 1:
-        raise SettingsError(f"strength is {strength}; a number from 0 to 1 is needed.")
+    for name, share in {"strength": strength, "grain": grain}.items():
+        if not 0 <= share <= 1:
+            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
     chosen = _per_picture(base, style, len(images))
     size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
@@ -68,8 +75,12 @@ def stylize(
             return images.float().clamp(0, 1)
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
+        height, width = images.shape[-2:]
+        relief = grain * grain_relief(height, width, seed) if grain else None
         chunks = [
-            _stylize_chunk(base, chosen, images, first, min(first + size, len(images)), precision)
+            _stylize_chunk(
+                base, chosen, images, relief, first, min(first + size, len(images)), precision
+            )
             for first in range(0, len(images), size)
         ]
         stylized = torch.cat(chunks) if chunks else images.float()
@@ -107,12 +118,15 @@ def _stylize_chunk(
     base: Base,
     styles: Sequence[AdaptedStyle],
     images: Tensor,
+    relief: Tensor | None,
     first: int,
     last: int,
     precision: Precision,
 ) -> Tensor:
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[first:last])
     chunk = images[first:last].to(base.device, torch.float32).clamp(0, 1)
+    if relief is not None:
+        chunk = chunk + relief.to(base.device)
     with autocast(precision, base.device):
         return stylize_with(base.network, weights, chunk).to(images.device)
 

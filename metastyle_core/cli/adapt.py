@@ -12,7 +12,7 @@ from ..files import refuse_unwritable
 from ..images import load_batch
 from ..style import AdaptedStyle, load_style, save_style
 from ..thumbnails import draw_thumbnail
-from .inputs import load_contents, open_base, open_encoder
+from .inputs import chosen_brush, crops_of, find_images, open_base, open_encoder
 from .options import (
     Commands,
     add_adaptation_options,
@@ -20,8 +20,8 @@ from .options import (
     add_compute_options,
     add_encoder_options,
     add_setting,
+    add_style_size_option,
     non_negative_int,
-    positive_int,
     settings_from,
 )
 from .progress import progress_bar
@@ -54,16 +54,7 @@ def add_parser(commands: Commands) -> None:
         kind=non_negative_int,
         help="gradient steps; 0 is instant",
     )
-    add_setting(
-        parser,
-        AdaptationSettings,
-        "--style-size",
-        "style_size_px",
-        kind=positive_int,
-        metavar="PX",
-        help="short side of the style while adapting: the brush size; at most one megapixel is "
-        "used",
-    )
+    add_style_size_option(parser, "of --content")
     add_base_option(parser)
     add_adaptation_options(parser)
     add_encoder_options(parser)
@@ -79,10 +70,12 @@ def run(arguments: argparse.Namespace) -> None:
             f"Output is '{arguments.output}'; name a file that ends in .safetensors."
         )
     refuse_unwritable(arguments.output)
-    settings = settings_from(arguments, AdaptationSettings)
+    given = find_images(arguments.content) if arguments.content else []
+    brush = chosen_brush(arguments, given)
+    settings = settings_from(arguments, AdaptationSettings, style_size_px=brush)
     resume = load_style(arguments.resume) if arguments.resume else None
     images = [load_batch(path) for path in arguments.style_images]
-    contents = load_contents(arguments.content, settings)
+    contents = crops_of(given, settings) if given else None
     base = open_base(arguments)
     encoder = open_encoder(arguments, base.device)
     began_s = time.monotonic()

@@ -32,7 +32,7 @@ def add_parser(commands: Commands) -> None:
         "evaluate",
         help="measure adaptation on folders of styles and contents",
         description="Adapt to every style with every mode and number of steps, stylize every "
-        "content, and report style, content, total and SSIM as geometric means.",
+        "content, and report what the judge and simple measures of pictures say.",
     )
     parser.add_argument("--styles", type=Path, required=True, metavar="DIR")
     parser.add_argument("--contents", type=Path, required=True, metavar="DIR")
@@ -56,7 +56,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--modes", default="norm,full,scratch", metavar="M,M,...", help="default: %(default)s"
     )
-    parser.add_argument("--size", type=positive_int, default=192, metavar="PX", help="default: 192")
+    parser.add_argument(
+        "--size",
+        type=positive_int,
+        default=384,
+        metavar="PX",
+        help="of contents and styles, squares (default: 384)",
+    )
     parser.add_argument("--max-styles", type=positive_int, metavar="N", help="evenly spaced")
     parser.add_argument("--max-contents", type=positive_int, default=4, metavar="N")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="keep the stylized pictures")
@@ -150,9 +156,14 @@ def _step_counts(text: str) -> list[int]:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    columns = ("mode", "steps", "styles", "style", "content", "total", "ssim", "adapt_s")
-    lines = ["  ".join(f"{name:>8}" for name in columns)]
+    columns = (
+        "mode", "steps", "styles", "style", "content", "total", "gram_total", "ssim", "structure",
+        "weave", "band_1", "band_2", "band_3", "band_4", "pan_1", "pan_2", "pan_3", "adapt_s",
+    )  # fmt: skip
+    lines = ["  ".join(f"{name:>10}" for name in columns)]
     for row in rows:
         cells = [row[name] for name in columns]
-        lines.append("  ".join(f"{c:8.3f}" if isinstance(c, float) else f"{c!s:>8}" for c in cells))
+        lines.append(
+            "  ".join(f"{c:10.3f}" if isinstance(c, float) else f"{c!s:>10}" for c in cells)
+        )
     sys.stdout.write("\n".join(lines) + "\n")

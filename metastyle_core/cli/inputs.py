@@ -1,19 +1,19 @@
 """From arguments to values: images, contents, styles, base and encoder."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
-from ..adaptation import AdaptationSettings, adapt_to_style
+from ..adaptation import AdaptationSettings, brush_for
 from ..base import Base, load_base
 from ..content import crop_contents
 from ..encoder import PerceptualEncoder, load_encoder
 from ..errors import ImageFileError, MetaStyleError, SettingsError
-from ..images import IMAGE_SUFFIXES, list_images, load_batch
+from ..images import IMAGE_SUFFIXES, image_size, list_images, load_batch
 from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, blend_styles, load_style
@@ -78,11 +78,35 @@ def _lies_below(image: Path, folder: Path, results: Path | None) -> bool:
     return image.resolve().is_relative_to(results.resolve())
 
 
+def chosen_brush(
+    arguments: argparse.Namespace, images: Sequence[ImageInput], max_size_px: int | None = None
+) -> int:
+    """The style size asked for, or the one that suits the first of some pictures.
+
+    Args:
+        arguments: from `add_style_size_option`.
+        images: what will be drawn; only a header is read.
+        max_size_px: the long side to which they are shrunk before that.
+
+    Returns:
+        Pixels; the default of `AdaptationSettings` where neither is known.
+    """
+    if arguments.style_size_px is not None:
+        return arguments.style_size_px
+    if not images:
+        return AdaptationSettings.style_size_px
+    height, width = image_size(images[0].path)
+    scale = min(1.0, max_size_px / max(height, width)) if max_size_px else 1.0
+    return brush_for(round(height * scale), round(width * scale))
+
+
 def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) -> Tensor | None:
     """Crops of the user's contents to adapt on, or None for the built-in ones."""
-    if not paths:
-        return None
-    found = find_images(paths)
+    return crops_of(find_images(paths), settings) if paths else None
+
+
+def crops_of(found: Sequence[ImageInput], settings: AdaptationSettings) -> Tensor:
+    """Crops of pictures to adapt on: (N, 3, H, W)."""
     generator = Generator().manual_seed(settings.seed)
     # No more is decoded than is used: the folder may hold all frames of a clip.
     chosen = torch.randperm(len(found), generator=generator)[: settings.content_count]
@@ -90,18 +114,25 @@ def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) ->
     return crop_contents(images, settings.content_count, settings.content_size_px, generator)
 
 
-def resolve_styles(base: Base, requests: Sequence[str]) -> AdaptedStyle:
+def resolve_styles(
+    base: Base, requests: Sequence[str], from_image: Callable[[Path], AdaptedStyle]
+) -> AdaptedStyle:
     """Turn `--style` arguments into one style.
 
-    Each is a style file, a preset's name or an image (which becomes an instant
-    style), with an optional `:WEIGHT`. Weights left out share what remains to 1.
+    Each is a style file, a preset's name or an image, with an optional `:WEIGHT`. Weights
+    left out share what remains to 1.
+
+    Args:
+        base: of the styles.
+        requests: the arguments.
+        from_image: makes a style of an image.
 
     Raises:
         SettingsError: an unknown name, or a weight that is no number.
         MetaStyleError: a file that cannot be read.
     """
     parsed = [_split_weight(request) for request in requests]
-    styles = [_find_style(base, source) for source, _ in parsed]
+    styles = [_find_style(source, from_image) for source, _ in parsed]
     given = [weight for _, weight in parsed if weight is not None]
     open_places = len(parsed) - len(given)
     share = (1.0 - sum(given)) / open_places if open_places else 0.0
@@ -123,16 +154,14 @@ def _split_weight(request: str) -> tuple[str, float | None]:
         ) from error
 
 
-def _find_style(base: Base, source: str) -> AdaptedStyle:
+def _find_style(source: str, from_image: Callable[[Path], AdaptedStyle]) -> AdaptedStyle:
     path = Path(source)
     if source in preset_paths():
         return load_preset(source)
     if path.suffix.lower() == ".safetensors":
         return load_style(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        image = load_batch(path)
-        settings = AdaptationSettings(steps=0)
-        return adapt_to_style(base, None, [image], settings=settings, name=path.stem)
+        return from_image(path)
     try:
         return load_preset(source)
     except SettingsError as error:

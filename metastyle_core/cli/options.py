@@ -183,7 +183,7 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="images or folders to adapt on (default: built-in pictures)",
+        help="images or folders to adapt on (default: photographs that ship)",
     )
     add = partial(add_setting, group, AdaptationSettings)
     add("--initialisation", help="where the style starts")
@@ -204,15 +204,48 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
     add_loss_weights(group)
 
 
+def add_style_size_option(options: Options, pictures: str) -> None:
+    """Add `--style-size`, which follows some pictures where it is left out.
+
+    Args:
+        options: where to add it.
+        pictures: whose size it follows, for the help.
+    """
+    options.add_argument(
+        "--style-size",
+        dest="style_size_px",
+        type=positive_int,
+        metavar="PX",
+        help="the brush: photographs of this short side get strokes as large as in the painting, "
+        f"larger ones finer strokes (default: the short side {pictures}, else "
+        f"{AdaptationSettings.style_size_px})",
+    )
+
+
 def add_loss_weights(options: Options) -> None:
     """Add the weights of `LossSettings` that every loss has beside that of the content."""
     weights = {
         "--style-weight": "style against content",
         "--tv-weight": "smoothness",
-        "--chroma-weight": "against colour noise",
+        "--chroma-weight": "weight of the penalty on colour noise",
+        "--detail-weight": "weight of the penalty on softness",
     }
     for option, help in weights.items():
         add_setting(options, LossSettings, option, kind=non_negative_float, help=help)
+    add_setting(
+        options,
+        LossSettings,
+        "--style-scales",
+        kind=positive_int,
+        help="sizes at which pictures and paintings are compared, each half of the one before",
+    )
+    add_setting(
+        options,
+        LossSettings,
+        "--style-distance",
+        help="how pictures and paintings are compared: by the distribution of their features, or "
+        "as in the paper by Gram matrices",
+    )
 
 
 def add_training_data_options(parser: argparse.ArgumentParser) -> None:

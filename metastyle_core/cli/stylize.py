@@ -5,26 +5,33 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
+from ..base import Base
 from ..checks import require_sides
+from ..encoder import load_encoder
 from ..errors import ImageFileError
 from ..images import (
     SAVE_SUFFIXES,
     LoadedImage,
     image_size,
     limit_long_side,
+    load_batch,
     load_image,
     resize,
     save_image,
 )
 from ..network import MIN_SIDE_PX
-from ..style import check_style
+from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
 from .inputs import (
     ImageInput,
+    chosen_brush,
+    crops_of,
     find_images,
     open_base,
     resolve_styles,
@@ -33,8 +40,11 @@ from .options import (
     Commands,
     add_base_option,
     add_compute_options,
+    add_style_size_option,
     non_negative_float,
+    non_negative_int,
     positive_int,
+    settings_from,
 )
 from .progress import progress_bar
 
@@ -52,10 +62,18 @@ def add_parser(commands: Commands) -> None:
         action="append",
         required=True,
         metavar="STYLE[:WEIGHT]",
-        help="a style file, a preset's name or an image (an instant style); repeat it with "
-        "weights to blend, e.g. --style a --style b:0.3; weights that add up to more than 1 "
-        "exaggerate",
+        help="a style file, a preset's name or an image; repeat it with weights to blend, e.g. "
+        "--style a --style b:0.3; weights that add up to more than 1 exaggerate",
     )
+    parser.add_argument(
+        "--steps",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="adapt to an image that is given as --style by so many gradient steps on the images "
+        "to stylize; 0 is an instant style (default: 0)",
+    )
+    add_style_size_option(parser, "of the first image to stylize")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="an image file, or a folder"
     )
@@ -68,6 +86,14 @@ def add_parser(commands: Commands) -> None:
         default=1.0,
         metavar="0..1",
         help="0 leaves the image as it is, 1 is the full style (default: 1)",
+    )
+    parser.add_argument(
+        "--grain",
+        type=non_negative_float,
+        default=0.0,
+        metavar="0..1",
+        help="a faint relief under the image, from which flat areas get strokes in place of a "
+        "repeated pattern; the same for all images of one size and --seed (default: 0)",
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_base_option(parser)
@@ -82,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
     _refuse_bad_headers(inputs)
     outputs = _plan_outputs(inputs, arguments.output)
     base = open_base(arguments)
-    style = resolve_styles(base, arguments.style)
+    style = resolve_styles(base, arguments.style, partial(_adapt_to_image, arguments, base, inputs))
     check_style(style, base)
     style = style.to(base.device)
     began_s, working_s = time.monotonic(), 0.0
@@ -97,12 +123,39 @@ def run(arguments: argparse.Namespace) -> None:
                 precision=arguments.precision,
                 batch=arguments.batch,
                 strength=arguments.strength,
+                grain=arguments.grain,
+                seed=arguments.seed,
             )
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(result, output, alpha=loaded.alpha)
                 bar.update(1)
     _announce(arguments, outputs, working_s, time.monotonic() - began_s)
+
+
+def _adapt_to_image(
+    arguments: argparse.Namespace, base: Base, inputs: list[ImageInput], path: Path
+) -> AdaptedStyle:
+    """A style from an image, adapted on what it is to draw."""
+    settings = settings_from(
+        arguments,
+        AdaptationSettings,
+        style_size_px=chosen_brush(arguments, inputs, arguments.max_size),
+        batch=AdaptationSettings.batch,
+    )
+    painting = load_batch(path)
+    if not settings.steps:
+        return adapt_to_style(base, None, [painting], settings=settings, name=path.stem)
+    encoder = load_encoder("compact").to(base.device)
+    contents = crops_of(inputs, settings)
+    with progress_bar(settings.steps, f"adapting to {path.stem}") as bar:
+
+        def count(_: StepReport) -> None:
+            bar.update(1)
+
+        return adapt_to_style(
+            base, encoder, [painting], contents, settings, name=path.stem, on_step=count
+        )
 
 
 def _refuse_bad_headers(inputs: list[ImageInput]) -> None:

@@ -42,10 +42,10 @@ def add_parser(commands: Commands) -> None:
     add = partial(add_setting, meta, MetaSettings)
     add("--algorithm", help="of the outer gradient")
     add("--inner-steps", kind=non_negative_int, help="T; 0 is multi-style training")
-    add("--inner-lr", kind=positive_float, help="rate of the inner loop")
+    add("--inner-lr", kind=positive_float, help="learning rate of the inner loop")
     add(
         "--learn-inner-lr",
-        help="learn one inner rate per parameter tensor; the rates shape training only, "
+        help="learn one inner learning rate per parameter tensor; they shape training only, "
         "the base does not carry them and adaptation does not use them",
     )
     add("--inner-mode", help="what the inner loop adapts")
@@ -103,9 +103,6 @@ def _add_loss_options(parser: argparse.ArgumentParser) -> None:
     add_setting(
         loss, LossSettings, "--content-weight", kind=non_negative_float, help="of the content loss"
     )
-    add_setting(
-        loss, LossSettings, "--style-distance", help="how pictures and paintings are compared"
-    )
     add_setting(loss, LossSettings, "--normalisation", help="of each layer's error")
     add_setting(
         loss,
@@ -117,9 +114,16 @@ def _add_loss_options(parser: argparse.ArgumentParser) -> None:
     add_setting(
         loss,
         MetaSettings,
+        "--patterns",
+        kind=non_negative_float,
+        help="share of made-up styles of two colours, 0 to 1",
+    )
+    add_setting(
+        loss,
+        MetaSettings,
         "--shift-weight",
         kind=non_negative_float,
-        help="against flicker in video",
+        help="weight of the penalty on flicker in video",
     )
     add_setting(loss, MetaSettings, "--objective", help="of the outer loss")
 

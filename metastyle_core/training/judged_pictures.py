@@ -10,12 +10,10 @@ import logging
 import math
 
 import torch
-from einops import rearrange
 from torch import Generator, Tensor
 
 from ..adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, StepReport, adapt_to_style
 from ..base import Base
-from ..content import procedural_contents
 from ..encoder import PerceptualEncoder
 from ..errors import AdaptationDiverged, SettingsError, TrainingError
 from ..losses import LossSettings
@@ -49,7 +47,7 @@ class JudgedPictures:
         Args:
             base: with a predictor, on the device of the judge; not changed.
             judge: of the perceptual loss, as it is whenever a style begins.
-            contents: photographs; half of what is stylized is built-in content.
+            contents: photographs.
             styles: paintings.
             size_px: side of all pictures.
             precision: of the convolutions while adapting.
@@ -99,10 +97,7 @@ class JudgedPictures:
         """Adapt to one style; what every third step would draw, or nothing if it diverged."""
         size = self._size_px
         style = self._styles.read(self._styles.draw(1, size, generator), size)
-        half = _CONTENTS // 2
-        photographs = self._contents.read(self._contents.draw(half, size, generator), size)
-        made = procedural_contents(half, size, [style], generator)
-        mixed = rearrange([photographs, made], "kind n c h w -> (n kind) c h w")
+        photographs = self._contents.read(self._contents.draw(_CONTENTS, size, generator), size)
         low, high = _STYLE_WEIGHTS
         place = float(torch.rand((), generator=generator))
         settings = AdaptationSettings(
@@ -125,10 +120,10 @@ class JudgedPictures:
                 self._base,
                 self._judge,
                 [style],
-                mixed,
+                photographs,
                 settings,
                 on_step=keep,
-                preview_images=mixed[:_SHOWN],
+                preview_images=photographs[:_SHOWN],
             )
         except AdaptationDiverged as error:
             logger.warning("No pictures from one style: %s", error)

@@ -4,7 +4,7 @@
 multi-style training, the control. `meta_training` wraps it as a recipe for the trainer.
 
 Source: MetaStyle (Zhang, Zhu, Zhu 2019), equations 4 and 5; MAML (Finn et al. 2017);
-Reptile (Nichol et al. 2018); learned inner rates: Meta-SGD (Li et al. 2017).
+Reptile (Nichol et al. 2018); learned inner learning rates: Meta-SGD (Li et al. 2017).
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..base import Predictor
-from ..encoder import PerceptualEncoder
+from ..encoder import PerceptualEncoder, features_at_scales
 from ..initialisation import fixed_norms, predicted_norms
 from ..losses import StyleTarget, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
@@ -38,7 +38,7 @@ class Learner:
     Attributes:
         network: the image transformation network.
         predictor: with the encoder that it reads; None with the fixed initialisation.
-        inner_log_rates: logarithm of the learned inner rate per parameter name,
+        inner_log_rates: logarithm of the learned inner learning rate per parameter name,
             dots replaced by bars; empty when the rate is given.
         loss_encoder: of the perceptual loss.
     """
@@ -91,7 +91,9 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         return Outcome(0, 0, zeros)
     with torch.no_grad(), autocast(settings.precision, tasks.styles.device, gradients=True):
         encoder = learner.loss_encoder
-        features = encoder(tasks.styles, encoder.spec.style_layers)
+        features = features_at_scales(
+            encoder, tasks.styles, settings.loss.style_scales, encoder.spec.style_layers
+        )
         distance, generator = settings.loss.style_distance, Generator().manual_seed(tasks.seed)
         target = style_target([features], [tasks.styles], distance, generator)
     start = _initial_weights(learner, tasks, settings)
@@ -173,7 +175,7 @@ def _losses(
     read = contents if grain is None else contents + grain
     with autocast(settings.precision, contents.device, gradients=True):
         stylized = stylize_with(learner.network, rows, read)
-        features = encoder(stylized)
+        features = features_at_scales(encoder, stylized, settings.loss.style_scales)
         with torch.no_grad():
             content = encoder(contents, encoder.spec.content_layers)
     style_weights = tasks.style_weights.repeat_interleave(each)

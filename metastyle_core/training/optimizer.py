@@ -34,7 +34,7 @@ class WeightOptimizer:
     """One optimizer to the trainer, whichever parts it has."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], name: OptimizerName) -> None:
-        """Take charge of some parameters, which stay where they lie in memory from now on.
+        """Take over some parameters, which stay where they lie in memory from now on.
 
         Raises:
             SettingsError: see `check_optimizer`.

@@ -5,6 +5,7 @@ A task is one style with the contents of its inner loop (support) and of its out
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,7 @@ from ..losses import LossSettings
 from ..network import MAX_BLOCKS, MAX_CHANNELS, AdaptationMode
 from ..precision import Precision
 from .data import ImagePool
+from .patterns import as_pattern
 from .recipe import Shard
 
 Algorithm = Literal["maml", "fomaml", "reptile"]
@@ -35,7 +37,7 @@ class MetaSettings:
         algorithm: `maml` is the full second-order gradient, `fomaml` leaves the
             second derivatives out, `reptile` moves towards the adapted weights.
         inner_steps: T of the paper; 0 trains without an inner loop (the control).
-        inner_lr: rate of the inner gradient steps, or where learned rates start.
+        inner_lr: learning rate of the inner loop, or where learned ones start.
         learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
             checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
         inner_mode: what the inner loop adapts.
@@ -48,6 +50,8 @@ class MetaSettings:
         channels: width of the network; 32 is the paper's.
         blocks: residual blocks of the network; 5 is the paper's.
         predictor: size of the predictor, where the initialisation is `predicted`.
+        patterns: share of the styles that are made-up patterns (see `patterns`) in place of
+            pictures of the pool.
         max_style_scale: largest enlargement of a style picture before its crop.
         objective: of the outer loss. `log_total` takes the logarithm of each
             picture's loss, so that every style pulls alike however hard it is.
@@ -56,7 +60,7 @@ class MetaSettings:
             instead of taking the one of `loss`; the predictor is told which.
         light_tasks: share of the tasks whose weight is drawn between 0 and the lower
             end of the range, so that the way to the plain content is learned too.
-        shift_weight: factor of the shift error of the outer loss: how much a picture
+        shift_weight: factor of the shift penalty of the outer loss: how much a picture
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
         grain: largest strength of the grain on the contents of the outer loss, [0, 1];
@@ -79,6 +83,7 @@ class MetaSettings:
     channels: int = 32
     blocks: int = 5
     predictor: PredictorSize = field(default_factory=PredictorSize)
+    patterns: float = 0.0
     max_style_scale: float = 1.0
     objective: Literal["log_total", "total"] = "log_total"
     loss: LossSettings = field(default_factory=LossSettings)
@@ -94,7 +99,7 @@ class MetaSettings:
         require_from(self, 64, "crop_px")
         require_from(self, 1, "channels", most=MAX_CHANNELS)
         require_from(self, 1, "blocks", most=MAX_BLOCKS)
-        require_from(self, 0.0, "light_tasks", "grain", most=1.0)
+        require_from(self, 0.0, "light_tasks", "patterns", "grain", most=1.0)
         require_from(self, 0.0, "shift_weight")
         require_above_zero(self, "inner_lr")
         if self.style_weight_range is not None:
@@ -118,7 +123,7 @@ class Tasks:
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
         query_grain: (S * query, 1, H, W), to be added to what the network reads.
-        shift_px: by how much the query contents move for the shift error, down and right.
+        shift_px: by how much the query contents move for the shift penalty, down and right.
         seed: of what the style distance draws.
     """
 
@@ -188,20 +193,30 @@ class TaskSampler:
         read = self._contents.read
         grain = self._draw_grain(settings.styles * settings.query, generator)
         own_grain = [grain[i * settings.query + j] for i in mine for j in range(settings.query)]
+        seed = int(torch.randint(2**62, (), generator=generator))
         return Tasks(
-            self._styles.read([styles[i] for i in mine], size),
+            self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             read(supports, size) if supports else torch.empty(0, 3, size, size),
             read(queries, size) if queries else torch.empty(0, 3, size, size),
             weights[list(mine)],
             torch.cat(own_grain) if own_grain else torch.empty(0, 1, size, size),
             self._draw_shift(generator) if settings.shift_weight else (0, 0),
-            int(torch.randint(2**62, (), generator=generator)),
+            seed,
         )
 
     def _draw_shift(self, generator: Generator) -> tuple[int, int]:
         """One of the ways to fall between the network's strides, all alike."""
         place = int(torch.randint(1, _STRIDE_PX**2, (), generator=generator))
         return place // _STRIDE_PX, place % _STRIDE_PX
+
+    def _draw_patterns(self, styles: Tensor, places: Sequence[int], seed: int) -> Tensor:
+        """The styles, some of them made into patterns; alike on every process."""
+        drawn = list(styles.split(1))
+        for row, place in enumerate(places):
+            chance = Generator().manual_seed(seed + place)
+            if bool(torch.rand((), generator=chance) < self._settings.patterns):
+                drawn[row] = as_pattern(drawn[row], chance)
+        return torch.cat(drawn) if drawn else styles
 
     def _draw_grain(self, count: int, generator: Generator) -> list[Tensor]:
         """Grain for so many contents; weak and fine cells are as likely as strong and coarse."""

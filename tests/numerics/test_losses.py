@@ -1,5 +1,7 @@
 """The losses against numbers worked out by hand, and their gradients."""
 
+import math
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from metastyle_core.losses import (
     StyleTarget,
     chroma_variation,
     content_loss,
+    fine_detail,
     perceptual_loss,
     style_target,
     total_variation,
@@ -50,7 +53,7 @@ def test_perceptual_loss_adds_weighted_terms():
     }
     contents = {"a": torch.full((1, 1, 2, 2), 1.0, dtype=F64)}
     one = GramTarget(torch.tensor([[[1.0]]], dtype=F64))
-    target = StyleTarget({"a": one, "b": one}, torch.zeros(1))
+    target = StyleTarget({"a": one, "b": one}, torch.zeros(1), torch.zeros(1))
     settings = LossSettings(
         content_weight=2.0, style_weight=0.5, normalisation="none", layer_weights={"b": 0.25}
     )
@@ -114,6 +117,38 @@ def test_only_colour_noise_beyond_the_styles_counts(generator):
     assert added(noisy, noisy).item() == 0
 
 
+def test_only_detail_that_is_missing_counts(generator):
+    sharp = torch.rand(1, 1, 16, 16, generator=generator).expand(1, 3, 16, 16)
+    features = {"a": torch.rand(1, 2, 4, 4, generator=generator)}
+
+    def added(picture, style):
+        target = style_target([features], [style], "sliced", seeded())
+        terms = [
+            perceptual_loss(picture, features, features, target, settings, seeded())
+            for settings in (LossSettings(detail_weight=3.0), LossSettings())
+        ]
+        return (terms[0].total - terms[1].total).item()
+
+    softer = 0.5 + 0.75 * (sharp - 0.5)
+    assert added(softer, sharp) == pytest.approx(3.0 * 0.25**2, rel=5e-3)
+    assert added(sharp, softer) == 0
+    flat = torch.full_like(sharp, 0.5)
+    assert added(flat, sharp) == pytest.approx(3.0, rel=5e-3)
+    assert added(flat, flat) < 1e-3
+
+
+def test_fine_detail_by_hand():
+    flat = torch.full((1, 3, 9, 9), 0.5, dtype=F64)
+    assert fine_detail(flat).item() == pytest.approx(0, abs=1e-5)
+    point = torch.zeros(1, 3, 9, 9, dtype=F64)
+    point[..., 4, 4] = 1
+    profile = [math.exp(-(k**2) / (2 * 0.7**2)) for k in range(-3, 4)]
+    weights = [value / sum(profile) for value in profile]
+    rest = sum((a * b) ** 2 for a in weights for b in weights) - weights[3] ** 4
+    energy = ((1 - weights[3] ** 2) ** 2 + rest) / 81
+    assert fine_detail(point).item() == pytest.approx(energy**0.5, rel=1e-3)
+
+
 def test_the_colour_noise_of_several_pictures_of_a_style_is_averaged(generator):
     pictures = torch.rand(2, 3, 4, 4, generator=generator).split(1)
     both = style_target([{}, {}], pictures, "sliced", generator)
@@ -134,7 +169,9 @@ def test_gradients_of_all_losses(normalisation, generator):
         assert torch.autograd.gradgradcheck(function, (features,))
 
 
-@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight", "chroma_weight"])
+@pytest.mark.parametrize(
+    "name", ["content_weight", "style_weight", "tv_weight", "chroma_weight", "detail_weight"]
+)
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_illegal_weights_are_refused(name, value):
     with pytest.raises(SettingsError, match=name):

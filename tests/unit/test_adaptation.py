@@ -184,6 +184,20 @@ def test_several_style_images_are_one_style(random_base, tiny_encoder, contents)
     assert any(not torch.allclose(t, alone.fast_weights[n]) for n, t in style.fast_weights.items())
 
 
+def test_coarser_sizes_change_the_style(random_base, tiny_encoder, style_image, contents):
+    one, two = (
+        adapt_to_style(
+            random_base,
+            tiny_encoder,
+            [style_image],
+            contents,
+            replace(QUICK, loss=LossSettings(style_scales=scales)),
+        )
+        for scales in (1, 2)
+    )
+    assert any(not torch.allclose(t, two.fast_weights[n]) for n, t in one.fast_weights.items())
+
+
 def test_brush_size_changes_the_style(random_base, tiny_encoder, contents):
     image = picture(200, 200, seed=4)
     fine = adapt_to_style(random_base, tiny_encoder, [image], contents, QUICK)

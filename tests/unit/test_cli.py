@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from samples import picture
 
+from metastyle_core.adaptation import brush_for
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.cli import main
 from metastyle_core.images import load_image, save_image
@@ -104,6 +105,48 @@ def test_stylize_takes_folders_presets_images_and_blends(tmp_path, image_file, s
         output = tmp_path / f"out{i}"
         assert main(["stylize", str(folder), *options, "-o", str(output), "--batch", "2"]) == 0
         assert files_below(output) == {"a.png", "deep/b.jpg"}
+
+
+def test_a_style_is_read_at_the_size_of_what_it_draws(tmp_path, image_file):
+    """Else strokes grow and shrink with the photograph."""
+    photo, made = tmp_path / "photo.png", tmp_path / "made.safetensors"
+    save_image(picture(150, 400)[0], photo)
+    command = ["adapt", str(image_file), "-o", str(made), "--steps", "0"]
+    wanted = {
+        (): 384,
+        ("--content", str(photo)): 150,
+        ("--content", str(photo), "--style-size", "99"): 99,
+    }
+    for options, size in wanted.items():
+        assert main([*command, *options]) == 0
+        assert load_style(made).settings["style_size_px"] == size
+    assert brush_for(3000, 4000) == 768
+    assert brush_for(20, 500) == 128
+
+
+def test_an_image_as_style_adapts_on_what_it_is_to_draw(tmp_path, image_file):
+    photo, drawn = tmp_path / "photo.png", tmp_path / "drawn.png"
+    save_image(picture(64, 200)[0], photo)
+    command = ["stylize", str(photo), "--style", str(image_file), "-o", str(drawn)]
+    assert main([*command, "--max-size", "160"]) == 0
+    instant = load_image(drawn).pixels
+    assert main([*command, "--max-size", "160", "--steps", "2"]) == 0
+    adapted = load_image(drawn).pixels
+    assert adapted.shape == instant.shape
+    assert (adapted - instant).abs().mean() > 1e-3
+
+
+def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
+    drawn = tmp_path / "drawn.png"
+    command = ["stylize", str(image_file), "--style", str(style_file), "-o", str(drawn)]
+    pictures = []
+    for options in ([], ["--grain", "1"], ["--grain", "1"], ["--grain", "1", "--seed", "2"]):
+        assert main([*command, *options]) == 0
+        pictures.append(load_image(drawn).pixels)
+    plain, grained, again, other = pictures
+    assert torch.equal(grained, again)
+    assert not torch.equal(grained, plain)
+    assert not torch.equal(grained, other)
 
 
 def test_stylize_does_not_take_its_own_results_for_inputs(tmp_path, style_file):

@@ -1,41 +1,36 @@
-"""Contents to adapt on: deterministic, in range, varied."""
+"""Contents to adapt on: deterministic, in range, varied, credited."""
+
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from samples import picture
 from torch import Generator
 
-from metastyle_core.content import crop_contents, procedural_contents
+from metastyle_core import content
+from metastyle_core.content import crop_contents, shipped_contents
 from metastyle_core.errors import SettingsError
 
 
-def make(seed: int, **changes) -> torch.Tensor:
-    given = {"count": 6, "size_px": 64, "style_images": [picture(80, 70)], **changes}
-    return procedural_contents(generator=Generator().manual_seed(seed), **given)
-
-
-def test_procedural_contents_are_deterministic_and_in_range():
-    contents = make(1)
+def test_shipped_contents_are_deterministic_and_in_range():
+    contents, again, other = (
+        shipped_contents(6, 64, Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
     assert contents.shape == (6, 3, 64, 64)
     assert 0 <= contents.min() <= contents.max() <= 1
-    assert torch.equal(contents, make(1))
-    assert not torch.equal(contents, make(2))
+    assert torch.equal(contents, again)
+    assert not torch.equal(contents, other)
 
 
-def test_they_differ_from_one_another_and_have_edges_and_contrast():
-    contents = make(1, count=8, style_images=[])
-    flat = contents.flatten(1)
-    assert torch.cdist(flat, flat).fill_diagonal_(1e9).min() > 5
-    steps = (contents[..., 1:] - contents[..., :-1]).abs().amax((1, 2, 3))
-    assert (steps > 0.1).all(), "every picture has an edge"
-    assert (contents.std((1, 2, 3)) > 0.05).all()
-
-
-def test_a_quarter_are_crops_of_the_style():
-    red = torch.zeros(1, 3, 64, 64)
-    red[:, 0] = 1
-    contents = make(1, count=8, style_images=[red])
-    assert int((contents - red).abs().amax((1, 2, 3)).lt(1e-6).sum()) == 2
+def test_every_shipped_photograph_is_credited_and_used():
+    folder = Path(content.__file__).parent / "photographs"
+    files = sorted(path.name for path in folder.glob("*.webp"))
+    credited = re.findall(r"`(\w+\.webp)`", (folder / "CREDITS.md").read_text(encoding="utf-8"))
+    assert credited == files
+    assert len(files) <= 12
+    crops = shipped_contents(len(files), 64, Generator().manual_seed(0)).flatten(1)
+    assert torch.cdist(crops, crops).fill_diagonal_(1e9).min() > 5
 
 
 def test_crops_use_every_image_and_any_size(generator):

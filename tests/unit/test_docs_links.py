@@ -14,6 +14,8 @@ PAGES = [
     *HELP,
 ]
 LINK = re.compile(r"\]\(([^)#]+)")
+ANCHORED = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 PLACEHOLDER = re.compile(r"@[A-Z]+@|TODO|TBD")
 
 
@@ -22,6 +24,23 @@ def test_every_relative_link_leads_somewhere(page):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
     local = [target for target in targets if "://" not in target]
     missing = [target for target in local if not (page.parent / target).resolve().is_file()]
+    assert not missing
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_every_anchor_is_a_heading(page):
+    links = ANCHORED.findall(page.read_text(encoding="utf-8"))
+    missing = [
+        f"{path}#{anchor}"
+        for path, anchor in links
+        if anchor not in anchors((page.parent / path).resolve() if path else page)
+    ]
     assert not missing
 
 

@@ -3,12 +3,14 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from samples import picture
 
 from metastyle_core.encoder import (
     COMPACT_WEIGHTS,
     ENCODER_SPECS,
     EncoderSpec,
     PerceptualEncoder,
+    features_at_scales,
     load_encoder,
 )
 from metastyle_core.errors import CheckpointError, SettingsError, ShapeError
@@ -121,3 +123,14 @@ def test_the_shipped_compact_encoder_is_small_and_loads_by_itself():
     assert encoder.spec.projected_channels == ENCODER_SPECS["compact"].projected_channels
     features = encoder(torch.rand(1, 3, 64, 64))
     assert set(features) == {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}
+
+
+def test_coarser_sizes_have_the_style_layers_of_the_smaller_picture(tiny_encoder):
+    image, spec = picture(64, 48), tiny_encoder.spec
+    features = features_at_scales(tiny_encoder, image, 2)
+    assert set(features) == {*tiny_encoder.taps, *(f"{layer}/2" for layer in spec.style_layers)}
+    half = tiny_encoder(torch.nn.functional.avg_pool2d(image, 2))
+    for layer in spec.style_layers:
+        assert torch.equal(features[f"{layer}/2"], half[layer])
+        assert torch.equal(features[layer], tiny_encoder(image)[layer])
+    assert set(features_at_scales(tiny_encoder, image, 1, ["relu1_1"])) == {"relu1_1"}

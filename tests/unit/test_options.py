@@ -14,7 +14,8 @@ from metastyle_core.training.trainer import TrainerSettings
 FOLDERS = "--content a --style b -o c"
 TRAIN = f"train {FOLDERS}"
 DISTILL = f"distill {FOLDERS} --teacher-weights d"
-ADAPT = "adapt a.png -o b.safetensors"
+# Its brush follows the pictures to adapt on unless it is given.
+ADAPT = f"adapt a.png -o b.safetensors --style-size {AdaptationSettings.style_size_px}"
 
 
 def parsed(command: str):

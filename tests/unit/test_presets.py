@@ -10,9 +10,9 @@ from metastyle_core.base import SHIPPED_BASE, load_base
 from metastyle_core.cli.demo import ARTWORK
 from metastyle_core.encoder import load_encoder
 from metastyle_core.errors import SettingsError
-from metastyle_core.evaluation import score
 from metastyle_core.images import load_image
 from metastyle_core.losses import LossSettings
+from metastyle_core.measures import measure
 from metastyle_core.presets import load_preset, preset_paths
 from metastyle_core.style import check_style
 from metastyle_core.stylization import stylize
@@ -60,10 +60,10 @@ def test_a_heavier_style_weight_gives_up_content_for_style(base):
         settings = AdaptationSettings(steps=0, loss=LossSettings(style_weight=weight))
         style = adapt_to_style(base, None, [painting], settings=settings)
         stylized = stylize(base, style, scene, precision="fp32")
-        scores.append(score(encoder, stylized, scene, painting))
+        scores.append(measure(encoder, stylized, scene, painting))
     light, heavy = scores
-    assert heavy.style < 0.7 * light.style
-    assert heavy.content > 1.3 * light.content
+    assert heavy["style"] < 0.7 * light["style"]
+    assert heavy["content"] > 1.3 * light["content"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""Grain: what the noise is like, and what it does to a stylized picture."""
+
+import pytest
+import torch
+from samples import picture
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.errors import SettingsError
+from metastyle_core.grain import FULL_GRAIN, grain_relief, smooth_noise
+from metastyle_core.stylization import stylize
+
+
+@pytest.fixture(scope="module")
+def style(random_base):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+
+
+@pytest.mark.parametrize("cell_px", [1.0, 4.0, 6.5, 16.0])
+def test_smooth_noise_has_unit_deviation_and_the_size_asked_for(cell_px):
+    noise = smooth_noise(200, 301, cell_px, torch.Generator().manual_seed(1))
+    assert noise.shape == (1, 1, 200, 301)
+    assert noise.std().item() == pytest.approx(1, abs=0.1)
+    assert noise.mean().item() == pytest.approx(0, abs=0.15)
+
+
+def test_neighbours_are_alike_within_a_cell_and_strangers_beyond():
+    noise = smooth_noise(400, 400, 8.0, torch.Generator().manual_seed(1))[0, 0]
+    near = (noise[:, 1:] * noise[:, :-1]).mean().item()
+    far = (noise[:, 24:] * noise[:, :-24]).mean().item()
+    assert near > 0.9
+    assert abs(far) < 0.15
+
+
+def test_the_relief_depends_on_size_and_seed_alone():
+    assert torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 3))
+    assert not torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 4))
+    assert grain_relief(300, 300, 0).std().item() == pytest.approx(FULL_GRAIN, rel=0.15)
+
+
+def test_no_grain_is_no_change_and_grain_changes_what_is_read(random_base, style):
+    image = torch.full((1, 3, 48, 48), 0.5)
+    plain = stylize(random_base, style, image, precision="fp32")
+    none = stylize(random_base, style, image, precision="fp32", grain=0.0, seed=5)
+    assert torch.equal(plain, none)
+    grained = stylize(random_base, style, image, precision="fp32", grain=0.5, seed=5)
+    by_hand = image + 0.5 * grain_relief(48, 48, 5)
+    wanted = stylize(random_base, style, by_hand, precision="fp32")
+    torch.testing.assert_close(grained, wanted, rtol=0, atol=1e-6)
+    assert (grained - plain).abs().max() > 1e-3
+
+
+def test_all_frames_have_the_same_grain_and_strength_0_has_none(random_base, style):
+    frames = torch.full((3, 3, 32, 32), 0.5)
+    drawn = stylize(random_base, style, frames, precision="fp32", grain=1.0, batch=2)
+    torch.testing.assert_close(drawn[1:], drawn[:1].expand(2, -1, -1, -1), rtol=0, atol=1e-6)
+    assert torch.equal(stylize(random_base, style, frames, grain=1.0, strength=0.0), frames)
+
+
+@pytest.mark.parametrize("grain", [-0.1, 1.5, float("nan")])
+def test_grain_out_of_range_is_refused(random_base, style, grain):
+    with pytest.raises(SettingsError, match=r"grain is .*0 to 1"):
+        stylize(random_base, style, torch.zeros(1, 3, 32, 32), grain=grain)
