@@ -12,6 +12,7 @@ from ..checkpoint import refuse_unwritable
 from ..errors import SettingsError
 from ..losses import LossSettings
 from ..network import ADAPTATION_MODES
+from ..refinement import measure_statistics
 from ..style import AdaptedStyle, load_style, save_style
 from ..thumbnails import draw_thumbnail
 from .inputs import (
@@ -54,6 +55,11 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--name", help="name kept in the file (default: the output's stem)")
     parser.add_argument("--resume", type=Path, metavar="STYLE", help="go on from this style file")
     parser.add_argument("--half", action="store_true", help="store float16, half the file size")
+    parser.add_argument(
+        "--keep-statistics",
+        action="store_true",
+        help="store, in 48 KB, what stylize --refine needs of the style in place of its images",
+    )
     parser.add_argument(
         "--mode",
         choices=ADAPTATION_MODES,
@@ -180,6 +186,9 @@ def run(arguments: argparse.Namespace) -> None:
             on_step=show,
         )
     elapsed_s = time.monotonic() - began_s
+    if arguments.keep_statistics:
+        kept = measure_statistics(encoder, images, settings.style_size_px, settings.precision)
+        style = replace(style, statistics=kept)
     style = style.with_thumbnail(draw_thumbnail(base, style))
     save_style(style, arguments.output, half=arguments.half)
     _announce(arguments, style, elapsed_s)
