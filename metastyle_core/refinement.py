@@ -129,9 +129,7 @@ def refine(
             f"The start is {_size(begin)} and the photograph {_size(source)}; one size is needed. "
             "Refine what was drawn from this photograph."
         )
-    goal = style
-    if isinstance(style, list):
-        goal = [_checked("style", image, MIN_STYLE_SIDE_PX).to(device) for image in style]
+    goal = style if isinstance(style, StyleStatistics) else _checked_style(style, device)
     run = _Run(encoder, source, begin, goal, settings, on_step, on_tile)
     try:
         refined = run.all_sizes(settings.learning_rate)
@@ -155,10 +153,7 @@ def measure_statistics(
         precision: of the convolutions.
     """
     device = encoder.get_buffer("mean").device
-    scaled = [
-        _style_at(_checked("style", image, MIN_STYLE_SIDE_PX).to(device), style_size_px)
-        for image in style_images
-    ]
+    scaled = [_style_at(image, style_size_px) for image in _checked_style(style_images, device)]
     with torch.no_grad():
         with autocast(precision, device):
             features = [encoder(image, encoder.spec.style_layers) for image in scaled]
@@ -274,6 +269,12 @@ def _style_at(image: Tensor, size_px: int) -> Tensor:
     factor = max(MIN_STYLE_SIDE_PX, size_px) / min(image.shape[-2:])
     height, width = (round(side * factor) for side in image.shape[-2:])
     return resize(image, *fit_within(height, width, MAX_STYLE_PIXELS))
+
+
+def _checked_style(images: list[Tensor], device: torch.device) -> list[Tensor]:
+    if not images:
+        raise ShapeError("There is no picture of the style; give at least one.")
+    return [_checked("style", image, MIN_STYLE_SIDE_PX).to(device) for image in images]
 
 
 def _checked(role: str, image: Tensor, least_px: int) -> Tensor:
