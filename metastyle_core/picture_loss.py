@@ -15,7 +15,7 @@ from .encoder_tiles import Tile, gather, map_size, plan_tiles, stride_of
 from .errors import AdaptationDiverged
 from .losses import StyleTarget, chroma_variation
 from .precision import Precision, autocast
-from .style_distance import PLACES, at_least_float32, draw_places
+from .style_distance import at_least_float32, draw_places
 
 _TINY = 1e-8
 
@@ -31,6 +31,7 @@ class PictureLoss:
         *,
         style_weight: float,
         chroma_weight: float,
+        places: int,
         tile_px: int,
         precision: Precision,
         on_tile: Callable[[], None] | None = None,
@@ -43,6 +44,7 @@ class PictureLoss:
             target: of the style.
             style_weight: factor of the style loss.
             chroma_weight: factor of the colour noise.
+            places: most places of a layer that one look compares.
             tile_px: most rows and columns that are encoded at once, without their rims.
             precision: of the convolutions.
             on_tile: called before each tile is encoded; may raise to stop.
@@ -51,6 +53,7 @@ class PictureLoss:
         self._style_weight, self._chroma_weight = style_weight, chroma_weight
         self._precision: Precision = precision
         self._on_tile = on_tile
+        self._places = places
         self._size = (photograph.shape[-2], photograph.shape[-1])
         self._tiles = plan_tiles(encoder.spec, *self._size, tile_px)
         self._kept: dict[str, Tensor] | None = None
@@ -69,10 +72,7 @@ class PictureLoss:
         Two passes: the style distance needs the features of all tiles before the gradient
         of any is known. A picture in one piece needs only one.
         """
-        asked = {
-            layer: draw_places(math.prod(self._map(layer)), PLACES, generator).to(picture.device)
-            for layer in self._target.layers
-        }
+        asked = self._ask(generator)
         alone = self._encode(self._tiles[0], picture) if len(self._tiles) == 1 else None
         style, pulls = self._style(self._seen(picture, asked, alone), generator)
         content = 0.0
@@ -91,6 +91,15 @@ class PictureLoss:
                 "or set precision to fp32."
             )
         return {"content": content, "style": style, "total": total}, gradient
+
+    def _ask(self, generator: Generator) -> dict[str, Tensor]:
+        """Places of each style layer's map that this look compares: (P,), ascending."""
+        asked: dict[str, Tensor] = {}
+        for layer in self._target.layers:
+            total = math.prod(self._map(layer))
+            drawn = draw_places(total, min(self._places, total), generator)
+            asked[layer] = drawn.to(self._photograph.device)
+        return asked
 
     def _map(self, layer: str) -> tuple[int, int]:
         return map_size(*self._size, layer)

@@ -19,13 +19,16 @@ from .adaptation import MAX_STYLE_PIXELS, MIN_STYLE_SIDE_PX, OnStep, StepReport
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
-from .losses import StyleTarget, chroma_variation, style_target
+from .losses import StyleTarget, chroma_variation
 from .network import MIN_SIDE_PX
 from .picture_loss import PictureLoss
 from .precision import Precision, autocast
+from .style_distance import SlicedTarget, kept_places
 from .style_statistics import StyleStatistics, keep_statistics
 
 COARSEST_PX = 512
+# Four times as many as in adaptation: here nothing but the places averages out the noise.
+_PLACES = 4096
 _RETRY_FACTOR = 0.1
 _WARM_UP = 0.1
 
@@ -51,7 +54,7 @@ class RefinementSettings:
     style_weight: float = 20.0
     chroma_weight: float = 300.0
     style_size_px: int | None = None
-    learning_rate: float = 0.03
+    learning_rate: float = 0.02
     tile_px: int = 512
     seed: int = 0
     precision: Precision = "auto"
@@ -154,11 +157,18 @@ def measure_statistics(
     """
     device = encoder.get_buffer("mean").device
     scaled = [_style_at(image, style_size_px) for image in _checked_style(style_images, device)]
-    with torch.no_grad():
-        with autocast(precision, device):
-            features = [encoder(image, encoder.spec.style_layers) for image in scaled]
-        chroma = torch.cat([chroma_variation(image) for image in scaled]).mean()
+    features, chroma = _seen(encoder, scaled, precision)
     return keep_statistics(encoder, features, chroma=float(chroma), style_size_px=style_size_px)
+
+
+@torch.no_grad()
+def _seen(
+    encoder: PerceptualEncoder, images: list[Tensor], precision: Precision
+) -> tuple[list[dict[str, Tensor]], Tensor]:
+    """Style features of each picture, and the variation of their colours, (1,)."""
+    with autocast(precision, images[0].device, gradients=True):
+        features = [encoder(image, encoder.spec.style_layers) for image in images]
+    return features, torch.stack([chroma_variation(image) for image in images]).mean(0)
 
 
 class _Run:
@@ -216,6 +226,7 @@ class _Run:
             target,
             style_weight=chosen.style_weight,
             chroma_weight=chosen.chroma_weight,
+            places=_PLACES,
             tile_px=chosen.tile_px,
             precision=chosen.precision,
             on_tile=self._on_tile,
@@ -223,16 +234,17 @@ class _Run:
 
     def _target(self, size: tuple[int, int], generator: Generator) -> StyleTarget:
         """What the style's features are like beside a picture of a size."""
-        device = self._photograph.device
         if isinstance(self._style, StyleStatistics):
-            chroma = torch.tensor([self._style.chroma], device=device)
-            return StyleTarget(self._style.targets(self._encoder), chroma)
+            layers = self._style.targets(self._encoder, compared=_PLACES)
+            return StyleTarget(layers, self._photograph.new_tensor([self._style.chroma]))
         share = min(size) / min(self._photograph.shape[-2:])
         images = [_style_at(image, round(share * self._brush_px(image))) for image in self._style]
-        with torch.no_grad(), autocast(self._settings.precision, device, gradients=True):
-            layers = self._encoder.spec.style_layers
-            features = [self._encoder(image, layers) for image in images]
-            return style_target(features, images, "sliced", generator)
+        features, chroma = _seen(self._encoder, images, self._settings.precision)
+        layers = {
+            layer: SlicedTarget(kept_places([each[layer] for each in features], generator), _PLACES)
+            for layer in features[0]
+        }
+        return StyleTarget(layers, chroma)
 
     def _brush_px(self, style_image: Tensor) -> int:
         """Short side of a style picture beside the finished one; never enlarged unasked."""

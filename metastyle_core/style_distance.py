@@ -8,7 +8,7 @@ A target holds what is needed of the style; `losses` adds the layers up.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -92,9 +92,11 @@ class SlicedTarget:
 
     Attributes:
         places: (B, P, C), or (1, P, C) for all pictures of a batch.
+        compared: most places that one look compares; more are less noisy, and slower.
     """
 
     places: Tensor
+    compared: int = PLACES
 
     def distance(
         self,
@@ -103,7 +105,7 @@ class SlicedTarget:
         *,
         normalisation: Normalisation = "target_energy",
     ) -> Tensor:
-        """Sliced Wasserstein-2 distance along 64 random directions at 1,024 random places.
+        """Sliced Wasserstein-2 distance along 64 random directions at random places.
 
         `target_energy` divides by the mean variance of the style along the same directions.
         Fewer places or directions make it noisier, not biased.
@@ -112,7 +114,7 @@ class SlicedTarget:
             Heitz et al. 2021; the relative form is ours.
         """
         own = spread_out(features)
-        count = min(PLACES, own.shape[1], self.places.shape[1])
+        count = min(self.compared, own.shape[1], self.places.shape[1])
         directions = random_directions(own.shape[2], DIRECTIONS, generator).to(self.places)
         drawn = draw_places(own.shape[1], count, generator).to(features.device)
         projected = _project(own.index_select(1, drawn), directions)
@@ -122,7 +124,7 @@ class SlicedTarget:
 
     def repeat(self, times: int) -> "SlicedTarget":
         """Each style `times` in a row."""
-        return SlicedTarget(self.places.repeat_interleave(times, 0))
+        return replace(self, places=self.places.repeat_interleave(times, 0))
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,12 @@ class QuantileTarget:
     Attributes:
         directions: (C, K), unit vectors.
         quantiles: (B, K, Q), or (1, K, Q) for all pictures of a batch, at `quantile_levels`.
+        compared: most places that one look compares.
     """
 
     directions: Tensor
     quantiles: Tensor
+    compared: int = PLACES
 
     def distance(
         self,
@@ -144,13 +148,13 @@ class QuantileTarget:
         *,
         normalisation: Normalisation = "target_energy",
     ) -> Tensor:
-        """Sliced Wasserstein-2 distance along 64 of the directions at 1,024 random places.
+        """Sliced Wasserstein-2 distance along 64 of the directions at random places.
 
         As `SlicedTarget.distance`, but for the quantiles between those that are kept, which
         are interpolated, and for the directions, which never change.
         """
         own = spread_out(features)
-        count = min(PLACES, own.shape[1])
+        count = min(self.compared, own.shape[1])
         total = self.directions.shape[1]
         chosen = draw_places(total, min(DIRECTIONS, total), generator).to(features.device)
         drawn = draw_places(own.shape[1], count, generator).to(features.device)
@@ -161,7 +165,7 @@ class QuantileTarget:
 
     def repeat(self, times: int) -> "QuantileTarget":
         """Each style `times` in a row."""
-        return QuantileTarget(self.directions, self.quantiles.repeat_interleave(times, 0))
+        return replace(self, quantiles=self.quantiles.repeat_interleave(times, 0))
 
 
 def layer_target(

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from .checkpoint import TensorFile, content_hash, parse_json
 from .encoder import PerceptualEncoder
 from .errors import CheckpointError
-from .style_distance import QuantileTarget, kept_places, quantiles_along, random_directions
+from .style_distance import PLACES, QuantileTarget, kept_places, quantiles_along, random_directions
 
 PREFIX = "statistics."
 QUANTILES = 32
@@ -42,8 +42,14 @@ class StyleStatistics:
     encoder_sha256: str
     style_size_px: int
 
-    def targets(self, encoder: PerceptualEncoder) -> dict[str, QuantileTarget]:
+    def targets(
+        self, encoder: PerceptualEncoder, *, compared: int = PLACES
+    ) -> dict[str, QuantileTarget]:
         """What each layer's features should be like, on the device of the encoder.
+
+        Args:
+            encoder: that saw the style.
+            compared: most places that one look compares.
 
         Raises:
             CheckpointError: `encoder` is not the one that saw the style, or the shapes do
@@ -60,6 +66,7 @@ class StyleStatistics:
             layer: QuantileTarget(
                 _directions(encoder.channels_of(layer), len(kept)).to(device),
                 kept.to(device).float()[None],
+                compared,
             )
             for layer, kept in self.quantiles.items()
         }

@@ -14,7 +14,10 @@ FORBIDDEN = {
     "images": {"adaptation", "base", "encoder", "losses", "network", "style", "training"},
     "style": {"adaptation", "losses", "stylization", "training"},
     "stylization": {"adaptation", "losses", "training"},
-    "adaptation": {"stylization", "training"},
+    "style_statistics": {"adaptation", "losses", "style", "stylization", "training"},
+    "picture_loss": {"adaptation", "network", "refinement", "style", "stylization", "training"},
+    "adaptation": {"refinement", "stylization", "training"},
+    "refinement": {"stylization", "training"},
 }
 
 

@@ -28,7 +28,7 @@ def compact_encoder():
     return load_encoder("compact")
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Raised by a callback to stop."""
 
 
@@ -92,9 +92,9 @@ def test_a_callback_stops_within_one_step(tiny_encoder, photograph, start, paint
     def stop(report):
         seen.append(report.step)
         if report.step == 3:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         refine(tiny_encoder, photograph, start, [painting], QUICK, on_step=stop)
     assert seen == [1, 2, 3]
 
@@ -105,9 +105,9 @@ def test_a_callback_stops_between_tiles(tiny_encoder, photograph, start, paintin
     def stop():
         tiles.append(1)
         if len(tiles) == 5:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         refine(
             tiny_encoder, photograph, start, [painting], replace(QUICK, tile_px=64), on_tile=stop
         )
@@ -119,8 +119,8 @@ def loss_and_gradient(encoder, photograph, image, painting, tile_px):
     statistics = measure_statistics(encoder, [painting], 64, precision="fp32")
     target = StyleTarget(statistics.targets(encoder), torch.tensor([statistics.chroma]))
     judge = PictureLoss(
-        encoder, photograph, target, style_weight=20.0, chroma_weight=300.0, tile_px=tile_px,
-        precision="fp32",
+        encoder, photograph, target, style_weight=20.0, chroma_weight=300.0, places=1024,
+        tile_px=tile_px, precision="fp32",
     )  # fmt: skip
     return judge.look(image, torch.Generator().manual_seed(4))
 
