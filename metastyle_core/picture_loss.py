@@ -66,6 +66,7 @@ class PictureLoss:
                 # Of a picture in one piece the content's features are found once.
                 self._kept = content if len(self._tiles) == 1 else None
 
+    @torch.enable_grad()
     def look(self, picture: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
         """Losses of a picture (1, 3, H, W) as numbers, and the gradient of their total.
 
@@ -110,7 +111,6 @@ class PictureLoss:
         with autocast(self._precision, pixels.device, gradients=True):
             return self._encoder(pixels, layers)
 
-    @torch.enable_grad()
     def _encode(self, tile: Tile, picture: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Pixels of a tile as a leaf, and its features with the way back to it."""
         pixels = tile.cut(picture).detach().requires_grad_()
@@ -155,14 +155,12 @@ class PictureLoss:
     ) -> tuple[float, dict[str, Tensor]]:
         """The style loss, and the weighted gradient at every place: layer to (1, P, C)."""
         leaves = {layer: places.requires_grad_() for layer, places in seen.items()}
-        with torch.enable_grad():
-            distances = [
-                self._target.layers[layer].distance(places.mT[..., None], generator)
-                for layer, places in leaves.items()
-            ]
-            style = torch.stack(distances).mean()
-            weighted = self._style_weight * style
-            pulls = torch.autograd.grad(weighted, list(leaves.values()))
+        distances = [
+            self._target.layers[layer].distance(places.mT[..., None], generator)
+            for layer, places in leaves.items()
+        ]
+        style = torch.stack(distances).mean()
+        pulls = torch.autograd.grad(self._style_weight * style, list(leaves.values()))
         return float(style.detach()), dict(zip(leaves, pulls, strict=True))
 
     def _content_parts(self, tile: Tile, features: dict[str, Tensor]) -> Tensor:
@@ -194,8 +192,7 @@ class PictureLoss:
         if self._chroma_weight == 0:
             return 0.0, torch.zeros_like(picture)
         leaf = picture.detach().requires_grad_()
-        with torch.enable_grad():
-            excess = (chroma_variation(leaf) - self._target.chroma).clamp_min(0)
-            charge = self._chroma_weight * excess.mean()
-            (gradient,) = torch.autograd.grad(charge, leaf)
+        excess = (chroma_variation(leaf) - self._target.chroma).clamp_min(0)
+        charge = self._chroma_weight * excess.mean()
+        (gradient,) = torch.autograd.grad(charge, leaf)
         return float(charge.detach()), gradient

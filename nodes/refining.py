@@ -22,8 +22,9 @@ from .weights import open_encoder
 
 _LOG = logging.getLogger(__name__)
 _SMALLEST_TILE_PX = 128
-# Of a tile with its rim: what waits for the backward pass of the compact encoder.
+# As in adaptation, of a tile with its rims: what waits for the compact encoder's backward pass.
 _BYTES_PER_PIXEL = 4096
+_RIMS_PX = 128
 
 OnStep = Callable[[StepReport], None]
 
@@ -153,7 +154,9 @@ def _refine_within_memory(
 ) -> Tensor:
     """Refine one picture, in smaller tiles whenever the device has too little memory."""
     while True:
-        pixels = min(photograph.shape[-2] * photograph.shape[-1], settings.tile_px**2)
+        pixels = min(
+            photograph.shape[-2] * photograph.shape[-1], (settings.tile_px + _RIMS_PX) ** 2
+        )
         host.make_room(pixels * _BYTES_PER_PIXEL)
         try:
             return refine(

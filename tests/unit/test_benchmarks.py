@@ -3,13 +3,16 @@
 import pytest
 import torch
 from PIL import Image
+from samples import picture
 
 from benchmarks import sheet
+from benchmarks.methods import refined, untouched
 from benchmarks.metrics import warping_error
 from benchmarks.quality import identity, picture_path
 from benchmarks.report import GEOMETRIC, report
 from benchmarks.yardstick import errors_within
 from metastyle_core.images import save_image
+from metastyle_core.refinement import RefinementSettings
 
 
 def make_row(method, style, total):
@@ -93,3 +96,13 @@ def test_pieces_of_a_painting_are_as_far_apart_as_they_differ(tiny_encoder):
     assert set(same) == {"style", *tiny_encoder.spec.style_layers}
     assert max(same.values()) == pytest.approx(0, abs=1e-6)
     assert different["style"] > 0.01
+
+
+def test_refining_goes_on_from_what_another_method_drew(tiny_encoder):
+    method = refined(untouched(), tiny_encoder, RefinementSettings(steps=2))
+    assert method.name == "content itself, refined, 2 steps"
+    assert not method.real_time
+    content = picture(64, 64, seed=1)
+    ready = method.prepare(picture(64, 64, seed=2))
+    assert ready.style_bytes is None
+    assert 0 < (ready.stylize(content) - content).abs().mean() < 0.1

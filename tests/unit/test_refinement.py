@@ -57,8 +57,8 @@ def test_the_loss_falls_and_the_picture_stays_in_range(tiny_encoder, photograph,
     settings = replace(QUICK, steps=30)
     reports = losses_of(tiny_encoder, photograph, start, [painting], settings)
     assert [r.step for r in reports] == list(range(1, 31))
-    assert reports[-1].total < 0.5 * reports[0].total
-    assert reports[-1].style < reports[0].style
+    assert reports[-1].total < 0.6 * reports[0].total
+    assert reports[-1].style < 0.2 * reports[0].style
     shown = reports[-1].preview()
     assert shown.shape == start.shape
     assert 0 <= shown.min() <= shown.max() <= 1
