@@ -19,7 +19,7 @@ from .errors import CheckpointError
 from .style_distance import PLACES, QuantileTarget, kept_places, quantiles_along, random_directions
 
 PREFIX = "statistics."
-QUANTILES = 32
+QUANTILES = 64
 _BYTES = 48 * 1024
 _SEED = 20
 
