@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -218,7 +219,7 @@ def transport_cost(
     Returns:
         (B,).
     """
-    error = (projected.sort(dim=2).values - wanted.sort(dim=2).values).square().mean(dim=(1, 2))
+    error = (_ordered(projected) - _ordered(wanted)).square().mean(dim=(1, 2))
     if normalisation == "none":
         return error
     energy = wanted.square().mean(dim=(1, 2))
@@ -245,7 +246,7 @@ def quantiles_along(places: Tensor, directions: Tensor, count: int) -> Tensor:
     Returns:
         (B, K, count), at least float32, ascending.
     """
-    ordered = _project(places, directions).sort(dim=2).values
+    ordered = _ordered(_project(places, directions))
     position = quantile_levels(count).to(ordered) * (ordered.shape[2] - 1)
     lower = position.long().clamp_max(max(0, ordered.shape[2] - 2))
     upper = (lower + 1).clamp_max(ordered.shape[2] - 1)
@@ -311,6 +312,15 @@ def spread_out(features: Tensor) -> Tensor:
 def at_least_float32(values: Tensor) -> Tensor:
     """The values in float32, or as they are in float64."""
     return values if values.dtype == torch.float64 else values.float()
+
+
+def _ordered(values: Tensor) -> Tensor:
+    """Values (B, K, N), ascending along N. Gradients flow, twice too."""
+    if values.device.type != "cpu":
+        return values.sort(dim=2).values
+    # NumPy sorts with vector instructions, several times as fast as PyTorch on the CPU.
+    order = torch.from_numpy(np.argsort(values.detach().numpy(), axis=2))
+    return values.gather(2, order)
 
 
 def _project(places: Tensor, directions: Tensor) -> Tensor:
