@@ -17,6 +17,7 @@ from metastyle_core.base import Base
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.losses import LossSettings
 from metastyle_core.network import StylizationNetwork
+from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.seeding import seeded
 from metastyle_core.style import AdaptedStyle, save_style
 from metastyle_core.style_distance import StyleDistance
@@ -101,6 +102,20 @@ def adapted(
         return Prepared(lambda image: stylize(base, style, image), _saved_bytes(style))
 
     return Method(name, prepare, slow=settings.steps > _MANY_STEPS)
+
+
+def refined(start: Method, encoder: PerceptualEncoder, settings: RefinementSettings) -> Method:
+    """What another method drew, refined with steps on its pixels."""
+
+    def prepare(style_image: Tensor) -> Prepared:
+        ready = start.prepare(style_image)
+
+        def run(image: Tensor) -> Tensor:
+            return refine(encoder, image, ready.stylize(image), [style_image], settings)
+
+        return Prepared(run, None)
+
+    return Method(f"{start.name}, refined, {settings.steps} steps", prepare, real_time=False)
 
 
 def johnson(

@@ -23,6 +23,7 @@ from .errors import BaseMismatchError, CheckpointError, SettingsError
 from .images import limit_long_side, to_pil
 from .low_rank import add_up, merge_updates, update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
+from .style_statistics import StyleStatistics, split_statistics
 
 STYLE_FORMAT = "metastyle.style"
 # With such a picture a style of mode `norm` in half precision stays within 16 KB.
@@ -43,6 +44,7 @@ class AdaptedStyle:
         settings: how it was made, plain values.
         losses: where its adaptation ended, by name; empty for an instant style.
         thumbnail: WebP picture of at most 4.6 KB, or None.
+        statistics: what refining needs of the style in place of its pictures, or None.
     """
 
     fast_weights: Mapping[str, Tensor]
@@ -52,6 +54,7 @@ class AdaptedStyle:
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     losses: Mapping[str, float] = field(default_factory=dict[str, float])
     thumbnail: bytes | None = None
+    statistics: StyleStatistics | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "AdaptedStyle":
         """A copy with its tensors elsewhere; itself when nothing moves."""
@@ -93,7 +96,8 @@ def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> 
     Args:
         style: what to write.
         path: the file; folders are created.
-        half: store float16, half the size; otherwise float32.
+        half: store float16, half the size; otherwise float32. Statistics, where the style
+            keeps any, are float16 always.
 
     Raises:
         CheckpointError: the place cannot be written.
@@ -109,6 +113,9 @@ def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> 
     if style.thumbnail is not None:
         metadata["thumbnail"] = base64.b64encode(style.thumbnail).decode("ascii")
     tensors = {name: tensor.to(dtype) for name, tensor in style.fast_weights.items()}
+    if style.statistics is not None:
+        metadata["statistics"] = style.statistics.header()
+        tensors |= style.statistics.tensors()
     write_tensors(path, tensors, file_format=STYLE_FORMAT, metadata=metadata)
 
 
@@ -140,14 +147,16 @@ def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
         )
     except (ValueError, binascii.Error) as error:
         raise CheckpointError(f"{path}: its header is damaged ({error}).") from error
+    weights, statistics = split_statistics(path, file)
     return AdaptedStyle(
-        fast_weights={name: tensor.float() for name, tensor in file.tensors.items()},
+        fast_weights={name: tensor.float() for name, tensor in weights.items()},
         base_sha256=metadata["base_sha256"],
         mode=mode,
         name=metadata.get("name", Path(path).stem),
         settings=parse_json(path, metadata, "settings"),
         losses=losses,
         thumbnail=thumbnail if thumbnail is None or _is_picture(thumbnail) else None,
+        statistics=statistics,
     )
 
 

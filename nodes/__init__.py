@@ -6,6 +6,7 @@ from .blend_schedule import BlendSchedule
 from .blend_styles import BlendStyles
 from .load_metastyle import LoadMetaStyle
 from .load_style import LoadAdaptedStyle
+from .refine import Refine
 from .routes import add_routes
 from .save_style import SaveAdaptedStyle
 from .sockets import ComfyExtension, io
@@ -19,6 +20,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     LoadAdaptedStyle,
     BlendStyles,
     BlendSchedule,
+    Refine,
 )
 
 

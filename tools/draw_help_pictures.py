@@ -23,6 +23,7 @@ from metastyle_core.images import (
 )
 from metastyle_core.mixing import StyleSchedule
 from metastyle_core.network import ADAPTATION_MODES
+from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.style import AdaptedStyle
 from metastyle_core.stylization import stylize
 
@@ -31,6 +32,7 @@ SIDE_PX = 256
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 BRUSHES_PX = (128, 256, 512)
 BLEND_FRAMES = 5
+REFINED_STEPS = (0, 20, 80)
 _LOG = logging.getLogger(__name__)
 
 
@@ -62,6 +64,9 @@ def main() -> None:
     _write("brush_size", [stylize(base, style, boat) for style in brushes])
     modes = [adapt(night, replace(learned, mode=mode)) for mode in ADAPTATION_MODES]
     _write("modes", [stylize(base, style, house) for style in modes])
+    settings = [RefinementSettings(steps=steps) for steps in REFINED_STEPS]
+    drawn = stylize(base, adapt(night, AdaptationSettings(steps=0)), boat)
+    _write("refine", [refine(encoder, boat, drawn, [night], each) for each in settings])
 
 
 def _square(path: Path) -> Tensor:

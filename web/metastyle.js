@@ -3,7 +3,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { html } from "./lib/elements.js";
-import { ADAPT_NODE, LOAD_NODE, SAVE_NODE, changeGraph, findNode } from "./lib/graph.js";
+import { LOAD_NODE, SAVE_NODE, changeGraph, findNode, learns } from "./lib/graph.js";
 import { LossCurves } from "./lib/loss_curve.js";
 import { StylesTab } from "./lib/styles_tab.js";
 import { loadWords } from "./lib/text.js";
@@ -15,12 +15,12 @@ const thumbnails = new StyleThumbnails(tab.pictureOf);
 
 function onLosses({ detail }) {
   const node = findNode(app.graph, detail.node);
-  if (node?.type === ADAPT_NODE) curves.extend(node, detail);
+  if (learns(node?.type)) curves.extend(node, detail);
 }
 
 function onExecuted({ detail }) {
   const node = findNode(app.graph, detail.display_node ?? detail.node);
-  if (node?.type === ADAPT_NODE && detail.output?.metastyle_losses) {
+  if (learns(node?.type) && detail.output?.metastyle_losses) {
     changeGraph(app, () => curves.finish(node, detail.output.metastyle_losses));
   }
   if (node?.type === SAVE_NODE) return tab.refresh();
@@ -44,12 +44,12 @@ app.registerExtension({
   },
 
   nodeCreated(node) {
-    if (node.comfyClass === ADAPT_NODE) curves.attach(node);
+    if (learns(node.comfyClass)) curves.attach(node);
     if (node.comfyClass === LOAD_NODE) thumbnails.attach(node);
   },
 
   loadedGraphNode(node) {
-    if (node.comfyClass === ADAPT_NODE) curves.redraw(node);
+    if (learns(node.comfyClass)) curves.redraw(node);
     if (node.comfyClass === LOAD_NODE) thumbnails.redraw(node);
   },
 });

@@ -4,12 +4,14 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
 from ..errors import SettingsError
 from ..files import refuse_unwritable
 from ..images import load_batch
+from ..refinement import measure_statistics
 from ..style import AdaptedStyle, load_style, save_style
 from ..thumbnails import draw_thumbnail
 from .inputs import chosen_brush, crops_of, find_images, open_base, open_encoder
@@ -46,6 +48,11 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--name", help="name kept in the file (default: the output's stem)")
     parser.add_argument("--resume", type=Path, metavar="STYLE", help="go on from this style file")
     parser.add_argument("--half", action="store_true", help="store float16, half the file size")
+    parser.add_argument(
+        "--keep-statistics",
+        action="store_true",
+        help="store, in 48 KB, what stylize --refine needs of the style in place of its images",
+    )
     add_setting(parser, AdaptationSettings, "--mode", help="which parameters adapt")
     add_setting(
         parser,
@@ -96,6 +103,9 @@ def run(arguments: argparse.Namespace) -> None:
             on_step=show,
         )
     elapsed_s = time.monotonic() - began_s
+    if arguments.keep_statistics:
+        kept = measure_statistics(encoder, images, settings.style_size_px, settings.precision)
+        style = replace(style, statistics=kept)
     style = style.with_thumbnail(draw_thumbnail(base, style))
     save_style(style, arguments.output, half=arguments.half)
     _announce(arguments, style, elapsed_s)

@@ -10,6 +10,7 @@ from ..checkpoint import TensorFile, read_tensors
 from ..encoder import ENCODER_FORMAT
 from ..errors import CheckpointError
 from ..style import STYLE_FORMAT
+from ..style_statistics import split_statistics
 from .options import Commands
 
 _FORMATS = (BASE_FORMAT, ENCODER_FORMAT, STYLE_FORMAT)
@@ -46,15 +47,21 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _describe(path: Path, file: TensorFile) -> dict[str, object]:
+    kind = file.metadata.get("format")
+    tensors, statistics = file.tensors, None
+    if kind == STYLE_FORMAT:
+        tensors, statistics = split_statistics(path, file)
     description: dict[str, object] = {
         "file": str(path),
         "bytes": path.stat().st_size,
-        "parameters": sum(tensor.numel() for tensor in file.tensors.values()),
-        "dtype": str(next(iter(file.tensors.values())).dtype).removeprefix("torch."),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "dtype": str(next(iter(tensors.values())).dtype).removeprefix("torch."),
     }
     for key, text in file.metadata.items():
         description[key] = f"{len(text)} characters" if key == "thumbnail" else _parsed(text)
-    if file.metadata.get("format") == BASE_FORMAT:
+    if statistics is not None:
+        description["statistics"] = statistics.summary()
+    if kind == BASE_FORMAT:
         description["sha256"] = load_base(path).sha256
     return description
 

@@ -47,6 +47,7 @@ from .options import (
     settings_from,
 )
 from .progress import progress_bar
+from .refining import Refiner, add_refinement_options
 
 
 def add_parser(commands: Commands) -> None:
@@ -97,6 +98,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_base_option(parser)
+    add_refinement_options(parser)
     add_compute_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object when done")
     parser.set_defaults(run=run)
@@ -111,6 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     style = resolve_styles(base, arguments.style, partial(_adapt_to_image, arguments, base, inputs))
     check_style(style, base)
     style = style.to(base.device)
+    refiner = Refiner(arguments, style, base.device) if arguments.refine else None
     began_s, working_s = time.monotonic(), 0.0
     with progress_bar(len(inputs), "stylizing") as bar:
         for group in _groups_of_one_size(inputs, outputs, arguments):
@@ -122,10 +125,12 @@ def run(arguments: argparse.Namespace) -> None:
                 pictures,
                 precision=arguments.precision,
                 batch=arguments.batch,
-                strength=arguments.strength,
+                strength=1.0 if refiner else arguments.strength,
                 grain=arguments.grain,
                 seed=arguments.seed,
             )
+            if refiner:
+                results = refiner.refine(pictures, results, arguments.strength)
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(result, output, alpha=loaded.alpha)

@@ -11,6 +11,7 @@ const listeners = {};
 const nodes = {
   4: { type: "MetaStyleAdaptToStyle", properties: {} },
   5: { type: "KSampler", properties: {} },
+  8: { type: "MetaStyleRefine", properties: {} },
 };
 const listed = [];
 let folder;
@@ -44,11 +45,12 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true }));
 
-test("losses reach a node that adapts, and no other node of the same id", () => {
-  for (const node of [4, 5, 6]) {
+test("losses reach a node that adapts or refines, and no other node of the same id", () => {
+  for (const node of [4, 5, 6, 8]) {
     listeners["metastyle.losses"]({ detail: { node, step: 1, steps: 2, points: [[1, 2, 3, 5]] } });
   }
   assert.deepEqual(nodes[4].properties.metastyle_losses, [[1, 2, 3, 5]]);
+  assert.deepEqual(nodes[8].properties.metastyle_losses, [[1, 2, 3, 5]]);
   assert.deepEqual(nodes[5].properties, {});
 });
 

@@ -9,14 +9,20 @@ from metastyle_core.errors import ShapeError
 from metastyle_core.style_distance import (
     STYLE_DISTANCES,
     GramTarget,
+    QuantileTarget,
     SlicedTarget,
     gram_matrix,
+    interpolate_quantiles,
     layer_target,
+    quantile_levels,
+    quantiles_along,
     random_directions,
+    spread_out,
     transport_cost,
 )
 
 F64 = torch.float64
+EXPECTED_DIRECTIONS = [0.032113, 0.007104, -0.07246]
 
 
 def seeded(seed=7):
@@ -203,3 +209,56 @@ def test_identical_distributions_at_different_sizes_are_near(generator):
     tiled = style.repeat(1, 1, 3, 3)
     target = SlicedTarget(style.flatten(2).transpose(1, 2))
     assert target.distance(tiled, seeded()).item() < 0.05 * math.sqrt(1.0)
+
+
+def test_quantiles_by_hand():
+    # Places 4 1 3 2 5 along the one direction; the levels of 3 quantiles are 0, 1/2 and 1.
+    assert quantile_levels(3).tolist() == pytest.approx([0, 0.5, 1])
+    places = torch.tensor([4.0, 1.0, 3.0, 2.0, 5.0], dtype=F64).view(1, 5, 1)
+    kept = quantiles_along(places, torch.ones(1, 1, dtype=F64), 3)
+    torch.testing.assert_close(kept, torch.tensor([[[1.0, 3.0, 5.0]]], dtype=F64))
+    # Four even values lie at 1/8, 3/8, 5/8 and 7/8 of the places.
+    between = torch.tensor([[[1.5, 2.5, 3.5, 4.5]]], dtype=F64)
+    torch.testing.assert_close(interpolate_quantiles(kept, 4), between)
+
+
+def test_quantiles_stand_closer_at_the_tails():
+    levels = quantile_levels(32)
+    gaps = levels.diff()
+    assert (levels[0], levels[-1]) == (0, 1)
+    assert gaps.min() > 0
+    assert gaps[15] > 10 * gaps[0]
+
+
+def test_one_place_has_one_quantile():
+    kept = quantiles_along(torch.full((1, 1, 2), 3.0), torch.eye(2), 4)
+    assert kept.tolist() == [[[3.0] * 4] * 2]
+
+
+def test_the_directions_that_statistics_rest_on_stay_the_same():
+    # Style files keep no directions, only values along them: other ones would spoil every file.
+    directions = random_directions(256, 3, seeded(20))
+    found = [directions[0, 0], directions[100, 1], directions[255, 2]]
+    assert [float(v) for v in found] == pytest.approx(EXPECTED_DIRECTIONS, abs=1e-5)
+
+
+def test_quantiles_stand_for_the_places_they_are_of(generator):
+    features = torch.rand(1, 6, 30, 40, generator=generator).square()
+    picture = torch.rand(1, 6, 24, 24, generator=generator)
+    directions = random_directions(6, 64, seeded())
+    kept = quantiles_along(spread_out(features), directions, 32)
+    known = QuantileTarget(directions, kept, compared=576)
+    whole = SlicedTarget(spread_out(features), compared=576)
+    for normalisation in ("none", "target_energy"):
+        pair = [t.distance(picture, seeded(), normalisation=normalisation) for t in (known, whole)]
+        torch.testing.assert_close(*pair, rtol=0.1, atol=0)
+    assert known.distance(features, seeded()).item() < 0.01 * known.distance(picture, seeded())
+    assert known.repeat(2).distance(picture.repeat(2, 1, 1, 1), seeded()).shape == (2,)
+
+
+def test_gradients_flow_through_the_distance_from_quantiles(generator):
+    directions = random_directions(3, 5, seeded()).double()
+    places = torch.rand(1, 20, 3, generator=generator, dtype=F64)
+    target = QuantileTarget(directions, quantiles_along(places, directions, 8))
+    features = torch.rand(1, 3, 4, 5, generator=generator, dtype=F64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda f: target.distance(f, seeded()), features)

@@ -3,13 +3,16 @@
 import pytest
 import torch
 from PIL import Image
+from samples import picture
 
 from benchmarks import sheet
+from benchmarks.methods import refined, untouched
 from benchmarks.peers import code_distance
 from benchmarks.quality import identity, picture_path
 from benchmarks.report import STYLE_LAYERS, report
 from benchmarks.yardstick import errors_within
 from metastyle_core.images import save_image
+from metastyle_core.refinement import RefinementSettings
 
 
 def make_row(method, style, total):
@@ -97,3 +100,13 @@ def test_the_distance_of_style_codes_is_relative_to_the_photograph():
     assert code_distance(mean, stylized, content, style) == pytest.approx(0.75)
     assert code_distance(mean, content, content, style) == pytest.approx(1)
     assert code_distance(mean, style, content, style) == 0
+
+
+def test_refining_goes_on_from_what_another_method_drew(tiny_encoder):
+    method = refined(untouched(), tiny_encoder, RefinementSettings(steps=2))
+    assert method.name == "content itself, refined, 2 steps"
+    assert not method.real_time
+    content = picture(64, 64, seed=1)
+    ready = method.prepare(picture(64, 64, seed=2))
+    assert ready.style_bytes is None
+    assert 0 < (ready.stylize(content) - content).abs().mean() < 0.1

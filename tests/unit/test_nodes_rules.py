@@ -31,7 +31,7 @@ def imports(path: Path) -> list[tuple[int, str]]:
 
 
 def test_every_node_has_an_execute():
-    assert len(EXECUTES) == 7
+    assert len(EXECUTES) == 8
 
 
 @pytest.mark.parametrize(("path", "execute"), EXECUTES, ids=[p.stem for p, _ in EXECUTES])

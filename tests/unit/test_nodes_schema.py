@@ -24,6 +24,10 @@ INPUTS = {
     "MetaStyleLoadStyle": ["style"],
     "MetaStyleBlendStyles": ["styles", *WEIGHTS],
     "MetaStyleBlendSchedule": ["styles", "curve", "route"],
+    "MetaStyleRefine": [
+        "model", "style", "images", "steps", "style_weight", "brush_size", "seed", "stylized",
+        "style_images",
+    ],
 }  # fmt: skip
 OUTPUTS = {
     "LoadMetaStyle": ["model"],
@@ -33,6 +37,7 @@ OUTPUTS = {
     "MetaStyleLoadStyle": ["style", "name"],
     "MetaStyleBlendStyles": ["style"],
     "MetaStyleBlendSchedule": ["style"],
+    "MetaStyleRefine": ["images"],
 }
 
 
@@ -59,9 +64,9 @@ def test_only_saving_is_an_output(schemas):
     assert [k for k, s in schemas.items() if s.is_output_node] == ["MetaStyleSaveStyle"]
 
 
-def test_losses_are_shown_again_where_an_adaptation_comes_from_the_cache(schemas):
+def test_losses_are_shown_again_where_a_node_that_learns_comes_from_the_cache(schemas):
     again = [k for k, s in schemas.items() if s.has_intermediate_output]
-    assert again == ["MetaStyleAdaptToStyle"]
+    assert again == ["MetaStyleAdaptToStyle", "MetaStyleRefine"]
 
 
 def test_every_brush_size_does_something(schemas, pack):
@@ -78,8 +83,9 @@ def test_the_weights_that_the_help_names_can_be_set(schemas):
     assert all(weight.options["min"] <= each <= weight.options["max"] for each in named)
 
 
-def test_the_seed_stays_so_that_running_again_costs_nothing(schemas):
-    seed = next(i for i in schemas["MetaStyleAdaptToStyle"].inputs if i.id == "seed")
+@pytest.mark.parametrize("node_id", ["MetaStyleAdaptToStyle", "MetaStyleRefine"])
+def test_the_seed_stays_so_that_running_again_costs_nothing(schemas, node_id):
+    seed = next(i for i in schemas[node_id].inputs if i.id == "seed")
     assert seed.options["control_after_generate"] is False
 
 

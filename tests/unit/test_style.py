@@ -9,8 +9,10 @@ from samples import low_rank_style, picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
+from metastyle_core.encoder import load_encoder
 from metastyle_core.errors import BaseMismatchError, CheckpointError, SettingsError
 from metastyle_core.low_rank import merge_updates
+from metastyle_core.refinement import measure_statistics
 from metastyle_core.style import (
     STYLE_FORMAT,
     AdaptedStyle,
@@ -55,6 +57,58 @@ def test_round_trip_keeps_everything(tmp_path, random_base):
     assert loaded.thumbnail is not None
     assert len(loaded.thumbnail) <= 8 * 1024
     check_style(loaded, random_base)
+
+
+@pytest.fixture
+def style_with_statistics(random_base, tiny_encoder) -> AdaptedStyle:
+    kept = measure_statistics(tiny_encoder, [picture(64, 80)], 64)
+    return replace(make_style(random_base, 1), statistics=kept)
+
+
+def test_statistics_pass_through_a_file(tmp_path, style_with_statistics, random_base, tiny_encoder):
+    path = tmp_path / "a.safetensors"
+    save_style(style_with_statistics, path)
+    loaded = load_style(path)
+    check_style(loaded, random_base)
+    assert loaded.fast_weights.keys() == style_with_statistics.fast_weights.keys()
+    before, after = style_with_statistics.statistics, loaded.statistics
+    assert replace(after, quantiles={}) == replace(before, quantiles={})
+    for layer, quantiles in before.quantiles.items():
+        assert torch.equal(after.quantiles[layer], quantiles)
+    assert after.targets(tiny_encoder).keys() == set(tiny_encoder.spec.style_layers)
+
+
+def test_a_style_with_statistics_is_at_most_64_kb(tmp_path, base_file):
+    settings = AdaptationSettings(steps=0, style_size_px=64, initialisation="fixed")
+    style = adapt_to_style(load_base(base_file), None, [picture(64, 64)], settings=settings)
+    style = style.with_thumbnail(torch.rand(3, 200, 200))
+    kept = measure_statistics(load_encoder("compact"), [picture(64, 64)], 64)
+    save_style(replace(style, statistics=kept), tmp_path / "a.safetensors", half=True)
+    assert (tmp_path / "a.safetensors").stat().st_size <= 64 * 1024
+    assert load_style(tmp_path / "a.safetensors").statistics is not None
+
+
+def test_spoilt_statistics_are_refused(tmp_path, style_with_statistics):
+    path = tmp_path / "a.safetensors"
+    save_style(style_with_statistics, path)
+    file = read_tensors(path)
+    kept = {k: v for k, v in file.tensors.items() if k.startswith("statistics.")}
+    bare = {k: v for k, v in file.tensors.items() if k not in kept}
+    name = next(iter(kept))
+    told = file.metadata["statistics"]
+    for tensors, description, words in (
+        (bare, told, "statistics are missing or misshapen"),
+        ({**file.tensors, name: kept[name][0]}, told, "statistics are missing or misshapen"),
+        (file.tensors, None, "'statistics' is missing or damaged"),
+        (file.tensors, "[]", "'statistics' is not a JSON object"),
+        (file.tensors, '{"encoder": "tiny"}', "description of its statistics is damaged"),
+        (file.tensors, told.replace('"chroma": ', '"chroma": "x'), "damaged"),
+    ):
+        metadata = {k: v for k, v in file.metadata.items() if k != "statistics"}
+        metadata |= {} if description is None else {"statistics": description}
+        write_tensors(path, tensors, file_format=STYLE_FORMAT, metadata=metadata)
+        with pytest.raises(CheckpointError, match=words):
+            load_style(path)
 
 
 def test_even_a_noisy_thumbnail_stays_small(random_base):

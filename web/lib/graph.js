@@ -2,7 +2,13 @@
 
 export const ADAPT_NODE = "MetaStyleAdaptToStyle";
 export const LOAD_NODE = "MetaStyleLoadStyle";
+export const REFINE_NODE = "MetaStyleRefine";
 export const SAVE_NODE = "MetaStyleSaveStyle";
+
+/** True for the nodes that take gradient steps and show their losses as a curve. */
+export function learns(type) {
+  return type === ADAPT_NODE || type === REFINE_NODE;
+}
 
 /** The node that an execution id names; "4:7" is node 7 inside the subgraph node 4. */
 export function findNode(graph, executionId) {

@@ -1,0 +1,118 @@
+"""`--refine`: options and what `stylize` does with them."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..adaptation import StepReport
+from ..encoder import PerceptualEncoder
+from ..errors import SettingsError
+from ..images import IMAGE_SUFFIXES, load_batch
+from ..refinement import RefinementSettings, refine
+from ..style import AdaptedStyle
+from ..style_statistics import StyleStatistics
+from .inputs import open_encoder
+from .options import add_encoder_options, add_setting, non_negative_float, non_negative_int
+from .progress import progress_bar
+
+_DEFAULTS = RefinementSettings()
+
+
+def add_refinement_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `RefinementSettings` holds, the style's pictures and the encoder."""
+    group = parser.add_argument_group(
+        "refining", "gradient steps on the pixels of each picture: better stills, but seconds each"
+    )
+    group.add_argument(
+        "--refine",
+        type=non_negative_int,
+        default=0,
+        metavar="STEPS",
+        help=f"steps; {_DEFAULTS.steps} is good, 0 leaves the picture as it is drawn (default: 0). "
+        "Above 512 px each size twice as large takes half as many more",
+    )
+    group.add_argument(
+        "--style-picture",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="pictures of the style to refine by (default: the image that --style names, or what "
+        "the style file keeps of its own)",
+    )
+    add_setting(
+        group,
+        RefinementSettings,
+        "--style-weight",
+        kind=non_negative_float,
+        metavar="X",
+        help="style against content, while adapting and refining",
+    )
+    add_encoder_options(parser)
+
+
+class Refiner:
+    """Refines every picture of a run by one style."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, style: AdaptedStyle, device: torch.device
+    ) -> None:
+        """Open the encoder and find what to refine by.
+
+        Raises:
+            SettingsError: the style has neither pictures nor statistics.
+            CheckpointError: its statistics belong to another encoder.
+        """
+        self._settings = RefinementSettings(
+            steps=arguments.refine,
+            style_weight=arguments.style_weight,
+            style_size_px=arguments.style_size_px,
+            seed=arguments.seed,
+            precision=arguments.precision,
+        )
+        self._goal = _find_goal(arguments, style)
+        self._encoder: PerceptualEncoder = open_encoder(arguments, device)
+        if isinstance(self._goal, StyleStatistics):
+            self._goal.targets(self._encoder)
+
+    def refine(self, photographs: Tensor, stylized: Tensor, strength: float) -> Tensor:
+        """Refine a batch (B, 3, H, W), one picture after another, and mix the photograph in.
+
+        Args:
+            photographs: what was drawn from.
+            stylized: what was drawn, at full strength.
+            strength: 0 gives the photographs, 1 the refined pictures.
+        """
+        pairs = zip(photographs.split(1), stylized.split(1), strict=True)
+        refined = torch.cat([self._refine_one(photo, start) for photo, start in pairs])
+        return torch.lerp(photographs, refined, strength)
+
+    def _refine_one(self, photograph: Tensor, start: Tensor) -> Tensor:
+        with progress_bar(self._settings.steps, "refining") as bar:
+
+            def show(report: StepReport) -> None:
+                bar.total = report.steps
+                bar.update(1)
+                bar.set_postfix(content=report.content, style=report.style, refresh=False)
+
+            return refine(
+                self._encoder, photograph, start, self._goal, self._settings, on_step=show
+            )
+
+
+def _find_goal(
+    arguments: argparse.Namespace, style: AdaptedStyle
+) -> list[Tensor] | StyleStatistics:
+    """Pictures given by hand, the image that is the style, or the style's statistics."""
+    if arguments.style_picture:
+        return [load_batch(path) for path in arguments.style_picture]
+    first = Path(arguments.style[0])
+    if len(arguments.style) == 1 and first.suffix.lower() in IMAGE_SUFFIXES:
+        return [load_batch(first)]
+    if style.statistics is None:
+        raise SettingsError(
+            f"Style '{style.name}' has neither its picture nor statistics to refine by; name the "
+            "picture with --style-picture, or adapt it again with --keep-statistics."
+        )
+    return style.statistics
