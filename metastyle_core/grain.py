@@ -16,7 +16,13 @@ FULL_GRAIN = 20 / 255
 _CELLS_PX = (4.0, 8.0, 16.0)
 
 
-def smooth_noise(height: int, width: int, cell_px: float, generator: Generator) -> Tensor:
+def smooth_noise(
+    height: int,
+    width: int,
+    cell_px: float,
+    generator: Generator,
+    device: torch.device | None = None,
+) -> Tensor:
     """Noise of zero mean and unit deviation that is smooth below a size.
 
     Args:
@@ -24,12 +30,13 @@ def smooth_noise(height: int, width: int, cell_px: float, generator: Generator) 
         width: in pixels.
         cell_px: distance of the random values that are interpolated, 1 up.
         generator: on the CPU, the only source of chance.
+        device: where to interpolate; the CPU when left out.
 
     Returns:
-        (1, 1, height, width), float32, on the CPU.
+        (1, 1, height, width), float32, on that device.
     """
     rows, columns = (math.ceil(side / cell_px) + 3 for side in (height, width))
-    values = torch.randn(1, 1, rows, columns, generator=generator)
+    values = torch.randn(1, 1, rows, columns, generator=generator).to(device)
     size = (round(rows * cell_px), round(columns * cell_px))
     field = F.interpolate(values, size, mode="bicubic", align_corners=False)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,17 @@ class ImagePool:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures are."""
+        return self._images[0].device
+
+    def to(self, device: torch.device) -> "ImagePool":
+        """The pool with its pictures on a device, where crops are then cut and resized."""
+        moved = copy(self)
+        moved._images = [image.to(device) for image in self._images]
+        return moved
+
     def draw(
         self, count: int, size_px: int, generator: Generator, *, max_scale: float = 1.0
     ) -> list[Crop]:
@@ -117,9 +129,10 @@ class ImagePool:
         """Cut crops out of their pictures.
 
         Returns:
-            (len(crops), 3, size_px, size_px), float32, [0, 1].
+            (len(crops), 3, size_px, size_px), float32, [0, 1], on the device of the pool.
         """
-        return torch.cat([self._read_one(crop, size_px) for crop in crops])
+        nothing = torch.empty(0, 3, size_px, size_px, device=self.device)
+        return torch.cat([nothing, *(self._read_one(crop, size_px) for crop in crops)])
 
     def _read_one(self, crop: Crop, size_px: int) -> Tensor:
         image = self._images[crop.index]

@@ -69,7 +69,7 @@ def meta_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outcome
         Reptile: Nichol et al. 2018, algorithm 2.
     """
     outcomes = [_group_step(learner, group, settings) for group in _groups(tasks, settings)]
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Tensor | float] = {}
     for outcome in outcomes:
         for name, value in outcome.metrics.items():
             metrics[name] = metrics.get(name, 0.0) + value
@@ -136,8 +136,8 @@ class _TaskLosses:
     shift: Tensor
     objective: Tensor
 
-    def sums(self) -> dict[str, float]:
-        return {name: float(getattr(self, name).detach().sum()) for name in _METRICS}
+    def sums(self) -> dict[str, Tensor | float]:
+        return {name: getattr(self, name).detach().sum() for name in _METRICS}
 
 
 def _initial_weights(learner: Learner, tasks: Tasks, settings: MetaSettings) -> dict[str, Tensor]:

@@ -54,6 +54,8 @@ class MetaTraining:
             seed: of the first weights.
         """
         self.settings, self._device = settings, device
+        # On an accelerator pictures stay where crops are needed: nothing is copied per update.
+        contents, styles = contents.to(device), styles.to(device)
         self._sampler = TaskSampler(contents, styles, settings)
         with seeded(seed):
             network = StylizationNetwork(settings.channels, settings.blocks)
@@ -73,9 +75,9 @@ class MetaTraining:
         self._modules = nn.ModuleDict(parts).to(device)
         generator, size = Generator().manual_seed(seed), max(128, settings.crop_px)
         shown = styles.draw(_PICTURE_STYLES, size, generator)
-        self._picture_styles = styles.read(shown, size).to(device)
+        self._picture_styles = styles.read(shown, size)
         shown = contents.draw(_PICTURE_CONTENTS, size, generator)
-        self._picture_contents = contents.read(shown, size).to(device)
+        self._picture_contents = contents.read(shown, size)
 
     @property
     def modules(self) -> nn.Module:

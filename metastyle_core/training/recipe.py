@@ -4,6 +4,7 @@ A `Recipe` says what trains and how one update finds its gradients, a `Shard` wh
 the work is this process's, an `Outcome` what came of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,11 +38,12 @@ class Outcome:
         skipped: tasks the loss guard left out.
         metrics: sums over the counted tasks; the names are the same in every outcome
             of a recipe, whatever was skipped, so that processes can add theirs up.
+            Numbers or tensors without dimensions, which are read when a line is logged.
     """
 
     count: int
     skipped: int
-    metrics: dict[str, float]
+    metrics: Mapping[str, Tensor | float]
 
 
 class Recipe(Protocol):

@@ -7,6 +7,7 @@ A task is one style with the contents of its inner loop (support) and of its out
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -188,18 +189,18 @@ class TaskSampler:
         weights = self._draw_style_weights(generator)
         mine = range(shard.rank, settings.styles, shard.world_size)
         grouped = [contents[i * per_task : (i + 1) * per_task] for i in mine]
-        queries = [crop for group in grouped for crop in group[support:]]
-        supports = [crop for group in grouped for crop in group[:support]]
-        read = self._contents.read
+        read = partial(self._contents.read, size_px=size)
+        queries = read([crop for group in grouped for crop in group[support:]])
+        supports = read([crop for group in grouped for crop in group[:support]])
         grain = self._draw_grain(settings.styles * settings.query, generator)
         own_grain = [grain[i * settings.query + j] for i in mine for j in range(settings.query)]
         seed = int(torch.randint(2**62, (), generator=generator))
         return Tasks(
             self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
-            read(supports, size) if supports else torch.empty(0, 3, size, size),
-            read(queries, size) if queries else torch.empty(0, 3, size, size),
+            supports,
+            queries,
             weights[list(mine)],
-            torch.cat(own_grain) if own_grain else torch.empty(0, 1, size, size),
+            torch.cat([queries.new_empty(0, 1, size, size), *own_grain]),
             self._draw_shift(generator) if settings.shift_weight else (0, 0),
             seed,
         )
@@ -215,17 +216,20 @@ class TaskSampler:
         for row, place in enumerate(places):
             chance = Generator().manual_seed(seed + place)
             if bool(torch.rand((), generator=chance) < self._settings.patterns):
-                drawn[row] = as_pattern(drawn[row], chance)
+                drawn[row] = as_pattern(drawn[row].cpu(), chance).to(styles.device)
         return torch.cat(drawn) if drawn else styles
 
     def _draw_grain(self, count: int, generator: Generator) -> list[Tensor]:
         """Grain for so many contents; weak and fine cells are as likely as strong and coarse."""
         size, largest = self._settings.crop_px, self._settings.grain * FULL_GRAIN
+        device = self._contents.device
         if not largest:
-            return [torch.zeros(1, 1, size, size)] * count
+            return [torch.zeros(1, 1, size, size, device=device)] * count
         chances = torch.rand(count, 2, generator=generator).tolist()
         return [
-            largest * strength**2 * smooth_noise(size, size, _COARSEST_GRAIN_PX**cell, generator)
+            largest
+            * strength**2
+            * smooth_noise(size, size, _COARSEST_GRAIN_PX**cell, generator, device)
             for strength, cell in chances
         ]
 

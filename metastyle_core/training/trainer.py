@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from ..checks import require_above_zero, require_from
 from ..errors import MetaStyleError, SettingsError, TrainingError
@@ -212,7 +212,7 @@ class Trainer:
             return outcome
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         names = sorted(outcome.metrics)
-        counts = [outcome.count, outcome.skipped, *(outcome.metrics[name] for name in names)]
+        counts = [outcome.count, outcome.skipped, *(float(outcome.metrics[n]) for n in names)]
         flat = torch.cat([*(g.flatten() for g in gradients), gradients[0].new_tensor(counts)])
         dist.all_reduce(flat)
         offset = 0
@@ -269,7 +269,7 @@ class _Log:
             self._append("")
 
     def _clear(self) -> None:
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, Tensor | float] = {}
         self._count, self._norms, self._updates = 0, 0.0, 0
 
     def add(self, state: TrainingState, outcome: Outcome, norm: float) -> TrainingReport | None:
@@ -288,7 +288,7 @@ class _Log:
             skipped=state.skipped,
             elapsed_s=state.elapsed_s,
             samples=state.samples,
-            metrics={k: v / max(1, self._count) for k, v in self._sums.items()},
+            metrics={k: float(v) / max(1, self._count) for k, v in self._sums.items()},
         )
         self._clear()
         if self._enabled:

@@ -67,7 +67,7 @@ def encoder64(tiny_encoder):
 def outer_loss(learner: Learner, settings: MetaSettings) -> float:
     """The outer loss as `meta_step` reports it, which divides nothing."""
     name = "log_total" if settings.objective == "log_total" else "total"
-    return meta_step(learner, make_tasks(), settings).metrics[name]
+    return meta_step(learner, make_tasks(), settings).metrics[name].item()
 
 
 def gradients(learner: Learner, settings: MetaSettings) -> dict[str, torch.Tensor]:
@@ -227,14 +227,14 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
     moved = twin_forward(theta, (contents + grain)[..., down:, right:]).detach()
     difference = twin_forward(theta, contents + grain)[..., down:, right:] - moved
     error = difference[..., 8:-8, 8:-8].square().mean((1, 2, 3)).unflatten(0, (2, 2)).mean(1)
-    assert outcome.metrics["shift"] == pytest.approx(error.sum().item(), rel=1e-9)
+    assert outcome.metrics["shift"].item() == pytest.approx(error.sum().item(), rel=1e-9)
     loss = weight * error.sum()
     for i in range(2):
         rows, style = slice(2 * i, 2 * i + 2), tasks.styles[i : i + 1]
         loss = loss + twin_loss(
             encoder64, theta, contents[rows], style, settings, grain=grain[rows]
         )
-    assert outcome.metrics["total"] == pytest.approx(loss.item(), rel=1e-9)
+    assert outcome.metrics["total"].item() == pytest.approx(loss.item(), rel=1e-9)
     wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
     scale = max(float(g.abs().max()) for g in wanted.values())
     for name, parameter in learner.network.named_parameters():
