@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..metastyle_core.errors import SettingsError, ShapeError
-from ..metastyle_core.images import resize
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.errors import SettingsError, ShapeError
+from ...metastyle_core.images import resize
+from ...metastyle_core.style import AdaptedStyle
 from . import host
 
 

@@ -17,7 +17,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from PIL import Image
 
-from ..metastyle_core.errors import CheckpointError
+from ...metastyle_core.errors import CheckpointError
 
 if TYPE_CHECKING:
     from server import PromptServer
