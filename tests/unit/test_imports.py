@@ -22,7 +22,8 @@ LAYERS = (
     "core.initialisation core.measures",
     "core.base",
     "core.style",
-    "core.adaptation core.mixing core.presets core.stylization",
+    "core.mixing",
+    "core.adaptation core.presets core.stylization",
     "core.evaluation core.speed core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
