@@ -18,7 +18,7 @@ LAYERS = (
     "core core.errors core.grain core.growth core.seeding",
     "core.checks core.files core.precision core.style_distance",
     "core.checkpoint core.images core.low_rank",
-    "core.content core.encoder core.losses core.network",
+    "core.content core.encoder core.losses core.network core.sheets",
     "core.initialisation core.measures",
     "core.base",
     "core.style",
