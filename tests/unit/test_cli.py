@@ -8,19 +8,23 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from samples import picture
 
 from metastyle_core.adaptation import brush_for
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.cli import main
+from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
 from metastyle_core.images import load_image, save_image
 from metastyle_core.presets import preset_paths
 from metastyle_core.style import load_style
+from metastyle_core.training import distillation
 
 QUICK = ["--steps", "2", "--crop", "64", "--style-size", "64", "--batch", "2"]
 
@@ -266,7 +270,22 @@ def test_demo_adapts_stylizes_and_lays_out_a_sheet(tmp_path, capsys):
     assert photograph.std() > 0.05
 
 
-def test_train_and_distill_run_from_the_command_line(tmp_path):
+@pytest.fixture
+def thin_teacher(tmp_path, monkeypatch) -> Path:
+    """Weights of a VGG-16 with few channels where no tap is, and few pictures for its axes."""
+    taps = ENCODER_SPECS["compact"].projected_channels.values()
+    depths = (len(block) for block in ENCODER_SPECS["vgg16"].blocks)
+    blocks = tuple((*[8] * (depth - 1), tap) for depth, tap in zip(depths, taps, strict=True))
+    spec = replace(ENCODER_SPECS["vgg16"], blocks=blocks)
+    monkeypatch.setitem(ENCODER_SPECS, "vgg16", spec)
+    monkeypatch.setattr(distillation, "_AXES_BATCHES", 2)
+    path = tmp_path / "vgg16.safetensors"
+    weights = PerceptualEncoder(spec).state_dict()
+    save_file({k.removeprefix("convolutions."): v.contiguous() for k, v in weights.items()}, path)
+    return path
+
+
+def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher):
     for name in ("content", "style"):
         for i in range(3):
             save_image(picture(80, 80, seed=i)[0], tmp_path / name / f"{i}.png")
@@ -276,15 +295,7 @@ def test_train_and_distill_run_from_the_command_line(tmp_path):
     assert main(["train", *folders, "-o", str(run), *quick, "--inner-steps", "1"]) == 0
     assert (run / "base.safetensors").is_file()
     assert main(["train", *folders, "-o", str(run), *quick]) == 2
-    from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
-
-    teacher = tmp_path / "vgg16.safetensors"
-    weights = PerceptualEncoder(ENCODER_SPECS["vgg16"]).state_dict()
-    from safetensors.torch import save_file
-
-    contiguous = {k.removeprefix("convolutions."): v.contiguous() for k, v in weights.items()}
-    save_file(contiguous, teacher)
-    options = ["--teacher", "vgg16", "--teacher-weights", str(teacher)]
+    options = ["--teacher", "vgg16", "--teacher-weights", str(thin_teacher)]
     out = tmp_path / "distilled"
     assert main(["distill", *folders, "-o", str(out), *quick, *options]) == 0
     options += ["--start-from", str(out / "compact.safetensors")]
