@@ -189,15 +189,12 @@ class FakeHost:
         comfy.model_patcher.ModelPatcher = ModelPatcher
         server = ModuleType("server")
         server.PromptServer = SimpleNamespace(instance=_FakeServer(self))
-        aiohttp = ModuleType("aiohttp")
-        aiohttp.web = _web()
         return {
             "comfy_api": ModuleType("comfy_api"), "comfy_api.latest": latest,
             "comfy_api.latest.io": io, "comfy_api.latest.ui": ui,
             "comfy": comfy, "comfy.model_management": comfy.model_management,
             "comfy.utils": comfy.utils, "comfy.model_patcher": comfy.model_patcher,
             "folder_paths": self._folder_paths(), "server": server,
-            "aiohttp": aiohttp, "aiohttp.web": aiohttp.web,
         }  # fmt: skip
 
     def _management(self, *, old: bool) -> ModuleType:
@@ -275,21 +272,6 @@ class _FakeServer:
             return handler
 
         return register
-
-
-def _web() -> ModuleType:
-    web = ModuleType("aiohttp.web")
-
-    def json_response(data: Any, *, status: int = 200) -> SimpleNamespace:
-        return SimpleNamespace(data=data, status=status)
-
-    def response(*, body: bytes, content_type: str, headers: dict[str, str]) -> SimpleNamespace:
-        return SimpleNamespace(body=body, status=200, content_type=content_type, headers=headers)
-
-    web.json_response = json_response
-    web.Response = response
-    web.Request = web.StreamResponse = object
-    return web
 
 
 @contextmanager

@@ -146,7 +146,8 @@ def ask(fake_host, library):
             headers={"Content-Type": "application/json", "Host": "here:8188"} | (headers or {}),
         )
         answer = asyncio.run(fake_host.routes[route](request))
-        return answer.status, getattr(answer, "data", None) or answer.body
+        is_json = answer.content_type == "application/json"
+        return answer.status, json.loads(answer.body) if is_json else answer.body
 
     return send
 
