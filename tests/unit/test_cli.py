@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -478,6 +479,24 @@ def test_quiet_in_a_pipe(tmp_path, image_file):
     )  # fmt: skip
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_version_is_that_of_the_package(capsys, monkeypatch):
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    declared = re.search(r'^version = "(.+)"$', project, re.MULTILINE).group(1)
+    told = []
+    for installed in (True, False):
+        if not installed:
+            monkeypatch.setattr("metastyle_core.cli.version", not_installed)
+        with pytest.raises(SystemExit) as caught:
+            main(["--version"])
+        assert caught.value.code == 0
+        told.append(capsys.readouterr().out.strip())
+    assert told == [f"metastyle {declared}", "metastyle (a checkout that is not installed)"]
+
+
+def not_installed(name: str) -> str:
+    raise PackageNotFoundError(name)
 
 
 def test_every_command_has_help(capsys):
