@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-quality clean
+.PHONY: demo test lint check bench bench-quality clean
 
 demo: $(STAMP)
 	$(BIN)/metastyle demo
@@ -12,12 +12,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest tests
 
-# Everything CI runs.
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest tests
+
+# Everything CI runs.
+check: test lint
 
 bench: $(STAMP)
 	$(BIN)/metastyle bench

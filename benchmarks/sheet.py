@@ -10,9 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from benchmarks.quality import picture_path
+from metastyle_core.sheets import SheetLayout, SheetRow, labelled_sheet
 
 METHODS = {
     "Gatys, 500 iterations": "Gatys\n500 iterations",
@@ -23,7 +24,6 @@ METHODS = {
     "MetaStyle, low_rank, 100 steps": "MetaStyle\nlow_rank, 100 steps",
     "MetaStyle, full, 100 steps": "MetaStyle\nfull, 100 steps",
 }
-_GAP_PX, _TOP_PX = 4, 40
 
 
 def main() -> None:
@@ -39,15 +39,10 @@ def main() -> None:
         for style in arguments.styles
         for content in arguments.contents
     ]
-    side = rows[0][0].width
-    step = side + _GAP_PX
-    size = (len(METHODS) * step - _GAP_PX, _TOP_PX + len(rows) * step - _GAP_PX)
-    sheet = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, title in enumerate(METHODS.values()):
-        draw.text((column * step + 2, 3), title, "black", font)
-        for row, pictures in enumerate(rows):
-            sheet.paste(pictures[column], (column * step, _TOP_PX + row * step))
+    layout = SheetLayout(rows[0][0].width)
+    sheet = labelled_sheet(
+        [SheetRow(pictures) for pictures in rows], layout, columns=list(METHODS.values())
+    )
     sheet.save(arguments.output, quality=88)
 
 

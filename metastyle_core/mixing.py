@@ -1,7 +1,13 @@
-"""Mixtures of styles with one another: by weights, and over the frames of a clip.
+"""The arithmetic of styles: mixed by shares, added by amounts, passing over frames.
 
-Here weights are shares of a whole, so that the base cancels out and is not needed.
-Steps towards the base or beyond a style are `style.blend_styles`.
+Two sums are asked for, and what their weights mean differs:
+
+    mix_styles   sum of w_i * style_i / sum of w_i             shares of a whole
+    add_styles   base + sum of w_i * (style_i - base)          amounts of a difference
+
+Where the weights add up to 1 both are the same. In a mixture the base cancels out, so that it
+is not needed; a sum may lean towards the base or go beyond a style, and so scales one as well.
+Over the frames of a clip a `StyleSchedule` mixes.
 """
 
 import math
@@ -9,9 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .base import Base
 from .errors import BaseMismatchError, SettingsError
-from .low_rank import add_up, shapes_without_rank
-from .style import AdaptedStyle
+from .low_rank import add_up, merge_updates, shapes_without_rank
+from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
+from .style import AdaptedStyle, check_style
 
 Curve = Literal["linear", "smooth"]
 CURVES: tuple[Curve, ...] = ("linear", "smooth")
@@ -20,7 +28,7 @@ ROUTES: tuple[Route, ...] = ("once", "there_and_back")
 
 
 def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> AdaptedStyle:
-    """Average styles of one base and mode.
+    """Average styles of one base and mode: sum of w_i * style_i / sum of w_i.
 
     Args:
         styles: at least one, all of one mode; tensors may lie on different devices.
@@ -34,10 +42,11 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
             or add up to 0, or styles of different modes.
         BaseMismatchError: the styles belong to different bases.
     """
-    shares = _shares(styles, weights)
+    _require_weights(styles, weights)
+    shares = shares_of_sum(weights)
     _require_alike(styles)
     mixed = add_up([style.fast_weights for style in styles], shares)
-    parts = [f"{100 * s:.0f}% {style.name}" for style, s in zip(styles, shares, strict=True)]
+    parts = [f"{100 * s:.0f}% {style.name}" for s, style in zip(shares, styles, strict=True)]
     return AdaptedStyle(
         fast_weights=mixed,
         base_sha256=styles[0].base_sha256,
@@ -47,17 +56,84 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
     )
 
 
-def _shares(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> list[float]:
+def add_styles(
+    base: Base, styles: Sequence[AdaptedStyle], weights: Sequence[float]
+) -> AdaptedStyle:
+    """Add up styles as differences from the base: base + sum of w_i * (style_i - base).
+
+    Weights that sum to 1 mix the styles, smaller sums lean towards the base, larger
+    ones exaggerate, negative ones push away.
+
+    Args:
+        base: the base of all the styles.
+        styles: at least one, of any modes; tensors may lie on different devices.
+        weights: one finite number per style.
+
+    Returns:
+        The sum, in the narrowest mode that holds it, on the device of the first style.
+
+    Raises:
+        SettingsError: no style, another number of weights, or a weight not finite.
+        BaseMismatchError: a style belongs to another base.
+        CheckpointError: the tensors of a style are not those its mode needs.
+    """
+    _require_weights(styles, weights)
+    for style in styles:
+        check_style(style, base)
+    mode = _common_mode([style.mode for style in styles])
+    first = next(iter(styles[0].fast_weights.values()))
+    own = {name: p.detach().to(first.device) for name, p in base.network.named_parameters()}
+    origin = {name: own[name] for name in adapted_parameter_names(base.network, mode)}
+    moved = [style.to(first.device).fast_weights for style in styles]
+    if mode == "full":
+        moved = [merge_updates(own, each) for each in moved]
+    whole = [{**origin, **each} for each in moved]
+    # The base takes what the weights leave of 1, which is the same sum.
+    added = add_up([origin, *whole], [1 - sum(weights), *weights])
+    parts = [f"{w:g} {s.name}" for w, s in zip(weights, styles, strict=True)]
+    return AdaptedStyle(
+        fast_weights=added,
+        base_sha256=base.sha256,
+        mode=mode,
+        name=" + ".join(parts),
+        settings={"blend": parts},
+    )
+
+
+def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:
+    """Move a style towards the base (strength below 1) or beyond itself (above 1)."""
+    return add_styles(base, [style], [strength])
+
+
+def shares_of_sum(weights: Sequence[float]) -> list[float]:
+    """Weights as shares of their sum.
+
+    Raises:
+        SettingsError: they add up to 0.
+    """
+    total = math.fsum(weights)
+    if abs(total) < 1e-6:
+        raise SettingsError(
+            f"Weights are {list(weights)}, which add up to 0; shares of a sum other than 0 are "
+            "needed. Change one of them."
+        )
+    return [weight / total for weight in weights]
+
+
+def _common_mode(modes: Sequence[AdaptationMode]) -> AdaptationMode:
+    """The narrowest mode that holds styles of all these modes."""
+    if "low_rank" in modes and "decoder" in modes:
+        return "full"
+    return ADAPTATION_MODES[max(ADAPTATION_MODES.index(mode) for mode in modes)]
+
+
+def _require_weights(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> None:
     if not styles or len(styles) != len(weights):
         raise SettingsError(
             f"Got {len(styles)} styles and {len(weights)} weights; one each is needed."
         )
-    total = math.fsum(weights)
-    if not all(math.isfinite(weight) for weight in weights) or abs(total) < 1e-6:
-        raise SettingsError(
-            f"Weights are {list(weights)}; finite numbers that do not add up to 0 are needed."
-        )
-    return [weight / total for weight in weights]
+    if not all(math.isfinite(weight) for weight in weights):
+        raise SettingsError(f"Weights are {list(weights)}; finite numbers are needed.")
 
 
 def _require_alike(styles: Sequence[AdaptedStyle]) -> None:

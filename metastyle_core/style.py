@@ -1,14 +1,14 @@
 """An adapted style: the few numbers that turn the base into one style.
 
-Frozen in memory, a few kilobytes on disk. This file owns its form, its file, and the
-arithmetic of styles (blend, scale). How a style is found is said in `adaptation`,
-how it is used in `stylization`.
+Frozen in memory, a few kilobytes on disk. This file owns its form and its file. How a style
+is found is said in `adaptation`, how styles are mixed and added in `mixing`, how one is used in
+`stylization`.
 """
 
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from .base import Base
 from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
-from .errors import BaseMismatchError, CheckpointError, SettingsError
+from .errors import BaseMismatchError, CheckpointError
 from .images import limit_long_side, to_pil
-from .low_rank import add_up, merge_updates, update_shapes
+from .low_rank import update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 from .style_statistics import StyleStatistics, split_statistics
 
@@ -190,60 +190,3 @@ def check_style(style: AdaptedStyle, base: Base) -> None:
             f"Style '{style.name}' has missing, unknown or misshapen tensors {wrong[:3]}; "
             "adapt it again."
         )
-
-
-def blend_styles(
-    base: Base, styles: Sequence[AdaptedStyle], weights: Sequence[float]
-) -> AdaptedStyle:
-    """Add up styles as differences from the base: base + sum of weight * (style - base).
-
-    Weights that sum to 1 mix the styles, smaller sums lean towards the base, larger
-    ones exaggerate, negative ones push away.
-
-    Args:
-        base: the base of all the styles.
-        styles: at least one.
-        weights: one finite number per style.
-
-    Raises:
-        SettingsError: no style, another number of weights, or a weight not finite.
-        BaseMismatchError: a style belongs to another base.
-    """
-    if not styles or len(styles) != len(weights):
-        raise SettingsError(
-            f"Got {len(styles)} styles and {len(weights)} weights; one each is needed."
-        )
-    if not all(abs(weight) < float("inf") for weight in weights):
-        raise SettingsError(f"Weights are {list(weights)}; finite numbers are needed.")
-    for style in styles:
-        check_style(style, base)
-    mode = _common_mode([style.mode for style in styles])
-    first = next(iter(styles[0].fast_weights.values()))
-    own = {name: p.detach().to(first.device) for name, p in base.network.named_parameters()}
-    origin = {name: own[name] for name in adapted_parameter_names(base.network, mode)}
-    moved = [style.to(first.device).fast_weights for style in styles]
-    if mode == "full":
-        moved = [merge_updates(own, each) for each in moved]
-    whole = [{**origin, **each} for each in moved]
-    # The base takes what the weights leave of 1, which is the same sum.
-    blended = add_up([origin, *whole], [1 - sum(weights), *weights])
-    parts = [f"{w:g} {s.name}" for s, w in zip(styles, weights, strict=True)]
-    return AdaptedStyle(
-        fast_weights=blended,
-        base_sha256=base.sha256,
-        mode=mode,
-        name=" + ".join(parts),
-        settings={"blend": parts},
-    )
-
-
-def _common_mode(modes: Sequence[AdaptationMode]) -> AdaptationMode:
-    """The narrowest mode that holds styles of all these modes."""
-    if "low_rank" in modes and "decoder" in modes:
-        return "full"
-    return ADAPTATION_MODES[max(ADAPTATION_MODES.index(mode) for mode in modes)]
-
-
-def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:
-    """Move a style towards the base (strength below 1) or beyond itself (above 1)."""
-    return blend_styles(base, [style], [strength])

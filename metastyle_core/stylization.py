@@ -13,9 +13,10 @@ from .base import Base
 from .checks import require_pictures
 from .errors import SettingsError
 from .grain import grain_relief
+from .mixing import scale_style
 from .network import FastWeights, stylize_with
 from .precision import Precision, autocast
-from .style import AdaptedStyle, check_style, scale_style
+from .style import AdaptedStyle, check_style
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
 

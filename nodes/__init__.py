@@ -1,15 +1,15 @@
 """The list of nodes, and what happens once when the host loads the pack."""
 
-from . import host
 from .adapt_to_style import AdaptToStyle
 from .blend_schedule import BlendSchedule
 from .blend_styles import BlendStyles
+from .hosting import host
+from .hosting.routes import add_routes
+from .hosting.sockets import ComfyExtension, io
 from .load_metastyle import LoadMetaStyle
 from .load_style import LoadAdaptedStyle
 from .refine import Refine
-from .routes import add_routes
 from .save_style import SaveAdaptedStyle
-from .sockets import ComfyExtension, io
 from .stylize import Stylize
 
 NODES: tuple[type[io.ComfyNode], ...] = (

@@ -6,11 +6,11 @@ from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings
 from ..metastyle_core.encoder import ENCODER_NAMES
 from ..metastyle_core.losses import LossSettings
 from ..metastyle_core.network import ADAPTATION_MODES, AdaptationMode
-from .adapting import AdaptationRequest, adapt
-from .model import MetaStyleModel
-from .pictures import to_host
-from .sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-from .watching import Watcher
+from .hosting.bounded_adaptation import AdaptationRequest, adapt
+from .hosting.model import MetaStyleModel
+from .hosting.pictures import to_host
+from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
+from .hosting.watcher import Watcher
 
 _DEFAULTS = AdaptationSettings()
 # Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.

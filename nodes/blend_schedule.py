@@ -1,8 +1,8 @@
 """Node: let styles pass into one another over the frames of a clip."""
 
 from ..metastyle_core.mixing import CURVES, ROUTES, Curve, Route
-from .blending import schedule
-from .sockets import StyleSocket, growing_styles, io, node_schema
+from .hosting.connected_styles import schedule_connected
+from .hosting.sockets import StyleSocket, growing_styles, io, node_schema
 
 
 class BlendSchedule(io.ComfyNode):
@@ -45,4 +45,4 @@ class BlendSchedule(io.ComfyNode):
     @classmethod
     def execute(cls, curve: Curve, route: Route, **inputs: object) -> io.NodeOutput:
         """Line up what is connected."""
-        return io.NodeOutput(schedule(inputs, curve, route))
+        return io.NodeOutput(schedule_connected(inputs, curve, route))

@@ -1,7 +1,7 @@
 """Node: mix styles by weights."""
 
-from .blending import blend
-from .sockets import MOST_STYLES, StyleSocket, growing_styles, io, node_schema
+from .hosting.connected_styles import mix_connected
+from .hosting.sockets import MOST_STYLES, StyleSocket, growing_styles, io, node_schema
 
 
 class BlendStyles(io.ComfyNode):
@@ -43,4 +43,4 @@ class BlendStyles(io.ComfyNode):
     @classmethod
     def execute(cls, **inputs: object) -> io.NodeOutput:
         """Mix what is connected."""
-        return io.NodeOutput(blend(inputs))
+        return io.NodeOutput(mix_connected(inputs))

@@ -1,7 +1,7 @@
 """Node: open a base network and put it in the host's care."""
 
-from .sockets import ModelSocket, io, node_schema
-from .weights import SHIPPED, base_fingerprint, base_names, missing_base, open_base
+from .hosting.sockets import ModelSocket, io, node_schema
+from .hosting.weights import SHIPPED, base_fingerprint, base_names, missing_base, open_base
 
 
 class LoadMetaStyle(io.ComfyNode):

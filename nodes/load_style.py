@@ -1,8 +1,8 @@
 """Node: open a saved or shipped style."""
 
-from .folders import fingerprint
-from .saving import library, missing_style, open_style
-from .sockets import StyleSocket, io, node_schema
+from .hosting.folders import fingerprint
+from .hosting.sockets import StyleSocket, io, node_schema
+from .hosting.style_files import library, missing_style, open_style
 
 
 class LoadAdaptedStyle(io.ComfyNode):

@@ -4,11 +4,11 @@ from torch import Tensor
 
 from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX
 from ..metastyle_core.refinement import RefinementSettings
-from .model import MetaStyleModel
-from .pictures import to_host
-from .refining import RefinementRequest, refine_images
-from .sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-from .watching import Watcher
+from .hosting.bounded_refinement import RefinementRequest, refine_images
+from .hosting.model import MetaStyleModel
+from .hosting.pictures import to_host
+from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
+from .hosting.watcher import Watcher
 
 _DEFAULTS = RefinementSettings()
 _LARGEST_BRUSH_PX = 2048

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from .pictures import thumbnail_to_host
-from .saving import SaveRequest, save
-from .sockets import StyleSocket, StyleValue, io, node_schema, ui
+from .hosting.pictures import thumbnail_to_host
+from .hosting.sockets import StyleSocket, StyleValue, io, node_schema, ui
+from .hosting.style_files import SaveRequest, save
 
 _OUTPUT_TOOLTIP = "The same style under its saved name."
 

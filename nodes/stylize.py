@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from ..metastyle_core.precision import PRECISIONS, Precision
-from .model import MetaStyleModel
-from .sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-from .stylizing import StylizationSettings, stylize_images
+from .hosting.bounded_stylization import StylizationSettings, stylize_images
+from .hosting.model import MetaStyleModel
+from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 
 
 class Stylize(io.ComfyNode):

@@ -11,13 +11,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
-
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.encoder import load_encoder
-from metastyle_core.images import center_crop, load_batch, resize_short_side, to_pil
+from metastyle_core.images import center_crop, load_batch, resize_short_side
 from metastyle_core.network import ADAPTATION_MODES
+from metastyle_core.sheets import SheetLayout, SheetRow, labelled_sheet
 from metastyle_core.stylization import stylize
 
 STYLES = {
@@ -33,7 +32,6 @@ STYLES = {
 PHOTOGRAPHS = ("canal_street", "portrait", "parrots", "lighthouse")
 STEPS = (0, 10, 30, 100)
 _PICTURE_PX, _CELL_PX = 288, 144
-_LEFT_PX, _TOP_PX, _GAP_PX = 112, 22, 8
 
 
 def main() -> None:
@@ -52,25 +50,16 @@ def main() -> None:
         )
         for name in PHOTOGRAPHS
     ]
-    group_px = len(STEPS) * _CELL_PX + _GAP_PX
-    size = (_LEFT_PX + len(contents) * group_px - _GAP_PX, _TOP_PX + len(STYLES) * _CELL_PX)
-    sheet = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for row, (stem, title) in enumerate(STYLES.items()):
+    rows: list[SheetRow] = []
+    for stem, title in STYLES.items():
         style_image = load_batch(arguments.styles / f"{stem}.jpg")
-        top = _TOP_PX + row * _CELL_PX
-        draw.text((4, top + 54), title, "black", font)
-        for place, steps in enumerate(STEPS):
-            settings = replace(AdaptationSettings(), steps=steps, mode=arguments.mode)
-            style = adapt_to_style(base, encoder, [style_image], settings=settings)
-            for column, content in enumerate(contents):
-                left = _LEFT_PX + column * group_px + place * _CELL_PX
-                picture = to_pil(stylize(base, style, content))
-                sheet.paste(
-                    picture.resize((_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS), (left, top)
-                )
-                if row == 0:
-                    draw.text((left + 4, 4), f"{steps} steps", "black", font)
+        settings = [replace(AdaptationSettings(), steps=n, mode=arguments.mode) for n in STEPS]
+        styles = [adapt_to_style(base, encoder, [style_image], settings=each) for each in settings]
+        cells = [stylize(base, style, content) for content in contents for style in styles]
+        rows.append(SheetRow([title, *cells]))
+    columns = ["", *[f"{steps} steps" for _ in contents for steps in STEPS]]
+    breaks = range(1, len(columns), len(STEPS))
+    sheet = labelled_sheet(rows, SheetLayout(_CELL_PX, 0, breaks), columns=columns)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.output, quality=88)
 

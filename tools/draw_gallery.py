@@ -6,16 +6,16 @@ Run it again after `adapt_presets.py`.
 """
 
 import argparse
-import textwrap
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from metastyle_core.cli.demo import without_accents
 from metastyle_core.presets import load_preset, preset_paths
+from metastyle_core.sheets import SheetLayout, SheetRow, labelled_sheet
+from metastyle_core.style import AdaptedStyle
 
-_COLUMNS, _CELL_PX, _LABEL_PX, _GAP_PX = 7, 192, 40, 8
+_COLUMNS, _CELL_PX, _GAP_PX = 7, 192, 8
 
 
 def main() -> None:
@@ -24,18 +24,19 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
     styles = [load_preset(name) for name in preset_paths()]
-    rows = -(-len(styles) // _COLUMNS)
-    width, height = _CELL_PX + _GAP_PX, _CELL_PX + _LABEL_PX
-    sheet = Image.new("RGB", (_COLUMNS * width - _GAP_PX, rows * height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for place, style in enumerate(styles):
-        left, top = place % _COLUMNS * width, place // _COLUMNS * height
-        with Image.open(BytesIO(style.thumbnail or b"")) as thumbnail:
-            sheet.paste(thumbnail, (left, top))
-        title = "\n".join(textwrap.wrap(without_accents(style.name), 27)[:2])
-        draw.text((left + 2, top + _CELL_PX + 3), title, "black", font)
+    lines = [styles[first : first + _COLUMNS] for first in range(0, len(styles), _COLUMNS)]
+    rows = [
+        SheetRow([_thumbnail(style) for style in line], [style.name for style in line])
+        for line in lines
+    ]
+    sheet = labelled_sheet(rows, SheetLayout(_CELL_PX, _GAP_PX))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.output, quality=88)
+
+
+def _thumbnail(style: AdaptedStyle) -> Image.Image:
+    with Image.open(BytesIO(style.thumbnail or b"")) as picture:
+        return picture.convert("RGB")
 
 
 if __name__ == "__main__":

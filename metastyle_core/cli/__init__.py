@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 
-from .. import __version__
 from ..errors import MetaStyleError
 from . import adapt, bench, demo, distill, evaluate, info, stylize, train
 
@@ -25,11 +25,19 @@ def build_parser() -> argparse.ArgumentParser:
         prog="metastyle",
         description="Turn any one image into a reusable style, then stylize pictures with it.",
     )
-    parser.add_argument("--version", action="version", version=f"metastyle {__version__}")
+    parser.add_argument("--version", action="version", version=f"metastyle {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
+
+
+def _version() -> str:
+    """The version that pyproject.toml gave the installed package."""
+    try:
+        return version("metastyle")
+    except PackageNotFoundError:
+        return "(a checkout that is not installed)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,25 +2,24 @@
 
 import argparse
 import sys
-import textwrap
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, load_base
 from ..encoder import load_encoder
 from ..errors import SettingsError
-from ..images import center_crop, load_batch, resize_short_side, save_image, save_pil, to_pil
+from ..images import center_crop, load_batch, resize_short_side, save_image, save_pil
 from ..precision import Precision, resolve_device
 from ..presets import load_preset, preset_paths
+from ..sheets import SheetLayout, SheetRow, labelled_sheet
 from ..style import AdaptedStyle, save_style
 from ..stylization import stylize
 from .options import (
@@ -36,7 +35,6 @@ ARTWORK = Path(__file__).parent.parent / "artwork" / "style.webp"
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 _SIZE_PX = 384
 _CELL_PX = 256
-_LABEL_PX = 22
 
 
 def add_parser(commands: Commands) -> None:
@@ -127,11 +125,6 @@ def _photograph(name: str) -> Tensor:
     return center_crop(resize_short_side(image, _SIZE_PX), _SIZE_PX)
 
 
-def without_accents(text: str) -> str:
-    """The text in plain letters: Pillow's own font has no others."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
-
-
 def _spread(names: Sequence[str], count: int) -> list[str]:
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
@@ -159,29 +152,11 @@ def _sheet(
     rows: Sequence[Sequence[Tensor]],
     painting: Tensor,
 ) -> Image.Image:
-    """A labelled grid: photographs on top, one row per style, the painting in its corner."""
-    columns = len(photographs) + 1
-    size = (columns * _CELL_PX, (len(styles) + 1) * (_CELL_PX + _LABEL_PX))
-    sheet = Image.new("RGB", size, "white")
-    font = ImageFont.load_default(14)
-    draw = ImageDraw.Draw(sheet)
-
-    def paste(picture: Tensor | Image.Image, column: int, row: int, label: str) -> None:
-        if isinstance(picture, Tensor):
-            picture = to_pil(center_crop(resize_short_side(picture.cpu(), _CELL_PX), _CELL_PX))
-        left, top = column * _CELL_PX, row * (_CELL_PX + _LABEL_PX)
-        sheet.paste(picture.resize((_CELL_PX, _CELL_PX)), (left, top + _LABEL_PX))
-        draw.text((left + 4, top + 3), label, fill="black", font=font)
-
-    for column, photograph in enumerate(photographs, start=1):
-        paste(photograph, column, 0, "photograph")
-    for row, (style, results) in enumerate(zip(styles, rows, strict=True), start=1):
-        if row == 1:
-            paste(painting, 0, row, f"{style.name} (adapted now)")
-        else:
-            middle = row * (_CELL_PX + _LABEL_PX) + _CELL_PX // 2
-            title = "\n".join(textwrap.wrap(without_accents(style.name), 34))
-            draw.text((4, middle), title, "black", font)
-        for column, result in enumerate(results, start=1):
-            paste(result, column, row, "")
-    return sheet
+    """A labelled grid: photographs on top, one row per style, the painting before the first."""
+    adapted, *presets = [style.name for style in styles]
+    square = center_crop(resize_short_side(painting, _CELL_PX), _CELL_PX)
+    first = SheetRow([square, *rows[0]], [f"{adapted} (adapted now)"])
+    shipped = [SheetRow([name, *row]) for name, row in zip(presets, rows[1:], strict=True)]
+    columns = ["", *["photograph"] * len(photographs)]
+    layout = SheetLayout(_CELL_PX)
+    return labelled_sheet([SheetRow(["", *photographs]), first, *shipped], layout, columns=columns)

@@ -14,9 +14,10 @@ from ..content import crop_contents
 from ..encoder import PerceptualEncoder, load_encoder
 from ..errors import ImageFileError, MetaStyleError, SettingsError
 from ..images import IMAGE_SUFFIXES, image_size, list_images, load_batch
+from ..mixing import add_styles
 from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
-from ..style import AdaptedStyle, blend_styles, load_style
+from ..style import AdaptedStyle, load_style
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,9 @@ def resolve_styles(
 ) -> AdaptedStyle:
     """Turn `--style` arguments into one style.
 
-    Each is a style file, a preset's name or an image, with an optional `:WEIGHT`. Weights
-    left out share what remains to 1.
+    Each is a style file, a preset's name or an image, with an optional `:WEIGHT`, and what it
+    changes of the base is added with that weight (see `mixing.add_styles`). Weights left out
+    share what remains to 1.
 
     Args:
         base: of the styles.
@@ -139,7 +141,7 @@ def resolve_styles(
     weights = [share if weight is None else weight for _, weight in parsed]
     if len(styles) == 1 and weights == [1.0]:
         return styles[0]
-    return blend_styles(base, styles, weights)
+    return add_styles(base, styles, weights)
 
 
 def _split_weight(request: str) -> tuple[str, float | None]:

@@ -63,8 +63,10 @@ def add_parser(commands: Commands) -> None:
         action="append",
         required=True,
         metavar="STYLE[:WEIGHT]",
-        help="a style file, a preset's name or an image; repeat it with weights to blend, e.g. "
-        "--style a --style b:0.3; weights that add up to more than 1 exaggerate",
+        help="a style file, a preset's name or an image; repeat it to add styles up, e.g. "
+        "--style a --style b:0.3: what each changes of the base counts WEIGHT times, and styles "
+        "without a weight share what is left to 1. Sums below 1 lean towards the base, above 1 "
+        "exaggerate",
     )
     parser.add_argument(
         "--steps",

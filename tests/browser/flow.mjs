@@ -14,8 +14,9 @@ const task = JSON.parse(process.argv[2]);
 const { chromium } = await import(pathToFileURL(join(task.playwright, "index.mjs")).href);
 
 const CURVE = ".metastyle-curve-plot > svg > path.metastyle-total";
-const STYLE = "browser/first";
-const RENAMED = "browser/second";
+// Runs share the host's folders: each saves under names of its own.
+const STYLE = `browser/${task.renderer}_first`;
+const RENAMED = `browser/${task.renderer}_second`;
 const STEPS = 20;
 const PATIENCE_MS = 120_000;
 
@@ -172,7 +173,7 @@ async function addFromGallery() {
   await gallery.locator(`[data-style="${STYLE}"] img`).waitFor();
   await gallery.getByRole("searchbox").fill("zzz");
   await gallery.locator(".metastyle-card").first().waitFor({ state: "detached" });
-  await gallery.getByRole("searchbox").fill("first");
+  await gallery.getByRole("searchbox").fill(`${task.renderer}_first`);
   const card = gallery.locator(`[data-style="${STYLE}"]`);
   await card.waitFor();
   await gallery.getByRole("searchbox").fill("");

@@ -90,7 +90,7 @@ def test_a_first_hour(
     assert seen["curve"] == STEPS
     assert seen["curveAfterReload"] == seen["curve"]
     assert seen["loadersAdded"] == 2
-    assert seen["loaded"] == ["browser/second"] * 2
+    assert seen["loaded"] == [f"browser/{renderer}_second"] * 2
     assert seen["nodesAfterReload"] == seen["nodesBeforeReload"]
     assert seen["problems"] == []
 

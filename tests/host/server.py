@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import ProxyHandler, Request, build_opener
 
-from host.websocket import Message, WebSocket
+from websocket import ABNF, create_connection
 
 PACK = Path(__file__).parents[2]
 START_LIMIT_S = 240
@@ -35,6 +36,15 @@ class Answer:
     status: int
     json: Any
     body: bytes
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the host sent: JSON with a type and its data, or bytes (a preview picture)."""
+
+    kind: str
+    data: dict[str, Any]
+    binary: bytes = b""
 
 
 @dataclass
@@ -187,10 +197,10 @@ class Listener:
         self.interrupt_latency_s = 0.0
 
     def __enter__(self) -> "Listener":
-        path = f"/ws?clientId={self._client}"
-        self._socket = WebSocket("127.0.0.1", self._server.port, path)
+        address = f"ws://127.0.0.1:{self._server.port}/ws?clientId={self._client}"
+        self._socket = create_connection(address, timeout=30, http_no_proxy=["127.0.0.1"])
         flags = {"supports_preview_metadata": True}
-        self._socket.send({"type": "feature_flags", "data": flags})
+        self._socket.send(json.dumps({"type": "feature_flags", "data": flags}))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -210,7 +220,7 @@ class Listener:
     def follow(self, run: Run, interrupt_at_step: int | None = None) -> Run:
         """Collect messages until the prompt has ended."""
         asked_at = 0.0
-        for message in self._socket.messages(RUN_LIMIT_S):
+        for message in self._messages():
             if message.data.get("prompt_id", run.prompt_id) != run.prompt_id:
                 continue
             run.events.append(message)
@@ -222,6 +232,23 @@ class Listener:
                 self.interrupt_latency_s = time.monotonic() - asked_at
                 return run
         return run
+
+    def _messages(self) -> Iterator[Message]:
+        """Messages as they come, until the host closes the connection.
+
+        Raises:
+            WebSocketTimeoutException: nothing came for `RUN_LIMIT_S`.
+        """
+        self._socket.settimeout(RUN_LIMIT_S)
+        while True:
+            code, payload = self._socket.recv_data()
+            if code == ABNF.OPCODE_TEXT:
+                content = json.loads(payload)
+                yield Message(content["type"], content.get("data") or {})
+            elif code == ABNF.OPCODE_BINARY:
+                yield Message("binary", {}, payload)
+            else:
+                return
 
 
 def _prepare_folders(base: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pack, loaded into a fake host with a small base of its own."""
+"""The pack, loaded into a fake host with a small base of its own; pictures to train on."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -17,6 +17,8 @@ from metastyle_core.base import Predictor, save_base
 from metastyle_core.encoder import load_encoder
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
+from metastyle_core.training import judged_pictures
+from metastyle_core.training.data import ImagePool
 
 SMALL_BASE = "small.safetensors"
 
@@ -32,6 +34,20 @@ def small_base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.normal_(predictor.layers[-1].weight, std=0.05)
     save_base(path, network, Predictor(predictor, encoder), {"updates": 0})
     return path
+
+
+@pytest.fixture(scope="session")
+def pool() -> ImagePool:
+    """Six pictures to train on, four of one source and two of another."""
+    images = [picture(80, 100, seed=s)[0].mul(255).to(torch.uint8) for s in range(6)]
+    return ImagePool(images, ["a", "a", "a", "a", "b", "b"])
+
+
+@pytest.fixture
+def few_judged_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supply that needs one adaptation of three steps, so that tests take no minute."""
+    monkeypatch.setattr(judged_pictures, "_STEPS", 3)
+    monkeypatch.setattr(judged_pictures, "_WAITING", 4)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A small typed stand-in for ComfyUI: enough of it to load the pack and run its nodes.
 
+What it offers is what `typings/` says of the host; test_fake_host.py holds the two together.
+
 It cannot show inference-mode bookkeeping, caching or real memory management; the tests in
 `host` do that on a real one.
 """
@@ -55,7 +57,7 @@ class Input:
 
 
 class ComboInput(Input):
-    def __init__(self, id: str, options: list[str], **more: Any) -> None:
+    def __init__(self, id: str, options: list[str] | None = None, **more: Any) -> None:
         super().__init__(id, **more)
         self.choices = options
 
@@ -109,9 +111,16 @@ class NodeOutput:
 class ComfyNode:
     hidden = SimpleNamespace(unique_id="7")
 
+    @classmethod
+    def define_schema(cls) -> Schema:
+        raise NotImplementedError
+
 
 class ComfyExtension:
     async def on_load(self) -> None: ...
+
+    async def get_node_list(self) -> list[type[ComfyNode]]:
+        raise NotImplementedError
 
 
 class PreviewImage:
@@ -123,13 +132,17 @@ def _socket(name: str, input_class: type[Input] = Input) -> type:
     return type(name, (), {"Input": type("Input", (input_class,), {}), "Output": Output})
 
 
+def _custom(io_type: str) -> type:
+    return _socket(io_type)
+
+
 def _interface(*, old: bool) -> ModuleType:
     """The host's node interface; an old one lacks search aliases and growing inputs."""
     io = ModuleType("comfy_api.latest.io")
     for name in ("Image", "String", "Boolean", "Int", "Float"):
         setattr(io, name, _socket(name))
     io.Combo = _socket("Combo", ComboInput)
-    io.Custom = _socket
+    io.Custom = _custom
     io.Hidden, io.ComfyNode, io.NodeOutput, io.Input, io.Output = (
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
@@ -188,16 +201,13 @@ class FakeHost:
         comfy.model_patcher = ModuleType("comfy.model_patcher")
         comfy.model_patcher.ModelPatcher = ModelPatcher
         server = ModuleType("server")
-        server.PromptServer = SimpleNamespace(instance=_FakeServer(self))
-        aiohttp = ModuleType("aiohttp")
-        aiohttp.web = _web()
+        server.PromptServer = type("PromptServer", (_FakeServer,), {"instance": _FakeServer(self)})
         return {
             "comfy_api": ModuleType("comfy_api"), "comfy_api.latest": latest,
             "comfy_api.latest.io": io, "comfy_api.latest.ui": ui,
             "comfy": comfy, "comfy.model_management": comfy.model_management,
             "comfy.utils": comfy.utils, "comfy.model_patcher": comfy.model_patcher,
             "folder_paths": self._folder_paths(), "server": server,
-            "aiohttp": aiohttp, "aiohttp.web": aiohttp.web,
         }  # fmt: skip
 
     def _management(self, *, old: bool) -> ModuleType:
@@ -207,17 +217,20 @@ class FakeHost:
             setattr(module, name, lambda: cpu)
         if not old:
             module.intermediate_dtype = lambda: torch.float32
-        module.free_memory = lambda needed, device: self.freed.append(needed)
         module.throw_exception_if_processing_interrupted = self.check
 
+        def free_memory(memory_required: float, device: torch.device) -> None:
+            self.freed.append(memory_required)
+
         def load_models_gpu(
-            models: list[ModelPatcher], memory_required: float = 0, force_full_load: bool = False
+            models: list[ModelPatcher], memory_required: float = 0, *, force_full_load: bool = False
         ) -> None:
             self.loads.append((models, memory_required))
 
         def soft_empty_cache() -> None:
             self.emptied += 1
 
+        module.free_memory = free_memory
         module.load_models_gpu = load_models_gpu
         module.soft_empty_cache = soft_empty_cache
         return module
@@ -229,7 +242,9 @@ class FakeHost:
             def __init__(self, total: int) -> None:
                 self.total = total
 
-            def update_absolute(self, value: int, total: int, preview: Any = None) -> None:
+            def update_absolute(
+                self, value: int, total: int | None = None, preview: Any = None
+            ) -> None:
                 told.append((value, total, preview))
 
         module.ProgressBar = ProgressBar
@@ -241,18 +256,25 @@ class FakeHost:
         known: dict[str, tuple[list[str], set[str]]] = {}
         module.folder_names_and_paths = known
 
-        def add_model_folder_path(name: str, path: str, is_default: bool = False) -> None:
-            paths, _ = known.setdefault(name, ([], set()))
-            if path not in paths:
-                paths.append(path)
+        def add_model_folder_path(
+            folder_name: str, full_folder_path: str, is_default: bool = False
+        ) -> None:
+            paths, _ = known.setdefault(folder_name, ([], set()))
+            if full_folder_path not in paths:
+                paths.append(full_folder_path)
 
-        def get_save_image_path(name: str, folder: str) -> tuple[str, str, int, str, str]:
-            filled = Path(name.replace("%year%", "2026"))
+        def get_folder_paths(folder_name: str) -> list[str]:
+            return known[folder_name][0][:]
+
+        def get_save_image_path(
+            filename_prefix: str, output_dir: str
+        ) -> tuple[str, str, int, str, str]:
+            filled = Path(filename_prefix.replace("%year%", "2026"))
             subfolder = "" if str(filled.parent) == "." else str(filled.parent)
-            return str(Path(folder) / subfolder), filled.name, 1, subfolder, name
+            return str(Path(output_dir) / subfolder), filled.name, 1, subfolder, filename_prefix
 
         module.add_model_folder_path = add_model_folder_path
-        module.get_folder_paths = lambda name: known[name][0][:]
+        module.get_folder_paths = get_folder_paths
         module.get_save_image_path = get_save_image_path
         return module
 
@@ -275,21 +297,6 @@ class _FakeServer:
             return handler
 
         return register
-
-
-def _web() -> ModuleType:
-    web = ModuleType("aiohttp.web")
-
-    def json_response(data: Any, *, status: int = 200) -> SimpleNamespace:
-        return SimpleNamespace(data=data, status=status)
-
-    def response(*, body: bytes, content_type: str, headers: dict[str, str]) -> SimpleNamespace:
-        return SimpleNamespace(body=body, status=200, content_type=content_type, headers=headers)
-
-    web.json_response = json_response
-    web.Response = response
-    web.Request = web.StreamResponse = object
-    return web
 
 
 @contextmanager

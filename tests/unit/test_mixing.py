@@ -1,4 +1,4 @@
-"""Mixtures of styles: shares of a whole, and the passage over frames."""
+"""The arithmetic of styles: shares of a whole, sums of differences, the passage over frames."""
 
 from dataclasses import replace
 
@@ -9,19 +9,21 @@ from samples import low_rank_style, picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import BaseMismatchError, SettingsError
 from metastyle_core.low_rank import merge_updates
-from metastyle_core.mixing import StyleSchedule, mix_styles
-from metastyle_core.style import blend_styles, check_style
+from metastyle_core.mixing import StyleSchedule, add_styles, mix_styles, scale_style
+from metastyle_core.style import AdaptedStyle, check_style
+from metastyle_core.stylization import stylize
+
+
+def make_style(base, seed: int) -> AdaptedStyle:
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return adapt_to_style(
+        base, None, [picture(64, 64, seed=seed)], settings=settings, name=f"style {seed}"
+    )
 
 
 @pytest.fixture(scope="module")
 def styles(random_base):
-    settings = AdaptationSettings(steps=0, style_size_px=64)
-    return [
-        adapt_to_style(
-            random_base, None, [picture(64, 64, seed=s)], settings=settings, name=f"s{s}"
-        )
-        for s in range(3)
-    ]
+    return [replace(make_style(random_base, s), name=f"s{s}") for s in range(3)]
 
 
 def close(found, wanted):
@@ -30,7 +32,7 @@ def close(found, wanted):
 
 
 def test_shares_add_up_to_a_whole_so_that_the_base_cancels_out(random_base, styles):
-    close(mix_styles(styles, [2.0, 1.0, 1.0]), blend_styles(random_base, styles, [0.5, 0.25, 0.25]))
+    close(mix_styles(styles, [2.0, 1.0, 1.0]), add_styles(random_base, styles, [0.5, 0.25, 0.25]))
     assert mix_styles(styles[:2], [3, 1]).name == "75% s0 + 25% s1"
 
 
@@ -82,6 +84,80 @@ def test_low_rank_styles_that_are_damaged_do_not_mix(random_base):
         for styles in ((good, bad), (bad, good)):
             with pytest.raises(SettingsError, match="Adapt one of them again"):
                 StyleSchedule(styles)
+
+
+def test_a_sum_with_weights_that_add_up_to_one_is_the_weighted_mean(random_base):
+    first, second = make_style(random_base, 1), make_style(random_base, 2)
+    added = add_styles(random_base, [first, second], [0.25, 0.75])
+    for name, tensor in added.fast_weights.items():
+        mean = 0.25 * first.fast_weights[name] + 0.75 * second.fast_weights[name]
+        torch.testing.assert_close(tensor, mean)
+    assert added.name == "0.25 style 1 + 0.75 style 2"
+
+
+def test_scaling_moves_from_the_base_through_the_style_and_beyond(random_base):
+    style = make_style(random_base, 1)
+    own = dict(random_base.network.named_parameters())
+    for strength in (0.0, 0.5, 1.0, 1.5, -1.0):
+        scaled = scale_style(random_base, style, strength)
+        for name, tensor in scaled.fast_weights.items():
+            wanted = own[name] + strength * (style.fast_weights[name] - own[name])
+            torch.testing.assert_close(tensor, wanted)
+
+
+def test_adding_a_norm_and_a_decoder_style_keeps_the_wider_mode(random_base):
+    narrow = make_style(random_base, 1)
+    settings = AdaptationSettings(steps=0, style_size_px=64, mode="decoder")
+    wide = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+    added = add_styles(random_base, [narrow, wide], [0.5, 0.5])
+    assert added.mode == "decoder"
+    check_style(added, random_base)
+
+
+def test_sums_of_low_rank_styles_are_sums_of_their_kernels(random_base):
+    one, two = (low_rank_style(random_base, seed, rank=seed) for seed in (1, 2))
+    own = dict(random_base.network.named_parameters())
+    added = add_styles(random_base, [one, two, make_style(random_base, 3)], [0.5, -1.0, 0.25])
+    assert added.mode == "low_rank"
+    check_style(added, random_base)
+    found = merge_updates(own, added.fast_weights)
+    kernels = [merge_updates(own, style.fast_weights) for style in (one, two)]
+    name = "output.weight"
+    wanted = own[name] + 0.5 * (kernels[0][name] - own[name]) - (kernels[1][name] - own[name])
+    torch.testing.assert_close(found[name], wanted)
+
+
+@pytest.mark.parametrize("other", ["decoder", "full"])
+def test_adding_a_low_rank_style_to_a_wider_one_gives_a_full_one(random_base, other):
+    narrow = low_rank_style(random_base, 1)
+    settings = AdaptationSettings(steps=0, style_size_px=64, mode=other)
+    wide = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+    added = add_styles(random_base, [narrow, wide], [1.0, 0.0])
+    assert added.mode == "full"
+    check_style(added, random_base)
+    image = picture(32, 32)
+    torch.testing.assert_close(
+        stylize(random_base, added, image, precision="fp32"),
+        stylize(random_base, narrow, image, precision="fp32"),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_adding_changes_none_of_its_inputs(random_base):
+    style = make_style(random_base, 1)
+    before = {k: v.clone() for k, v in style.fast_weights.items()}
+    add_styles(random_base, [style, style], [3.0, -1.0])
+    assert all(torch.equal(style.fast_weights[k], v) for k, v in before.items())
+
+
+def test_bad_sums_are_refused(random_base):
+    style = make_style(random_base, 1)
+    for styles, weights in (([], []), ([style], [1.0, 2.0]), ([style], [float("nan")])):
+        with pytest.raises(SettingsError):
+            add_styles(random_base, styles, weights)
+    with pytest.raises(BaseMismatchError):
+        add_styles(random_base, [style, replace(style, base_sha256="0")], [0.5, 0.5])
 
 
 def test_a_schedule_visits_its_styles_in_order(styles):

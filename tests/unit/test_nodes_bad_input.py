@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(run, adapt, pack, monkeyp
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pack.nodes.host.folder_paths, "get_save_image_path", refuse)
+    monkeypatch.setattr(pack.nodes.hosting.host.folder_paths, "get_save_image_path", refuse)
     with pytest.raises(Exception, match="make the folder writable"):
         save(run, adapt(steps=0).style)
 

@@ -32,7 +32,7 @@ def folder(fake_host):
 
 @pytest.fixture
 def library(pack, style):
-    styles = pack.nodes.saving.library()
+    styles = pack.nodes.hosting.style_files.library()
     for name in ("wave", "project/scream"):
         styles.save(style, name, half=False, overwrite=False)
     return styles
@@ -75,7 +75,7 @@ def test_rename_and_delete(library, folder):
 
 def test_a_renamed_style_stays_on_its_disk(pack, style, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    whole = pack.nodes.library.StyleLibrary
+    whole = pack.nodes.hosting.library.StyleLibrary
     whole((second,)).save(style, "old/sea/wave", half=False, overwrite=False)
     whole((first, second)).rename("old/sea/wave", "new/wave")
     assert (second / "new" / "wave.safetensors").is_file()
@@ -146,7 +146,8 @@ def ask(fake_host, library):
             headers={"Content-Type": "application/json", "Host": "here:8188"} | (headers or {}),
         )
         answer = asyncio.run(fake_host.routes[route](request))
-        return answer.status, getattr(answer, "data", None) or answer.body
+        is_json = answer.content_type == "application/json"
+        return answer.status, json.loads(answer.body) if is_json else answer.body
 
     return send
 

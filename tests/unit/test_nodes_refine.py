@@ -72,7 +72,7 @@ def test_losses_and_the_picture_so_far_are_shown(refine, fake_host):
 
 def test_statistics_stand_in_for_pictures_and_pictures_win(refine, style, pack):
     core = pack.metastyle_core
-    encoder = pack.nodes.weights.open_encoder("compact")
+    encoder = pack.nodes.hosting.weights.open_encoder("compact")
     pictures = image(72, 80, seed=5)
     kept = core.refinement.measure_statistics(encoder, [pictures.movedim(-1, 1)], 64)
     full = replace(style, statistics=kept)
@@ -98,7 +98,7 @@ def test_without_pictures_or_statistics_nothing_is_drawn(refine, fake_host):
         ({"stylized": image(64, 80, count=2)}, r"'stylized' is 2 of 80x64 px"),
         ({"stylized": image(64, 80) * float("nan")}, r"'stylized' holds NaN"),
         ({"style_images": image(32, 80)}, r"'style_images' is 80x32 px.*at least 64 px"),
-        ({"brush_size": 16}, r"style_size_px is 16; at least 64"),
+        ({"brush_size": 16}, r"style_size_px is 16; .*from 64 up"),
     ],
 )
 def test_bad_input_is_named(refine, changed, words):
@@ -123,7 +123,7 @@ def test_cancel_stops_within_a_tile_and_the_next_run_is_whole(refine, fake_host,
 
 
 def test_too_little_memory_makes_smaller_tiles_and_says_so(refine, pack, monkeypatch, caplog):
-    whole, tried = pack.nodes.refining.refine, []
+    whole, tried = pack.nodes.hosting.bounded_refinement.refine, []
 
     def greedy(encoder, photograph, start, goal, settings, **options):
         tried.append(settings.tile_px)
@@ -131,7 +131,7 @@ def test_too_little_memory_makes_smaller_tiles_and_says_so(refine, pack, monkeyp
             raise FakeMemoryError
         return whole(encoder, photograph, start, goal, settings, **options)
 
-    monkeypatch.setattr(pack.nodes.refining, "refine", greedy)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", greedy)
     assert refine().images.shape == (1, 64, 80, 3)
     assert tried == [512, 256, 128]
     assert "Out of memory in tiles of 512 px; trying 256" in caplog.text
@@ -141,7 +141,7 @@ def test_far_too_little_memory_is_a_clear_error(refine, pack, monkeypatch):
     def hopeless(*_, **__):
         raise FakeMemoryError
 
-    monkeypatch.setattr(pack.nodes.refining, "refine", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", hopeless)
     with pytest.raises(Exception, match=r"not enough device memory.*80x64 px; make the input"):
         refine()
 
@@ -150,6 +150,6 @@ def test_other_errors_are_not_hidden(refine, pack, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("expected scalar type Half but found Float")
 
-    monkeypatch.setattr(pack.nodes.refining, "refine", fail)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", fail)
     with pytest.raises(RuntimeError, match="scalar type"):
         refine()

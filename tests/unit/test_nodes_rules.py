@@ -9,20 +9,30 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NODES = ROOT / "nodes"
-LONGEST_EXECUTE = 12
+SCHEMAS = sorted(path for path in NODES.glob("*.py") if path.name != "__init__.py")
+PARTS = sorted(NODES.rglob("*.py"))
+LONGEST_FUNCTION = 12
 HOST_ONLY = {"comfy", "folder_paths", "server"}
-EXECUTES = [
-    (path, node)
-    for path in sorted(NODES.glob("*.py"))
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    if isinstance(node, ast.FunctionDef) and node.name == "execute"
-]
+BLOCKS = (ast.For, ast.While, ast.Try, ast.With, ast.AugAssign, ast.Global)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(parse(path)) if isinstance(node, ast.FunctionDef)]
+
+
+def below(function: ast.FunctionDef) -> list[ast.AST]:
+    """All that a function holds but its docstring."""
+    return [node for part in function.body[1:] for node in ast.walk(part)]
 
 
 def imports(path: Path) -> list[tuple[int, str]]:
     """Level and top-level name of everything a file imports."""
     found: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             found += [(0, alias.name.split(".")[0]) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -30,36 +40,54 @@ def imports(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def test_every_node_has_an_execute():
-    assert len(EXECUTES) == 8
+def test_each_schema_is_a_file_of_its_own():
+    assert len(SCHEMAS) == 8
+    for path in SCHEMAS:
+        classes = [node for node in parse(path).body if isinstance(node, ast.ClassDef)]
+        assert [ast.unparse(base) for each in classes for base in each.bases] == ["io.ComfyNode"]
+        names = {function.name for function in functions(path)}
+        assert {"define_schema", "execute"} <= names, path
 
 
-@pytest.mark.parametrize(("path", "execute"), EXECUTES, ids=[p.stem for p, _ in EXECUTES])
-def test_execute_is_thin(path, execute):
-    body = execute.body[1:]  # without the docstring
-    assert isinstance(execute.body[0], ast.Expr), "it has a docstring"
-    statements = [node for part in body for node in ast.walk(part) if isinstance(node, ast.stmt)]
-    assert len(statements) <= LONGEST_EXECUTE
-    heavy = (ast.For, ast.While, ast.Try, ast.With, ast.BinOp, ast.AugAssign, ast.Global)
-    assert not [node for part in body for node in ast.walk(part) if isinstance(node, heavy)]
+def test_what_serves_the_schemas_knows_none_of_them():
+    for path in (NODES / "hosting").glob("*.py"):
+        assert "ComfyNode" not in path.read_text(encoding="utf-8"), path
+        assert not [name for level, name in imports(path) if level == 2], path
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=[path.stem for path in SCHEMAS])
+def test_a_schema_is_thin(path):
+    for function in functions(path):
+        assert isinstance(function.body[0], ast.Expr), f"{function.name} has a docstring"
+        inside = below(function)
+        statements = [node for node in inside if isinstance(node, ast.stmt)]
+        assert len(statements) <= LONGEST_FUNCTION, function.name
+        assert not [node for node in inside if isinstance(node, BLOCKS)], function.name
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=[path.stem for path in SCHEMAS])
+def test_execute_computes_nothing_itself(path):
+    (execute,) = (function for function in functions(path) if function.name == "execute")
+    assert not [node for node in below(execute) if isinstance(node, ast.BinOp)]
 
 
 def test_each_part_of_the_host_is_imported_in_one_file_only():
-    for path in NODES.glob("*.py"):
+    for path in PARTS:
         names = {name for level, name in imports(path) if level == 0}
-        assert path.name == "host.py" or not names & HOST_ONLY, path
-        assert path.name == "sockets.py" or "comfy_api" not in names, path
+        place = path.relative_to(NODES).as_posix()
+        assert place == "hosting/host.py" or not names & HOST_ONLY, path
+        assert place == "hosting/sockets.py" or "comfy_api" not in names, path
 
 
 def test_the_pack_imports_itself_relatively():
-    for path in (ROOT / "__init__.py", *NODES.glob("*.py")):
+    for path in (ROOT / "__init__.py", *PARTS):
         own = {name for level, name in imports(path) if level == 0}
         assert not own & {"metastyle_core", "nodes"}, path
 
 
 def test_node_classes_keep_no_state():
-    for path in NODES.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in PARTS:
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 assert getattr(node.value, "id", "") != "cls", path
 

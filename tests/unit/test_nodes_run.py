@@ -92,7 +92,7 @@ def test_losses_go_to_the_browser_that_started_the_run_and_to_no_other(adapt, fa
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
-    watcher = pack.nodes.watching.Watcher("1")
+    watcher = pack.nodes.hosting.watcher.Watcher("1")
     watcher.points.extend([[float(step)] * 4 for step in range(1, 1001)])
     curve = watcher.curve()
     assert len(curve) == 200
@@ -114,7 +114,7 @@ def test_cancel_stops_at_the_next_step_and_the_next_run_is_whole(adapt, fake_hos
 
 
 def test_too_little_memory_halves_the_batch_and_says_so(adapt, pack, monkeypatch, caplog):
-    whole = pack.nodes.adapting.adapt_to_style
+    whole = pack.nodes.hosting.bounded_adaptation.adapt_to_style
     tried = []
 
     def greedy(base, encoder, styles, contents, settings, **options):
@@ -123,7 +123,7 @@ def test_too_little_memory_halves_the_batch_and_says_so(adapt, pack, monkeypatch
             raise FakeMemoryError
         return whole(base, encoder, styles, contents, settings, **options)
 
-    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", greedy)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", greedy)
     assert adapt().style.settings["batch"] == 1
     assert tried == [2, 1]
     assert "Out of memory at 2 contents" in caplog.text
@@ -133,8 +133,8 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
     def hopeless(*_, **__):
         raise FakeMemoryError
 
-    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", hopeless)
-    monkeypatch.setattr(pack.nodes.adapting, "open_encoder", lambda _: None)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "open_encoder", lambda _: None)
     close = "close other programs that use the device"
     for changed, remedies in (
         ({}, close),
@@ -147,7 +147,7 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
 
 
 def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, caplog):
-    whole = pack.nodes.previewing.stylize
+    whole = pack.nodes.hosting.previews.stylize
 
     def greedy(base, style, images, **options):
         if max(images.shape) > 200:
@@ -155,7 +155,7 @@ def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, 
         assert options["batch"] == 1
         return whole(base, style, images, **options)
 
-    monkeypatch.setattr(pack.nodes.previewing, "stylize", greedy)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", greedy)
     result = adapt(content_images=image(192, 288, count=2))
     assert result.preview.shape == (2, 128, 192, 3)
     assert "Out of memory for a preview of 384 px" in caplog.text
@@ -165,8 +165,8 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     def hopeless(*_, **__):
         raise FakeMemoryError
 
-    monkeypatch.setattr(pack.nodes.previewing, "stylize", hopeless)
-    monkeypatch.setattr(pack.nodes.previewing, "draw_thumbnail", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "draw_thumbnail", hopeless)
     contents = image(80, 96)
     result = adapt(content_images=contents)
     assert result.style.losses
@@ -181,7 +181,7 @@ def test_other_errors_while_a_style_is_shown_are_not_hidden(adapt, pack, monkeyp
     def fail(*_, **__):
         raise RuntimeError("expected scalar type Half but found Float")
 
-    monkeypatch.setattr(pack.nodes.previewing, what, fail)
+    monkeypatch.setattr(pack.nodes.hosting.previews, what, fail)
     with pytest.raises(RuntimeError, match="scalar type"):
         adapt()
 
@@ -201,8 +201,8 @@ def test_contents_of_any_shape_can_be_shown(adapt):
 
 
 def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monkeypatch):
-    whole, read, learned = pack.nodes.adapting.to_core_over_white, [], []
-    adapt_to_style = pack.nodes.adapting.adapt_to_style
+    whole, read, learned = pack.nodes.hosting.bounded_adaptation.to_core_over_white, [], []
+    adapt_to_style = pack.nodes.hosting.bounded_adaptation.adapt_to_style
 
     def count(images, *options):
         read.append(len(images))
@@ -212,11 +212,11 @@ def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monk
         learned.extend(contents.mean((1, 2, 3)).mul(8).round().int().tolist())
         return adapt_to_style(base, encoder, styles, contents, *settings, **options)
 
-    monkeypatch.setattr(pack.nodes.adapting, "to_core_over_white", count)
-    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", look)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "to_core_over_white", count)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", look)
     brightness = torch.linspace(0, 1, 9)
     clip = brightness.view(9, 1, 1, 1).expand(9, 64, 64, 3)
-    shown = pack.nodes.previewing.pictures_to_show(clip)
+    shown = pack.nodes.hosting.previews.pictures_to_show(clip)
     assert shown.mean((1, 2, 3)).tolist() == pytest.approx(brightness[:4].tolist())
     adapt(steps=1, content_images=clip)
     assert sum(read) == 1 + 4, "the style, and as many frames as there are crops"
@@ -233,12 +233,12 @@ def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monk
     ],
 )
 def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lack):
-    assert pack.nodes.host.is_out_of_memory(error) is lack
+    assert pack.nodes.hosting.host.is_out_of_memory(error) is lack
 
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(pack.nodes.adapting, "adapt_to_style", fail)
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", fail)
     with pytest.raises(Exception, match="close other programs" if lack else "scalar type"):
         adapt()
 
@@ -270,7 +270,8 @@ def test_strength_zero_gives_the_pictures_back(run, adapt, model):
 def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeypatch):
     style, images = adapt(steps=0).style, image(32, 32, count=5)
     wanted = stylize(run, model, style, images)
-    module, whole, sizes = pack.nodes.stylizing, pack.nodes.stylizing.stylize, []
+    module, sizes = pack.nodes.hosting.bounded_stylization, []
+    whole = module.stylize
 
     def greedy(base, chosen, colour, **options):
         sizes.append(len(colour))

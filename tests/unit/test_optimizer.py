@@ -3,13 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from unit.small_training import needs_muon
 
 from metastyle_core.errors import SettingsError
 from metastyle_core.training.optimizer import WeightOptimizer
-
-needs_muon = pytest.mark.skipif(
-    not hasattr(torch.optim, "Muon"), reason="Muon needs PyTorch 2.9 or newer"
-)
 
 
 def make_modules(memory_format=torch.contiguous_format) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Styles: files of kilobytes, and the arithmetic of blending."""
+"""Styles: files of kilobytes, which belong to one base."""
 
 from dataclasses import replace
 
@@ -10,19 +10,15 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.encoder import load_encoder
-from metastyle_core.errors import BaseMismatchError, CheckpointError, SettingsError
-from metastyle_core.low_rank import merge_updates
+from metastyle_core.errors import BaseMismatchError, CheckpointError
 from metastyle_core.refinement import measure_statistics
 from metastyle_core.style import (
     STYLE_FORMAT,
     AdaptedStyle,
-    blend_styles,
     check_style,
     load_style,
     save_style,
-    scale_style,
 )
-from metastyle_core.stylization import stylize
 
 
 def make_style(base, seed: int) -> AdaptedStyle:
@@ -184,77 +180,3 @@ def test_a_thumbnail_that_is_no_picture_is_dropped(tmp_path, random_base):
     path = tmp_path / "a.safetensors"
     save_style(replace(make_style(random_base, 1), thumbnail=b"<script>"), path)
     assert load_style(path).thumbnail is None
-
-
-def test_blend_with_weights_that_sum_to_one_is_the_weighted_mean(random_base):
-    first, second = make_style(random_base, 1), make_style(random_base, 2)
-    blended = blend_styles(random_base, [first, second], [0.25, 0.75])
-    for name, tensor in blended.fast_weights.items():
-        mean = 0.25 * first.fast_weights[name] + 0.75 * second.fast_weights[name]
-        torch.testing.assert_close(tensor, mean)
-    assert blended.name == "0.25 style 1 + 0.75 style 2"
-
-
-def test_scaling_moves_from_the_base_through_the_style_and_beyond(random_base):
-    style = make_style(random_base, 1)
-    own = dict(random_base.network.named_parameters())
-    for strength in (0.0, 0.5, 1.0, 1.5, -1.0):
-        scaled = scale_style(random_base, style, strength)
-        for name, tensor in scaled.fast_weights.items():
-            wanted = own[name] + strength * (style.fast_weights[name] - own[name])
-            torch.testing.assert_close(tensor, wanted)
-
-
-def test_blending_a_norm_with_a_decoder_style_keeps_the_wider_one(random_base):
-    narrow = make_style(random_base, 1)
-    settings = AdaptationSettings(steps=0, style_size_px=64, mode="decoder")
-    wide = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
-    blended = blend_styles(random_base, [narrow, wide], [0.5, 0.5])
-    assert blended.mode == "decoder"
-    check_style(blended, random_base)
-
-
-def test_blends_of_low_rank_styles_are_sums_of_their_kernels(random_base):
-    one, two = (low_rank_style(random_base, seed, rank=seed) for seed in (1, 2))
-    own = dict(random_base.network.named_parameters())
-    blended = blend_styles(random_base, [one, two, make_style(random_base, 3)], [0.5, -1.0, 0.25])
-    assert blended.mode == "low_rank"
-    check_style(blended, random_base)
-    found = merge_updates(own, blended.fast_weights)
-    kernels = [merge_updates(own, style.fast_weights) for style in (one, two)]
-    name = "output.weight"
-    wanted = own[name] + 0.5 * (kernels[0][name] - own[name]) - (kernels[1][name] - own[name])
-    torch.testing.assert_close(found[name], wanted)
-
-
-@pytest.mark.parametrize("other", ["decoder", "full"])
-def test_blending_a_low_rank_style_with_a_wider_one_gives_a_full_one(random_base, other):
-    narrow = low_rank_style(random_base, 1)
-    settings = AdaptationSettings(steps=0, style_size_px=64, mode=other)
-    wide = adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
-    blended = blend_styles(random_base, [narrow, wide], [1.0, 0.0])
-    assert blended.mode == "full"
-    check_style(blended, random_base)
-    image = picture(32, 32)
-    torch.testing.assert_close(
-        stylize(random_base, blended, image, precision="fp32"),
-        stylize(random_base, narrow, image, precision="fp32"),
-        rtol=1e-4,
-        atol=1e-5,
-    )
-
-
-def test_blending_changes_none_of_its_inputs(random_base):
-    style = make_style(random_base, 1)
-    before = {k: v.clone() for k, v in style.fast_weights.items()}
-    blend_styles(random_base, [style, style], [3.0, -1.0])
-    assert all(torch.equal(style.fast_weights[k], v) for k, v in before.items())
-
-
-def test_bad_blends_are_refused(random_base):
-    style = make_style(random_base, 1)
-    for styles, weights in (([], []), ([style], [1.0, 2.0]), ([style], [float("nan")])):
-        with pytest.raises(SettingsError):
-            blend_styles(random_base, styles, weights)
-    with pytest.raises(BaseMismatchError):
-        blend_styles(random_base, [style, replace(style, base_sha256="0")], [0.5, 0.5])

@@ -8,8 +8,8 @@ from samples import TOLERANCES, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.mixing import scale_style
 from metastyle_core.network import stylize_with
-from metastyle_core.style import scale_style
 from metastyle_core.stylization import stylize
 
 

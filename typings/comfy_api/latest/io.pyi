@@ -29,15 +29,15 @@ class Output:
 _Input = Input
 _Output = Output
 
-class ComfyTypeIO:
+class _ComfyTypeIO:
     class Input(_Input): ...
     class Output(_Output): ...
 
-def Custom(io_type: str) -> type[ComfyTypeIO]: ...
+def Custom(io_type: str) -> type[_ComfyTypeIO]: ...
 
-class Image(ComfyTypeIO): ...
+class Image(_ComfyTypeIO): ...
 
-class String(ComfyTypeIO):
+class String(_ComfyTypeIO):
     class Input(_Input):
         def __init__(
             self,
@@ -49,7 +49,7 @@ class String(ComfyTypeIO):
             default: str | None = None,
         ) -> None: ...
 
-class Boolean(ComfyTypeIO):
+class Boolean(_ComfyTypeIO):
     class Input(_Input):
         def __init__(
             self,
@@ -61,7 +61,7 @@ class Boolean(ComfyTypeIO):
             default: bool | None = None,
         ) -> None: ...
 
-class Int(ComfyTypeIO):
+class Int(_ComfyTypeIO):
     class Input(_Input):
         def __init__(
             self,
@@ -77,7 +77,7 @@ class Int(ComfyTypeIO):
             control_after_generate: bool | None = None,
         ) -> None: ...
 
-class Float(ComfyTypeIO):
+class Float(_ComfyTypeIO):
     class Input(_Input):
         def __init__(
             self,
@@ -92,7 +92,7 @@ class Float(ComfyTypeIO):
             step: float | None = None,
         ) -> None: ...
 
-class Combo(ComfyTypeIO):
+class Combo(_ComfyTypeIO):
     class Input(_Input):
         def __init__(
             self,
@@ -122,7 +122,7 @@ class Autogrow:
 class Hidden(Enum):
     unique_id = "UNIQUE_ID"
 
-class HiddenHolder:
+class _HiddenHolder:
     unique_id: str
 
 @dataclass
@@ -144,6 +144,6 @@ class NodeOutput:
     ) -> None: ...
 
 class ComfyNode:
-    hidden: HiddenHolder
+    hidden: _HiddenHolder
     @classmethod
     def define_schema(cls) -> Schema: ...

@@ -8,10 +8,10 @@ from typing import cast
 
 from aiohttp import web
 
-from ..metastyle_core.errors import MetaStyleError, SettingsError
+from ...metastyle_core.errors import MetaStyleError, SettingsError
 from . import host
 from .library import StyleNotFound
-from .saving import library
+from .style_files import library
 
 _SAME_SITE = frozenset({"same-origin", "none"})
 _PORT = re.compile(r":\d+$")

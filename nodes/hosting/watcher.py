@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass, field
 
-from ..metastyle_core.adaptation import StepReport
-from ..metastyle_core.images import contact_sheet, to_pil
+from ...metastyle_core.adaptation import StepReport
+from ...metastyle_core.images import contact_sheet, to_pil
 from . import host
 
 LOSSES_EVENT = "metastyle.losses"

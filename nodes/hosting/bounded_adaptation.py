@@ -1,4 +1,4 @@
-"""Adaptation in the host: fresh copies outside inference mode, memory, reports."""
+"""Adaptation in bounded memory: fresh copies outside inference mode, smaller batches, reports."""
 
 import logging
 import time
@@ -8,23 +8,23 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
-from ..metastyle_core.adaptation import (
+from ...metastyle_core.adaptation import (
     MAX_STYLE_PIXELS,
     MIN_STYLE_SIDE_PX,
     AdaptationSettings,
     adapt_to_style,
 )
-from ..metastyle_core.base import Base
-from ..metastyle_core.content import crop_contents
-from ..metastyle_core.encoder import PerceptualEncoder
-from ..metastyle_core.errors import MetaStyleError
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.base import Base
+from ...metastyle_core.content import crop_contents
+from ...metastyle_core.encoder import PerceptualEncoder
+from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.style import AdaptedStyle
 from . import host
 from .model import MetaStyleModel, host_style
 from .pictures import require_images, to_core_over_white
-from .previewing import draw_preview, pictures_to_show, shrink, with_picture
+from .previews import draw_preview, pictures_to_show, shrink, with_picture
 from .sockets import StyleValue, single_style
-from .watching import Watcher
+from .watcher import Watcher
 from .weights import open_encoder
 
 _LOG = logging.getLogger(__name__)

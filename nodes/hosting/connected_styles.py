@@ -1,17 +1,17 @@
-"""Blends of the styles that growing sockets received."""
+"""The styles that growing sockets received, mixed or lined up over frames."""
 
 from collections.abc import Mapping
 from typing import cast
 
-from ..metastyle_core.errors import SettingsError
-from ..metastyle_core.mixing import Curve, Route, StyleSchedule, mix_styles
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.errors import SettingsError
+from ...metastyle_core.mixing import Curve, Route, StyleSchedule, mix_styles
+from ...metastyle_core.style import AdaptedStyle
 from .model import host_style
 from .pictures import mix_thumbnails
 from .sockets import collect_styles
 
 
-def blend(inputs: Mapping[str, object]) -> AdaptedStyle:
+def mix_connected(inputs: Mapping[str, object]) -> AdaptedStyle:
     """Mix the connected styles by `weight_1` and so on, and their thumbnails in the same way.
 
     Raises:
@@ -25,7 +25,7 @@ def blend(inputs: Mapping[str, object]) -> AdaptedStyle:
     return host_style(mixed if picture is None else mixed.with_thumbnail(picture))
 
 
-def schedule(inputs: Mapping[str, object], curve: Curve, route: Route) -> StyleSchedule:
+def schedule_connected(inputs: Mapping[str, object], curve: Curve, route: Route) -> StyleSchedule:
     """Line the connected styles up over frames.
 
     Raises:

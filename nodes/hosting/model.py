@@ -11,8 +11,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ..metastyle_core.base import Base, Predictor
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.base import Base, Predictor
+from ...metastyle_core.style import AdaptedStyle
 from . import host
 
 

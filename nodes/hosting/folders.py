@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..metastyle_core.errors import CheckpointError, SettingsError
+from ...metastyle_core.errors import CheckpointError, SettingsError
 
 SUFFIX = ".safetensors"
 RESERVED_FOLDER = "presets"

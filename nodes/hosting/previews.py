@@ -8,13 +8,13 @@ import math
 
 from torch import Tensor
 
-from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX
-from ..metastyle_core.base import Base
-from ..metastyle_core.images import limit_long_side, load_image
-from ..metastyle_core.network import MIN_SIDE_PX
-from ..metastyle_core.style import AdaptedStyle
-from ..metastyle_core.stylization import stylize
-from ..metastyle_core.thumbnails import SCENE, draw_thumbnail
+from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX
+from ...metastyle_core.base import Base
+from ...metastyle_core.images import limit_long_side, load_image
+from ...metastyle_core.network import MIN_SIDE_PX
+from ...metastyle_core.style import AdaptedStyle
+from ...metastyle_core.stylization import stylize
+from ...metastyle_core.thumbnails import SCENE, draw_thumbnail
 from . import host
 from .pictures import to_core_over_white
 

@@ -1,4 +1,4 @@
-"""Stylization in the host: any number of pictures in bounded memory."""
+"""Stylization in bounded memory: any number of pictures, as many at a time as the device takes."""
 
 import logging
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..metastyle_core.base import Base
-from ..metastyle_core.errors import MetaStyleError
-from ..metastyle_core.mixing import StyleSchedule
-from ..metastyle_core.network import MIN_SIDE_PX
-from ..metastyle_core.precision import Precision
-from ..metastyle_core.style import AdaptedStyle, check_style
-from ..metastyle_core.stylization import pictures_per_pass, stylize
+from ...metastyle_core.base import Base
+from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.mixing import StyleSchedule
+from ...metastyle_core.network import MIN_SIDE_PX
+from ...metastyle_core.precision import Precision
+from ...metastyle_core.style import AdaptedStyle, check_style
+from ...metastyle_core.stylization import pictures_per_pass, stylize
 from . import host
 from .model import MetaStyleModel, style_patchers
 from .pictures import require_images, to_core

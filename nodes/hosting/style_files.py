@@ -1,11 +1,11 @@
-"""Saving and opening styles in the host's folders."""
+"""Style files in the folders of the host: which there are, writing one, reading one."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..metastyle_core.errors import MetaStyleError
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.style import AdaptedStyle
 from . import host
 from .folders import checked_name, place_below
 from .library import StyleLibrary

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..metastyle_core.errors import SettingsError, ShapeError
-from ..metastyle_core.images import resize
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.errors import SettingsError, ShapeError
+from ...metastyle_core.images import resize
+from ...metastyle_core.mixing import shares_of_sum
+from ...metastyle_core.style import AdaptedStyle
 from . import host
 
 
@@ -97,5 +98,5 @@ def mix_thumbnails(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> 
         return None
     height, width = pictures[0].shape[-2:]
     sized = torch.cat([resize(picture, height, width) for picture in pictures])
-    shares = torch.tensor(weights) / sum(weights)
+    shares = torch.tensor(shares_of_sum(weights))
     return (shares.view(-1, 1, 1, 1) * sized).sum(0, keepdim=True).clamp(0, 1)

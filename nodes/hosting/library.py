@@ -9,10 +9,10 @@ import binascii
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..metastyle_core.checkpoint import read_metadata
-from ..metastyle_core.errors import CheckpointError, MetaStyleError, SettingsError
-from ..metastyle_core.presets import PRESET_FOLDER, preset_paths
-from ..metastyle_core.style import STYLE_FORMAT, AdaptedStyle, load_style, save_style
+from ...metastyle_core.checkpoint import read_metadata
+from ...metastyle_core.errors import CheckpointError, MetaStyleError, SettingsError
+from ...metastyle_core.presets import PRESET_FOLDER, preset_paths
+from ...metastyle_core.style import STYLE_FORMAT, AdaptedStyle, load_style, save_style
 from .folders import RESERVED_FOLDER, checked_name, place_below, safetensors_below
 
 _MOST_COPIES = 10_000

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-from ..metastyle_core.errors import SettingsError
-from ..metastyle_core.mixing import StyleSchedule
-from ..metastyle_core.style import AdaptedStyle
+from ...metastyle_core.errors import SettingsError
+from ...metastyle_core.mixing import StyleSchedule
+from ...metastyle_core.style import AdaptedStyle
 
 __all__ = [
     "ComfyExtension",

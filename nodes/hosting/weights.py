@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ..metastyle_core.base import SHIPPED_BASE, load_base
-from ..metastyle_core.encoder import ENCODER_NAMES, PerceptualEncoder, load_encoder
-from ..metastyle_core.errors import CheckpointError, EncoderWeightsError
+from ...metastyle_core.base import SHIPPED_BASE, load_base
+from ...metastyle_core.encoder import ENCODER_NAMES, PerceptualEncoder, load_encoder
+from ...metastyle_core.errors import CheckpointError, EncoderWeightsError
 from . import host
 from .folders import fingerprint, safetensors_below
 from .model import MetaStyleModel

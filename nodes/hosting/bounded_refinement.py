@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX, StepReport
-from ..metastyle_core.encoder import PerceptualEncoder
-from ..metastyle_core.errors import MetaStyleError, SettingsError, ShapeError
-from ..metastyle_core.network import MIN_SIDE_PX
-from ..metastyle_core.refinement import RefinementSettings, refine
-from ..metastyle_core.style_statistics import StyleStatistics
+from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX, StepReport
+from ...metastyle_core.encoder import PerceptualEncoder
+from ...metastyle_core.errors import MetaStyleError, SettingsError, ShapeError
+from ...metastyle_core.network import MIN_SIDE_PX
+from ...metastyle_core.refinement import RefinementSettings, refine
+from ...metastyle_core.style_statistics import StyleStatistics
 from . import host
+from .bounded_stylization import StylizationSettings, stylize_images
 from .model import MetaStyleModel
 from .pictures import require_images, to_core, to_core_over_white
 from .sockets import StyleValue, single_style
-from .stylizing import StylizationSettings, stylize_images
 from .weights import open_encoder
 
 _LOG = logging.getLogger(__name__)

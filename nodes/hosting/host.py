@@ -17,9 +17,10 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from PIL import Image
 
-from ..metastyle_core.errors import CheckpointError
+from ...metastyle_core.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from aiohttp.web import Request, StreamResponse
     from server import PromptServer
 
 FolderName = Literal["metastyle", "metastyle_styles"]
@@ -157,7 +158,9 @@ def send(event: str, message: Mapping[str, object]) -> None:
 
 
 def add_route(
-    method: Literal["GET", "POST"], path: str, handler: Callable[..., Awaitable[object]]
+    method: Literal["GET", "POST"],
+    path: str,
+    handler: "Callable[[Request], Awaitable[StreamResponse]]",
 ) -> None:
     """Answer requests to the host's server; without a server nothing happens."""
     server = _server()
