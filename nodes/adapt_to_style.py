@@ -2,19 +2,17 @@
 
 from torch import Tensor
 
-from ..metastyle_core.adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings
+from ..metastyle_core.adaptation import LARGEST_BRUSH_PX, MIN_STYLE_SIDE_PX, AdaptationSettings
 from ..metastyle_core.encoder import ENCODER_NAMES
 from ..metastyle_core.losses import LossSettings
 from ..metastyle_core.network import ADAPTATION_MODES, AdaptationMode
-from .hosting.bounded_adaptation import AdaptationRequest, adapt
+from .hosting.bounded_adaptation import AdaptationRequest, adapt, brush_or_default
 from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .hosting.watcher import Watcher
 
 _DEFAULTS = AdaptationSettings()
-# Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
-_LARGEST_BRUSH_PX = 768
 _LARGEST_SEED = 2**64 - 1
 
 
@@ -65,8 +63,9 @@ class AdaptToStyle(io.ComfyNode):
     ) -> io.NodeOutput:
         """Adapt a copy, with progress and losses on the way."""
         loss = LossSettings(style_weight=style_weight)
+        brush = brush_or_default(brush_size, content_images)
         settings = AdaptationSettings(
-            mode=mode, steps=steps, style_size_px=brush_size, loss=loss, seed=seed
+            mode=mode, steps=steps, style_size_px=brush, loss=loss, seed=seed
         )
         request = AdaptationRequest(style_images, content_images, resume, encoder, settings)
         watcher = Watcher(str(cls.hidden.unique_id))
@@ -89,8 +88,8 @@ def _inputs() -> list[io.Input]:
         io.Image.Input(
             "content_images",
             optional=True,
-            tooltip="Pictures to learn on, for example frames of the clip to be stylized. "
-            "Without them built-in pictures are used.",
+            tooltip="Pictures to learn on: best those that will be stylized, or frames of the "
+            "clip. Without them a few photographs that ship are used.",
         ),
         StyleSocket.Input(
             "resume", optional=True, tooltip="Go on from this style instead of a fresh start."
@@ -119,13 +118,13 @@ def _numbers() -> list[io.Input]:
         ),
         io.Int.Input(
             "brush_size",
-            default=_DEFAULTS.style_size_px,
-            min=MIN_STYLE_SIDE_PX,
-            max=_LARGEST_BRUSH_PX,
+            default=0,
+            min=0,
+            max=LARGEST_BRUSH_PX,
             step=16,
-            tooltip="Short side of the style picture while learning, in pixels: smaller gives "
-            "finer strokes, larger broader ones. The whole picture takes part with at most one "
-            "megapixel.",
+            tooltip="How large strokes are: pictures of this short side, in pixels, get strokes "
+            "as large as in the painting, larger pictures finer ones. 0 takes the size of "
+            f"content_images, or {_DEFAULTS.style_size_px} px without any.",
         ),
     ]
 

@@ -7,6 +7,8 @@ from .hosting.bounded_stylization import StylizationSettings, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 
+_LARGEST_SEED = 2**64 - 1
+
 
 class Stylize(io.ComfyNode):
     """One pass of the network per picture."""
@@ -47,6 +49,25 @@ class Stylize(io.ComfyNode):
                     tooltip="Number format. auto takes the fastest that the device does well; "
                     "fp32 is the most exact.",
                 ),
+                io.Float.Input(
+                    "grain",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="A faint relief under the pictures, from which flat areas such as "
+                    "skies get strokes in place of a repeated pattern. All frames have the same.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=_LARGEST_SEED,
+                    control_after_generate=False,
+                    optional=True,
+                    tooltip="Of the grain.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The pictures in the style.")],
         )
@@ -59,7 +80,9 @@ class Stylize(io.ComfyNode):
         images: Tensor,
         strength: float,
         precision: Precision,
+        grain: float = 0.0,
+        seed: int = 0,
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
-        settings = StylizationSettings(strength, precision)
+        settings = StylizationSettings(strength, precision, grain, seed)
         return io.NodeOutput(stylize_images(model, style, images, settings))

@@ -13,6 +13,7 @@ from ...metastyle_core.adaptation import (
     MIN_STYLE_SIDE_PX,
     AdaptationSettings,
     adapt_to_style,
+    brush_for,
 )
 from ...metastyle_core.base import Base
 from ...metastyle_core.content import crop_contents
@@ -43,7 +44,7 @@ class AdaptationRequest:
 
     Attributes:
         style_images: IMAGE, pictures of one style.
-        content_images: IMAGE to adapt on, or None for built-in contents.
+        content_images: IMAGE to adapt on, or None for photographs that ship.
         resume: style to go on from, or None.
         encoder: name of the perceptual encoder.
         settings: of the adaptation.
@@ -89,6 +90,20 @@ def adapt(model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher) -
         host.empty_cache()
 
 
+def brush_or_default(brush_size: int, content_images: Tensor | None) -> int:
+    """The style size that a node asks for; 0 follows the contents, where there are any.
+
+    Args:
+        brush_size: in pixels, or 0.
+        content_images: IMAGE (B, H, W, C), or None.
+    """
+    if brush_size:
+        return brush_size
+    if content_images is None:
+        return AdaptationSettings.style_size_px
+    return brush_for(*content_images.shape[1:3])
+
+
 def _adapt_copy(
     model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher
 ) -> AdaptationResult:
@@ -111,7 +126,7 @@ def _pictures(images: Tensor, role: str) -> Tensor:
 
 
 def _crops(images: Tensor | None, settings: AdaptationSettings) -> Tensor | None:
-    """Squares to learn on out of the user's pictures; None where built-in contents will do.
+    """Squares to learn on out of the user's pictures; None where there are none.
 
     Of a long clip only as many frames are read as there are squares, evenly picked.
     """

@@ -30,10 +30,14 @@ class StylizationSettings:
     Attributes:
         strength: 0 gives the pictures back, 1 is the full style.
         precision: of the convolutions.
+        grain: strength of the relief that the network reads with the pictures, 0 to 1.
+        seed: of the grain.
     """
 
     strength: float
     precision: Precision
+    grain: float = 0.0
+    seed: int = 0
 
 
 def stylize_images(
@@ -105,6 +109,8 @@ def _stylize_rows(
         colour,
         precision=settings.precision,
         strength=settings.strength,
+        grain=settings.grain,
+        seed=settings.seed,
         batch=len(colour),
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)

@@ -255,6 +255,30 @@ def test_stylizing_keeps_sizes_and_takes_any_images(run, adapt, model, fake_host
     assert needed > 0
 
 
+def test_brush_0_follows_the_contents(adapt):
+    sizes = [
+        adapt(steps=0, brush_size=brush, **contents).style.settings["style_size_px"]
+        for brush, contents in (
+            (96, {"content_images": image(200, 150)}),
+            (0, {"content_images": image(200, 150)}),
+            (0, {}),
+        )
+    ]
+    assert sizes == [96, 150, 384]
+
+
+def test_grain_changes_flat_areas_and_all_frames_alike(run, model, adapt):
+    style, frames = adapt(steps=0).style, torch.full((2, 40, 48, 3), 0.5)
+    plain, none, grained, other = (
+        stylize(run, model, style, frames, **grain)
+        for grain in ({}, {"grain": 0.0}, {"grain": 1.0}, {"grain": 1.0, "seed": 3})
+    )
+    assert torch.equal(plain, none)
+    assert (grained - plain).abs().max() > 1e-3
+    assert not torch.equal(grained, other)
+    torch.testing.assert_close(grained[0], grained[1], rtol=0, atol=1e-5)
+
+
 def test_transparency_passes_through(run, adapt, model):
     images = image(32, 40, channels=4)
     result = stylize(run, model, adapt(steps=0).style, images)

@@ -19,7 +19,7 @@ INPUTS = {
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
         "content_images", "resume",
     ],
-    "MetaStyleStylize": ["model", "style", "images", "strength", "precision"],
+    "MetaStyleStylize": ["model", "style", "images", "strength", "precision", "grain", "seed"],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
     "MetaStyleLoadStyle": ["style"],
     "MetaStyleBlendStyles": ["styles", *WEIGHTS],
