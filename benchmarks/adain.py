@@ -8,6 +8,7 @@ The decoder is a recipe for the same trainer, on the same images, as the base.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -192,11 +193,14 @@ def main() -> None:
     run_training(parser.parse_args(), _build)
 
 
-def _build(arguments: argparse.Namespace, device: torch.device) -> AdainTraining:
+def _build(
+    arguments: argparse.Namespace, device: torch.device, unreadable: list[str]
+) -> AdainTraining:
+    open_pool = partial(ImagePool.from_folder, manifest=arguments.manifest, unreadable=unreadable)
     return AdainTraining(
         load_encoder("vgg19_caffe", weights=arguments.encoder_weights),
-        ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
-        ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
+        open_pool(arguments.content),
+        open_pool(arguments.style),
         batch=arguments.batch,
         crop_px=arguments.crop,
         device=device,

@@ -21,6 +21,10 @@ class ImageFileError(MetaStyleError):
     """An image file is missing, unreadable, unsupported or cannot be written."""
 
 
+class PartlyDoneError(MetaStyleError):
+    """Work is done, but for some of its inputs; the message lists them, a line each."""
+
+
 class CheckpointError(MetaStyleError):
     """A weights or style file is missing, damaged or of another kind."""
 

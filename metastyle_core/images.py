@@ -147,6 +147,9 @@ def _to_tensor(image: Image.Image) -> Tensor:
 def list_images(folder: Path | str) -> list[Path]:
     """All image files below a folder, in a fixed order.
 
+    Names that begin with a dot are left out, of folders too: they are hidden, and macOS
+    keeps what is no picture under `._photo.jpg`.
+
     Raises:
         ImageFileError: the folder is missing or holds no image file.
     """
@@ -156,7 +159,9 @@ def list_images(folder: Path | str) -> list[Path]:
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
     )
     if not paths:
         raise ImageFileError(

@@ -1,8 +1,8 @@
 """The command line: `metastyle COMMAND`.
 
 Each command is a module with `add_parser` and `run`. This file picks the command
-and turns errors into one line and an exit code: 0 done, 2 bad input, 130 stopped
-with Ctrl-C.
+and turns errors into one line and an exit code: 0 done, 1 done but for the inputs
+listed, 2 bad input, 130 stopped with Ctrl-C.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from ..errors import MetaStyleError
+from ..errors import MetaStyleError, PartlyDoneError
 from . import adapt, bench, demo, distill, evaluate, info, stylize, train
 
 _COMMANDS = (adapt, stylize, evaluate, info, demo, bench, train, distill)
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
     except MetaStyleError as error:
         sys.stderr.write(f"metastyle {arguments.command}: {error}\n")
-        return 2
+        return 1 if isinstance(error, PartlyDoneError) else 2
     except KeyboardInterrupt:
         sys.stderr.write(f"metastyle {arguments.command}: stopped\n")
         return 130

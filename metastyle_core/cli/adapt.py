@@ -14,6 +14,7 @@ from ..images import load_batch
 from ..refinement import measure_statistics
 from ..style import AdaptedStyle, load_style, save_style
 from ..thumbnails import draw_thumbnail
+from .failures import Failures
 from .inputs import chosen_brush, crops_of, find_images, open_base, open_encoder
 from .options import (
     Commands,
@@ -26,6 +27,7 @@ from .options import (
     non_negative_int,
     settings_from,
 )
+from .outputs import add_overwrite_options, refuse_existing, refuse_inputs
 from .progress import progress_bar
 
 
@@ -45,6 +47,7 @@ def add_parser(commands: Commands) -> None:
         metavar="STYLE",
         help="the .safetensors to write",
     )
+    add_overwrite_options(parser)
     parser.add_argument("--name", help="name kept in the file (default: the output's stem)")
     parser.add_argument("--resume", type=Path, metavar="STYLE", help="go on from this style file")
     parser.add_argument("--half", action="store_true", help="store float16, half the file size")
@@ -76,13 +79,20 @@ def run(arguments: argparse.Namespace) -> None:
         raise SettingsError(
             f"Output is '{arguments.output}'; name a file that ends in .safetensors."
         )
+    refuse_inputs([arguments.output], _files_read(arguments))
+    if arguments.skip_existing and arguments.output.exists():
+        sys.stdout.write(f"{arguments.output}: left as it is, for it exists already\n")
+        return
+    if not arguments.overwrite:
+        refuse_existing([arguments.output])
     refuse_unwritable(arguments.output)
     given = find_images(arguments.content) if arguments.content else []
     brush = chosen_brush(arguments, given)
     settings = settings_from(arguments, AdaptationSettings, style_size_px=brush)
     resume = load_style(arguments.resume) if arguments.resume else None
     images = [load_batch(path) for path in arguments.style_images]
-    contents = crops_of(given, settings) if given else None
+    failures = Failures(len(given))
+    contents = crops_of(given, settings, failures) if given else None
     base = open_base(arguments)
     encoder = open_encoder(arguments, base.device)
     began_s = time.monotonic()
@@ -109,6 +119,12 @@ def run(arguments: argparse.Namespace) -> None:
     style = style.with_thumbnail(draw_thumbnail(base, style))
     save_style(style, arguments.output, half=arguments.half)
     _announce(arguments, style, elapsed_s)
+    failures.report()
+
+
+def _files_read(arguments: argparse.Namespace) -> list[Path]:
+    named = (arguments.resume, arguments.base, arguments.encoder_weights)
+    return [*arguments.style_images, *(path for path in named if path)]
 
 
 def _announce(arguments: argparse.Namespace, style: AdaptedStyle, elapsed_s: float) -> None:

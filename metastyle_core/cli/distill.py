@@ -75,12 +75,15 @@ def run(arguments: argparse.Namespace) -> None:
     run_training(arguments, _build)
 
 
-def _build(arguments: argparse.Namespace, device: torch.device) -> Distillation:
+def _build(
+    arguments: argparse.Namespace, device: torch.device, unreadable: list[str]
+) -> Distillation:
+    open_pool = partial(ImagePool.from_folder, manifest=arguments.manifest, unreadable=unreadable)
     recipe = Distillation(
         load_encoder(arguments.teacher, weights=arguments.teacher_weights),
         ENCODER_SPECS["compact"],
-        ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
-        ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
+        open_pool(arguments.content),
+        open_pool(arguments.style),
         settings_from(arguments, DistillationSettings),
         device=device,
         seed=arguments.seed,

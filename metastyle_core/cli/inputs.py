@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ..mixing import add_styles
 from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, load_style
+from .failures import Failures
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def chosen_brush(
 
     Args:
         arguments: from `add_style_size_option`.
-        images: what will be drawn; only a header is read.
+        images: what will be drawn; only headers are read, up to the first good one.
         max_size_px: the long side to which they are shrunk before that.
 
     Returns:
@@ -94,24 +96,53 @@ def chosen_brush(
     """
     if arguments.style_size_px is not None:
         return arguments.style_size_px
-    if not images:
+    size = _first_size(images)
+    if size is None:
         return AdaptationSettings.style_size_px
-    height, width = image_size(images[0].path)
+    height, width = size
     scale = min(1.0, max_size_px / max(height, width)) if max_size_px else 1.0
     return brush_for(round(height * scale), round(width * scale))
 
 
+def _first_size(images: Sequence[ImageInput]) -> tuple[int, int] | None:
+    for image in images:
+        with suppress(ImageFileError):
+            return image_size(image.path)
+    return None
+
+
 def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) -> Tensor | None:
     """Crops of the user's contents to adapt on, or None for the built-in ones."""
-    return crops_of(find_images(paths), settings) if paths else None
+    return crops_of(find_images(paths), settings, Failures(1)) if paths else None
 
 
-def crops_of(found: Sequence[ImageInput], settings: AdaptationSettings) -> Tensor:
-    """Crops of pictures to adapt on: (N, 3, H, W)."""
+def crops_of(
+    found: Sequence[ImageInput], settings: AdaptationSettings, failures: Failures
+) -> Tensor:
+    """Crops of pictures to adapt on.
+
+    Args:
+        found: the pictures.
+        settings: how many crops, of which size, and the seed.
+        failures: where pictures that cannot be read are noted; others take their places.
+
+    Returns:
+        (N, 3, H, W), [0, 1].
+
+    Raises:
+        ImageFileError: the only picture cannot be read.
+        PartlyDoneError: none of several can.
+    """
     generator = Generator().manual_seed(settings.seed)
+    images: list[Tensor] = []
     # No more is decoded than is used: the folder may hold all frames of a clip.
-    chosen = torch.randperm(len(found), generator=generator)[: settings.content_count]
-    images = [load_batch(found[index].path) for index in chosen.tolist()]
+    for index in torch.randperm(len(found), generator=generator).tolist():
+        if len(images) == settings.content_count:
+            break
+        with failures.noting(found[index].path):
+            images.append(load_batch(found[index].path))
+    if not images:
+        failures.report()
     return crop_contents(images, settings.content_count, settings.content_size_px, generator)
 
 
@@ -142,6 +173,12 @@ def resolve_styles(
     if len(styles) == 1 and weights == [1.0]:
         return styles[0]
     return add_styles(base, styles, weights)
+
+
+def files_of_styles(requests: Sequence[str]) -> list[Path]:
+    """The files that `--style` arguments name; what is a preset's name names none."""
+    sources = [Path(_split_weight(request)[0]) for request in requests]
+    return [source for source in sources if source.is_file()]
 
 
 def _split_weight(request: str) -> tuple[str, float | None]:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,7 @@ from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
 from ..base import Base
 from ..checks import require_sides
 from ..encoder import load_encoder
-from ..errors import ImageFileError
 from ..images import (
-    SAVE_SUFFIXES,
     LoadedImage,
     image_size,
     limit_long_side,
@@ -28,10 +26,12 @@ from ..images import (
 from ..network import MIN_SIDE_PX
 from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
+from .failures import Failures
 from .inputs import (
     ImageInput,
     chosen_brush,
     crops_of,
+    files_of_styles,
     find_images,
     open_base,
     resolve_styles,
@@ -46,6 +46,7 @@ from .options import (
     positive_int,
     settings_from,
 )
+from .outputs import Job, add_overwrite_options, plan_jobs, refuse_existing, refuse_inputs
 from .progress import progress_bar
 from .refining import Refiner, add_refinement_options
 
@@ -80,6 +81,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="an image file, or a folder"
     )
+    add_overwrite_options(parser)
     parser.add_argument(
         "--max-size", type=positive_int, metavar="PX", help="shrink to this long side first"
     )
@@ -109,16 +111,23 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture."""
     inputs = find_images(arguments.images, but_not_below=arguments.output)
-    _refuse_bad_headers(inputs)
-    outputs = _plan_outputs(inputs, arguments.output)
+    planned = _plan(arguments, inputs)
+    failures = Failures(len(inputs))
+    inputs = _with_good_headers(inputs, failures)
+    jobs = [job for job in planned if job.source not in failures]
+    if not jobs:
+        failures.report()
+        _announce(arguments, [], len(inputs), 0.0, 0.0)
+        return
     base = open_base(arguments)
     style = resolve_styles(base, arguments.style, partial(_adapt_to_image, arguments, base, inputs))
     check_style(style, base)
     style = style.to(base.device)
     refiner = Refiner(arguments, style, base.device) if arguments.refine else None
     began_s, working_s = time.monotonic(), 0.0
-    with progress_bar(len(inputs), "stylizing") as bar:
-        for group in _groups_of_one_size(inputs, outputs, arguments):
+    done: list[Path] = []
+    with progress_bar(len(jobs), "stylizing") as bar:
+        for group in _groups_of_one_size(jobs, arguments, failures):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             start_s = time.monotonic()
             results = stylize(
@@ -136,8 +145,25 @@ def run(arguments: argparse.Namespace) -> None:
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(result, output, alpha=loaded.alpha)
+                done.append(output)
                 bar.update(1)
-    _announce(arguments, outputs, working_s, time.monotonic() - began_s)
+    if done:
+        skipped = len(inputs) - len(jobs)
+        _announce(arguments, done, skipped, working_s, time.monotonic() - began_s)
+    failures.report()
+
+
+def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[Job]:
+    """What to stylize into which files, none of which may be lost by it."""
+    jobs = plan_jobs(inputs, arguments.output)
+    targets = [job.target for job in jobs]
+    refuse_inputs(targets, [item.path for item in inputs])
+    refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style)])
+    if arguments.skip_existing:
+        return [job for job in jobs if not job.target.exists()]
+    if not arguments.overwrite:
+        refuse_existing(targets)
+    return jobs
 
 
 def _adapt_to_image(
@@ -154,7 +180,7 @@ def _adapt_to_image(
     if not settings.steps:
         return adapt_to_style(base, None, [painting], settings=settings, name=path.stem)
     encoder = load_encoder("compact").to(base.device)
-    contents = crops_of(inputs, settings)
+    contents = crops_of(inputs, settings, Failures(len(inputs)))
     with progress_bar(settings.steps, f"adapting to {path.stem}") as bar:
 
         def count(_: StepReport) -> None:
@@ -165,49 +191,29 @@ def _adapt_to_image(
         )
 
 
-def _refuse_bad_headers(inputs: list[ImageInput]) -> None:
+def _with_good_headers(inputs: Sequence[ImageInput], failures: Failures) -> list[ImageInput]:
     """Find what cannot be stylized before the first picture is written."""
     for item in inputs:
-        require_sides(item.path, *image_size(item.path), MIN_SIDE_PX)
-
-
-def _plan_outputs(inputs: list[ImageInput], output: Path) -> list[Path]:
-    """Where each picture goes; refuses to overwrite an input."""
-    if len(inputs) == 1 and output.suffix.lower() in SAVE_SUFFIXES:
-        outputs = [output]
-    elif output.suffix and not output.is_dir():
-        raise ImageFileError(
-            f"Output is '{output}' for {len(inputs)} image(s); name a folder, or for one image "
-            "a file that ends in .png, .jpg or .webp."
-        )
-    else:
-        outputs = [output / _savable_name(item.relative) for item in inputs]
-    if len(set(outputs)) < len(outputs):
-        raise ImageFileError(
-            "Two of the images would be written to the same file; stylize them one by one."
-        )
-    for item, target in zip(inputs, outputs, strict=True):
-        if target.exists() and target.samefile(item.path):
-            raise ImageFileError(f"{target} is also an input; choose another output folder.")
-    return outputs
-
-
-def _savable_name(relative: Path) -> Path:
-    return relative if relative.suffix.lower() in SAVE_SUFFIXES else relative.with_suffix(".png")
+        with failures.noting(item.path):
+            require_sides(item.path, *image_size(item.path), MIN_SIDE_PX)
+    return [item for item in inputs if item.path not in failures]
 
 
 def _groups_of_one_size(
-    inputs: list[ImageInput], outputs: list[Path], arguments: argparse.Namespace
+    jobs: Sequence[Job], arguments: argparse.Namespace, failures: Failures
 ) -> Iterator[list[tuple[Path, LoadedImage]]]:
     """Neighbouring pictures of one size, at most `--batch` of them."""
     group: list[tuple[Path, LoadedImage]] = []
-    for item, output in zip(inputs, outputs, strict=True):
-        loaded = _limited(load_image(item.path), arguments.max_size)
+    for job in jobs:
+        with failures.noting(job.source):
+            loaded = _limited(load_image(job.source), arguments.max_size)
+        if job.source in failures:
+            continue
         full = len(group) >= (arguments.batch or 1)
         if group and (full or group[0][1].pixels.shape != loaded.pixels.shape):
             yield group
             group = []
-        group.append((output, loaded))
+        group.append((job.target, loaded))
     if group:
         yield group
 
@@ -222,16 +228,24 @@ def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
 
 
 def _announce(
-    arguments: argparse.Namespace, outputs: list[Path], working_s: float, elapsed_s: float
+    arguments: argparse.Namespace,
+    outputs: list[Path],
+    skipped: int,
+    working_s: float,
+    elapsed_s: float,
 ) -> None:
-    ms_per_image = 1000 * working_s / len(outputs)
+    ms_per_image = 1000 * working_s / max(1, len(outputs))
     if arguments.json:
         summary = {
             "outputs": [str(path) for path in outputs],
+            "skipped": skipped,
             "ms_per_image": round(ms_per_image, 2),
             "elapsed_s": round(elapsed_s, 3),
         }
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
         where = outputs[0] if len(outputs) == 1 else arguments.output
-        sys.stdout.write(f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each\n")
+        left_out = f", {skipped} left out that exist already" if skipped else ""
+        sys.stdout.write(
+            f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each{left_out}\n"
+        )

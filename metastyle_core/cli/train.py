@@ -133,12 +133,15 @@ def run(arguments: argparse.Namespace) -> None:
     run_training(arguments, _build)
 
 
-def _build(arguments: argparse.Namespace, device: torch.device) -> MetaTraining:
+def _build(
+    arguments: argparse.Namespace, device: torch.device, unreadable: list[str]
+) -> MetaTraining:
+    open_pool = partial(ImagePool.from_folder, manifest=arguments.manifest, unreadable=unreadable)
     recipe = MetaTraining(
         open_encoder(arguments, device),
         load_encoder("compact", weights=arguments.style_encoder_weights),
-        ImagePool.from_folder(arguments.content, manifest=arguments.manifest),
-        ImagePool.from_folder(arguments.style, manifest=arguments.manifest),
+        open_pool(arguments.content),
+        open_pool(arguments.style),
         settings_from(arguments, MetaSettings),
         device=device,
         seed=arguments.seed,

@@ -14,26 +14,33 @@ import torch.distributed as dist
 from ..precision import resolve_device
 from ..training.recipe import Recipe
 from ..training.trainer import Trainer, TrainerSettings, TrainingReport
+from .failures import report_failures
 from .options import settings_from
 from .progress import progress_bar
 
 
 def run_training(
     arguments: argparse.Namespace,
-    build: Callable[[argparse.Namespace, torch.device], Recipe],
+    build: Callable[[argparse.Namespace, torch.device, list[str]], Recipe],
 ) -> None:
     """Build a recipe and train it, on one process or on those that torchrun started.
 
     Args:
         arguments: from `add_training_data_options` and `add_compute_options`.
-        build: makes the recipe on this process's device.
+        build: makes the recipe on this process's device, and adds to the list why a picture
+            of its folders cannot be read.
+
+    Raises:
+        PartlyDoneError: the run is done, but without some pictures.
     """
     with joined_processes(resolve_device(arguments.device)) as device:
         settings = settings_from(
             arguments, TrainerSettings
         )  # first: what is wrong with it shows at once
-        recipe = build(arguments, device)
+        unreadable: list[str] = []
+        recipe = build(arguments, device, unreadable)
         run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
+    report_failures(unreadable)
 
 
 @contextmanager

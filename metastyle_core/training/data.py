@@ -61,7 +61,12 @@ class ImagePool:
 
     @classmethod
     def from_folder(
-        cls, folder: Path | str, *, manifest: Path | str | None = None, max_short_side_px: int = 512
+        cls,
+        folder: Path | str,
+        *,
+        manifest: Path | str | None = None,
+        max_short_side_px: int = 512,
+        unreadable: list[str] | None = None,
     ) -> "ImagePool":
         """Decode every readable image below a folder.
 
@@ -71,6 +76,7 @@ class ImagePool:
                 in the image's path below `folder`'s parent's parent, such as
                 `style/train/00001.jpg`.
             max_short_side_px: larger pictures are shrunk to this when loaded.
+            unreadable: gets a line for every picture that cannot be read and is left out.
 
         Raises:
             ImageFileError: no readable image.
@@ -79,7 +85,10 @@ class ImagePool:
         paths = list_images(folder)
         with ThreadPoolExecutor() as workers:
             loaded = list(workers.map(_load_bytes, paths, [max_short_side_px] * len(paths)))
-        readable = [(p, image) for p, image in zip(paths, loaded, strict=True) if image is not None]
+        results = list(zip(paths, loaded, strict=True))
+        readable = [(p, image) for p, image in results if isinstance(image, Tensor)]
+        if unreadable is not None:
+            unreadable += [result for result in loaded if isinstance(result, str)]
         if len(readable) < len(paths):
             logger.warning("%d unreadable images were left out", len(paths) - len(readable))
         if not readable:
@@ -144,12 +153,13 @@ class ImagePool:
         return piece.flip(-1) if crop.flip else piece
 
 
-def _load_bytes(path: Path, max_short_side_px: int) -> Tensor | None:
+def _load_bytes(path: Path, max_short_side_px: int) -> Tensor | str:
+    """A picture, (3, H, W), uint8, or why there is none."""
     try:
         pixels = load_image(path).pixels[None]
     except ImageFileError as error:
         logger.warning("%s", error)
-        return None
+        return str(error)
     if min(pixels.shape[-2:]) > max_short_side_px:
         pixels = resize_short_side(pixels, max_short_side_px)
     return pixels[0].mul(255.0).round().to(torch.uint8)

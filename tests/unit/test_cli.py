@@ -74,7 +74,7 @@ def test_a_low_rank_style_is_small_and_blends_with_any_other(tmp_path, image_fil
     smaller = tmp_path / "lower.safetensors"
     assert adapt(image_file, smaller, "--mode", "low_rank", "--rank", "1", "--half") == 0
     assert smaller.stat().st_size < 60 * 1024
-    stylize = ["stylize", str(image_file), "--precision", "fp32", "-o"]
+    stylize = ["stylize", str(image_file), "--precision", "fp32", "--overwrite", "-o"]
     mixture = ["--style", f"{style_file}:0.5", "--style", f"{smaller}:0.5"]
     assert main([*stylize, str(drawn), *mixture]) == 0
     pictures = [load_image(drawn).pixels]
@@ -116,7 +116,7 @@ def test_a_style_is_read_at_the_size_of_what_it_draws(tmp_path, image_file):
     """Else strokes grow and shrink with the photograph."""
     photo, made = tmp_path / "photo.png", tmp_path / "made.safetensors"
     save_image(picture(150, 400)[0], photo)
-    command = ["adapt", str(image_file), "-o", str(made), "--steps", "0"]
+    command = ["adapt", str(image_file), "-o", str(made), "--steps", "0", "--overwrite"]
     wanted = {
         (): 384,
         ("--content", str(photo)): 150,
@@ -135,7 +135,7 @@ def test_an_image_as_style_adapts_on_what_it_is_to_draw(tmp_path, image_file):
     command = ["stylize", str(photo), "--style", str(image_file), "-o", str(drawn)]
     assert main([*command, "--max-size", "160"]) == 0
     instant = load_image(drawn).pixels
-    assert main([*command, "--max-size", "160", "--steps", "2"]) == 0
+    assert main([*command, "--max-size", "160", "--steps", "2", "--overwrite"]) == 0
     adapted = load_image(drawn).pixels
     assert adapted.shape == instant.shape
     assert (adapted - instant).abs().mean() > 1e-3
@@ -144,6 +144,7 @@ def test_an_image_as_style_adapts_on_what_it_is_to_draw(tmp_path, image_file):
 def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
     drawn = tmp_path / "drawn.png"
     command = ["stylize", str(image_file), "--style", str(style_file), "-o", str(drawn)]
+    command.append("--overwrite")
     pictures = []
     for options in ([], ["--grain", "1"], ["--grain", "1"], ["--grain", "1", "--seed", "2"]):
         assert main([*command, *options]) == 0
@@ -159,17 +160,93 @@ def test_stylize_does_not_take_its_own_results_for_inputs(tmp_path, style_file):
     save_image(picture(64, 64)[0], folder / "a.png")
     for _ in range(2):
         command = ["stylize", str(folder), "--style", str(style_file), "-o", str(folder / "out")]
-        assert main(command) == 0
+        assert main([*command, "--overwrite"]) == 0
     assert files_below(folder) == {"a.png", "out/a.png"}
 
 
-def test_stylize_finds_a_bad_picture_before_it_writes_any(tmp_path, style_file, capsys):
+def test_no_output_replaces_an_input_or_an_existing_file(tmp_path, image_file, style_file, capsys):
+    folder, existing = tmp_path / "photos", tmp_path / "photos" / "best" / "a.png"
+    for path in (folder / "a.png", existing):
+        save_image(picture(64, 64)[0], path)
+    before = {path: path.read_bytes() for path in (image_file, style_file, existing)}
+    photo, style = str(folder / "a.png"), ["--style", str(style_file)]
+    linked = tmp_path / "linked.png"
+    linked.symlink_to(image_file)
+    for arguments, words in (
+        (["stylize", photo, "--style", str(image_file), "-o", str(image_file)], "also an input"),
+        (["stylize", photo, "--style", str(image_file), "-o", str(linked)], "also an input"),
+        (["stylize", photo, "--style", f"{image_file}:0.5", "-o", str(image_file), "--overwrite"],
+         f"{image_file} is also an input ({image_file})"),
+        (["stylize", str(folder), *style, "-o", str(folder / "best")], f"{existing} exists"),
+        (["stylize", photo, *style, "-o", str(existing)], "--overwrite"),
+        (["adapt", str(image_file), "-o", str(style_file)], "--skip-existing"),
+        (["adapt", str(image_file), "-o", str(style_file), "--resume", str(style_file),
+          "--overwrite"], "also an input"),
+    ):  # fmt: skip
+        capsys.readouterr()
+        assert main(arguments) == 2, arguments
+        assert words in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_exists_is_skipped_or_replaced_on_request(tmp_path, style_file, capsys):
     folder, output = tmp_path / "photos", tmp_path / "out"
-    save_image(picture(64, 64)[0], folder / "a.png")
+    for name in ("a", "b"):
+        save_image(picture(64, 64)[0], folder / f"{name}.png")
+    save_image(picture(16, 16)[0], output / "a.png")
+    command = ["stylize", str(folder), "--style", str(style_file), "-o", str(output), "--json"]
+    for _ in range(2):
+        capsys.readouterr()
+        assert main([*command, "--skip-existing"]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 2
+    assert load_image(output / "a.png").pixels.shape == (3, 16, 16)
+    assert load_image(output / "b.png").pixels.shape == (3, 64, 64)
+    assert main([*command, "--overwrite"]) == 0
+    assert load_image(output / "a.png").pixels.shape == (3, 64, 64)
+    adapted = style_file.read_bytes()
+    assert main(["adapt", str(folder / "a.png"), "-o", str(style_file), "--skip-existing"]) == 0
+    assert style_file.read_bytes() == adapted
+
+
+def folder_with_bad_pictures(folder: Path) -> Path:
+    """Two good ones among a small, a torn and a hidden one."""
+    for name in ("a", "z"):
+        save_image(picture(64, 64)[0], folder / f"{name}.png")
     save_image(picture(8, 64)[0], folder / "small.png")
-    assert main(["stylize", str(folder), "--style", str(style_file), "-o", str(output)]) == 2
-    assert "small.png is 64x8 px" in capsys.readouterr().err
+    save_image(picture(200, 200)[0], folder / "torn.png")
+    whole = (folder / "torn.png").read_bytes()
+    (folder / "torn.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "._a.png").write_bytes(b"\0\5\x16\7 what macOS keeps beside a picture")
+    return folder
+
+
+def test_bad_pictures_do_not_stop_a_folder(tmp_path, style_file, capsys):
+    folder, output = folder_with_bad_pictures(tmp_path / "photos"), tmp_path / "out"
+    assert main(["stylize", str(folder), "--style", str(style_file), "-o", str(output)]) == 1
+    shown = capsys.readouterr()
+    assert "2 image(s)" in shown.out
+    first, *rest = shown.err.strip().splitlines()
+    assert "2 pictures could not be used" in first
+    assert [line.split("photos/")[1].split(" is ")[0] for line in rest] == ["small.png", "torn.png"]
+    assert files_below(output) == {"a.png", "z.png"}
+
+
+def test_a_folder_without_a_good_picture_says_so_of_each(tmp_path, style_file, capsys):
+    folder = folder_with_bad_pictures(tmp_path / "photos")
+    for name in ("a", "z"):
+        (folder / f"{name}.png").write_text("no picture")
+    output = tmp_path / "out"
+    assert main(["stylize", str(folder), "--style", str(style_file), "-o", str(output)]) == 1
+    assert "4 pictures" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_bad_contents_do_not_stop_an_adaptation(tmp_path, image_file, capsys):
+    folder, output = folder_with_bad_pictures(tmp_path / "photos"), tmp_path / "s.safetensors"
+    (folder / "0.png").write_text("first, and no picture")
+    assert adapt(image_file, output, "--content", str(folder)) == 1
+    assert "2 pictures could not be used" in capsys.readouterr().err
+    assert load_style(output).settings["steps"] == 2
 
 
 def test_adapt_finds_an_output_that_cannot_be_written_before_it_begins(
@@ -286,15 +363,19 @@ def thin_teacher(tmp_path, monkeypatch) -> Path:
     return path
 
 
-def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher):
+def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher, capsys):
     for name in ("content", "style"):
         for i in range(3):
             save_image(picture(80, 80, seed=i)[0], tmp_path / name / f"{i}.png")
     folders = ["--content", str(tmp_path / "content"), "--style", str(tmp_path / "style")]
     quick = ["--updates", "1", "--crop", "64", "--batch", "2"]
     run = tmp_path / "run"
-    assert main(["train", *folders, "-o", str(run), *quick, "--inner-steps", "1"]) == 0
+    torn = tmp_path / "content" / "torn.png"
+    torn.write_bytes(b"\x89PNG")
+    assert main(["train", *folders, "-o", str(run), *quick, "--inner-steps", "1"]) == 1
+    assert "torn.png is not an image" in capsys.readouterr().err
     assert (run / "base.safetensors").is_file()
+    torn.unlink()
     assert main(["train", *folders, "-o", str(run), *quick]) == 2
     options = ["--teacher", "vgg16", "--teacher-weights", str(thin_teacher)]
     out = tmp_path / "distilled"

@@ -1,0 +1,109 @@
+"""Where stylized pictures go, and what may not be written over."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ImageFileError
+from ..images import SAVE_SUFFIXES
+from .inputs import ImageInput
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to stylize.
+
+    Attributes:
+        source: the picture.
+        target: the file to write.
+    """
+
+    source: Path
+    target: Path
+
+
+def add_overwrite_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--overwrite` and `--skip-existing`, of which one at most can be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that exist (an input of the same command never is)",
+    )
+    group.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out what has its output already, to go on after a break",
+    )
+
+
+def plan_jobs(inputs: Sequence[ImageInput], output: Path) -> list[Job]:
+    """Which file each picture becomes.
+
+    Args:
+        inputs: the pictures.
+        output: a file for one picture, or a folder.
+
+    Raises:
+        ImageFileError: the output is no place for so many pictures, or two would become one file.
+    """
+    jobs: dict[Path, Job] = {}
+    for item in inputs:
+        target = _target_of(item, output, alone=len(inputs) == 1)
+        if target in jobs:
+            raise ImageFileError(
+                f"{jobs[target].source} and {item.path} would both be written to {target}; "
+                "stylize them into different folders."
+            )
+        jobs[target] = Job(item.path, target)
+    return list(jobs.values())
+
+
+def _target_of(item: ImageInput, output: Path, *, alone: bool) -> Path:
+    if alone and output.suffix.lower() in SAVE_SUFFIXES and not output.is_dir():
+        return output
+    if output.suffix and not output.is_dir():
+        raise ImageFileError(
+            f"Output is '{output}'; name a folder, or for one image a file that ends in .png, "
+            ".jpg or .webp."
+        )
+    return output / _savable_name(item.relative)
+
+
+def _savable_name(relative: Path) -> Path:
+    return relative if relative.suffix.lower() in SAVE_SUFFIXES else relative.with_suffix(".png")
+
+
+def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise ImageFileError where a file to write is one that the command reads.
+
+    Args:
+        targets: files to write.
+        inputs: files read; what does not exist is no file.
+    """
+    read = {_identity(path): path for path in inputs if path.is_file()}
+    for target in targets:
+        source = read.get(_identity(target)) if target.exists() else None
+        if source is not None:
+            raise ImageFileError(
+                f"{target} is also an input ({source}), and inputs are never replaced; "
+                "choose another output."
+            )
+
+
+def refuse_existing(targets: Iterable[Path]) -> None:
+    """Raise ImageFileError where a file to write exists."""
+    existing = [target for target in targets if target.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise ImageFileError(
+            f"{existing[0]}{more} exists already; replace it with --overwrite, go on with "
+            "--skip-existing, or choose another output."
+        )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What two names of one file have in common, links and case of letters aside."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
