@@ -20,6 +20,7 @@ from .checks import (
     require_one_of,
     require_pictures,
     require_sides,
+    require_unit_range,
 )
 from .content import shipped_contents
 from .encoder import PerceptualEncoder, features_at_scales
@@ -426,7 +427,5 @@ def _checked_batch(role: str, images: Tensor, least_px: int) -> Tensor:
         raise ShapeError(f"There is no {role.lower()} image; give at least one.")
     height, width = images.shape[-2:]
     require_sides(f"{role} image", height, width, least_px)
-    images = images.detach().float()
-    if not bool(torch.isfinite(images).all()):
-        raise SettingsError(f"{role} image holds NaN or infinity; load or render it again.")
-    return images.clamp(0, 1)
+    require_unit_range(images, f"{role} image")
+    return images.detach().float().clamp(0, 1)

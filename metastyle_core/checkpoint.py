@@ -52,9 +52,16 @@ def write_tensors(
         metadata: further header strings.
 
     Raises:
-        CheckpointError: the place cannot be written.
+        CheckpointError: the place cannot be written, or a tensor holds NaN or infinity, as
+            values beyond 65,504 become in float16.
     """
     path = Path(path)
+    spoilt = _first_non_finite(tensors)
+    if spoilt is not None:
+        raise CheckpointError(
+            f"Cannot write {path}: '{spoilt}' holds NaN or infinity. Make it again, or save it in "
+            "full precision."
+        )
     header = {"format": file_format, "format_version": FORMAT_VERSION, **metadata}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
@@ -147,11 +154,18 @@ def _check_format(path: Path, metadata: Mapping[str, str], file_format: str | No
 
 def refuse_non_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError when a floating-point tensor holds NaN or infinity."""
+    name = _first_non_finite(tensors)
+    if name is not None:
+        raise CheckpointError(
+            f"{path}: '{name}' holds NaN or infinity; the file is spoilt. Make it again."
+        )
+
+
+def _first_non_finite(tensors: Mapping[str, Tensor]) -> str | None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(
-                f"{path}: '{name}' holds NaN or infinity; the file is spoilt. Make it again."
-            )
+            return name
+    return None
 
 
 def refuse_other_keys(

@@ -6,9 +6,13 @@ Each raises what it finds wrong and returns nothing.
 import math
 from collections.abc import Collection
 
+import torch
 from torch import Tensor
 
-from .errors import SettingsError, ShapeError
+from .errors import ResultError, SettingsError, ShapeError
+
+# Sharp resampling overshoots by a fifth at most; 0..255 and degrees of light lie far beyond.
+_MOST_OVERSHOOT = 1.0
 
 
 def require_from(settings: object, least: float, *names: str, most: float = math.inf) -> None:
@@ -51,6 +55,57 @@ def require_pictures(images: Tensor, what: str = "images") -> None:
     """Raise ShapeError unless a tensor is a batch of RGB pictures, which may be empty."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ShapeError(f"Got {what} of shape {tuple(images.shape)}; (B, 3, H, W) is needed.")
+
+
+def require_unit_range(images: Tensor, what: str) -> None:
+    """Refuse pictures whose values are not meant to lie in [0, 1].
+
+    What sharp filters leave beyond the ends, as far as -1 and 2, is let through for the caller
+    to clamp.
+
+    Args:
+        images: any shape.
+        what: begins the message, such as `Style image`.
+
+    Raises:
+        SettingsError: whole numbers, NaN, infinity, or another range such as 0..255.
+    """
+    if not images.is_floating_point():
+        raise SettingsError(
+            f"{what} holds {images.dtype} numbers; floating-point numbers in [0, 1] are needed. "
+            "Divide 8-bit values by 255."
+        )
+    least, most = value_range(images)
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise SettingsError(
+            f"{what} holds NaN or infinity, as a failed decode leaves behind; load or render it "
+            "again."
+        )
+    if least < -_MOST_OVERSHOOT or most > 1 + _MOST_OVERSHOOT:
+        raise SettingsError(
+            f"{what} holds values from {least:g} to {most:g}; [0, 1] is needed. "
+            "Divide 8-bit values by 255, and bring others into this range."
+        )
+
+
+def require_finite_result(stylized: Tensor, style: str, precision: str) -> None:
+    """Raise ResultError, which says what to try, when a stylized batch holds NaN or infinity."""
+    if all(math.isfinite(value) for value in value_range(stylized)):
+        return
+    first = "choose precision fp32; if that does not help, " if precision != "fp32" else ""
+    raise ResultError(
+        f"Style '{style}' draws NaN or infinity with precision {precision}; {first}"
+        "adapt the style again, or load another base."
+    )
+
+
+def value_range(images: Tensor) -> tuple[float, float]:
+    """Smallest and largest value; NaN where there is one, zeros where there is no value."""
+    if not images.numel():
+        return 0.0, 0.0
+    # One transfer from the device in place of two.
+    least, most = torch.stack(images.detach().aminmax()).tolist()
+    return least, most
 
 
 def require_sides(what: object, height: int, width: int, least_px: int) -> None:

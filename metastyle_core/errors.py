@@ -41,5 +41,9 @@ class AdaptationDiverged(MetaStyleError, ArithmeticError):  # noqa: N818 - names
     """Adaptation produced NaN, infinity or an exploding loss, twice."""
 
 
+class ResultError(MetaStyleError, ArithmeticError):
+    """A stylized picture holds NaN or infinity."""
+
+
 class TrainingError(MetaStyleError):
     """Training cannot start or go on."""

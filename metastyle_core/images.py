@@ -18,6 +18,7 @@ from einops import rearrange
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from .checks import require_unit_range
 from .errors import ImageFileError, ShapeError
 from .files import atomic_file
 
@@ -181,16 +182,19 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """Convert one image tensor to a Pillow picture of 8 bits per channel.
 
     Args:
-        image: (3, H, W) or (1, 3, H, W), any float type, clamped to [0, 1].
+        image: (3, H, W) or (1, 3, H, W), any float type, [0, 1]; what sharp filters leave a
+            little beyond the ends is clamped.
         alpha: optional (1, H, W), clamped to [0, 1].
 
     Raises:
         ShapeError: `image` is not one RGB picture.
+        SettingsError: it holds whole numbers, NaN or another range, such as 0..255.
     """
     if image.ndim == 4 and image.shape[0] == 1:
         image = image[0]
     if image.ndim != 3 or image.shape[0] != 3:
         raise ShapeError(f"Got a tensor of shape {tuple(image.shape)}; (3, H, W) is needed.")
+    require_unit_range(image, "Picture")
     channels = image if alpha is None else torch.cat([image, alpha.to(image)])
     rounded = channels.detach().float().clamp(0, 1).mul(255.0).round().to(torch.uint8)
     return Image.fromarray(rearrange(rounded, "c h w -> h w c").contiguous().cpu().numpy())
@@ -207,6 +211,7 @@ def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) 
     Raises:
         ImageFileError: unknown suffix, or the place cannot be written.
         ShapeError: `image` is not one RGB picture.
+        SettingsError: its values are not in [0, 1]; see `to_pil`.
     """
     suffix = _checked_suffix(Path(path))
     save_pil(to_pil(image, None if suffix in _JPEG_SUFFIXES else alpha), path)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .base import Base
-from .checks import require_pictures
+from .checks import require_finite_result, require_pictures, require_unit_range
 from .errors import SettingsError
 from .grain import grain_relief
 from .mixing import scale_style
@@ -44,7 +44,8 @@ def stylize(
     Args:
         base: the base of the style.
         style: one for all pictures, or one per picture (instance-norm styles only).
-        images: (B, 3, H, W), [0, 1], any device; both sides at least 16 px.
+        images: (B, 3, H, W), [0, 1], any device; both sides at least 16 px. What sharp
+            filters leave a little beyond the ends is clamped.
         precision: of the convolutions.
         batch: pictures per pass; None takes as many as 4 megapixels on an
             accelerator and one at a time on the CPU, where more gain nothing.
@@ -60,10 +61,13 @@ def stylize(
     Raises:
         ShapeError: not a batch of RGB pictures, or too small.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
-            `strength` or `grain` lies outside [0, 1].
+            `strength` or `grain` lies outside [0, 1], or `images` hold whole numbers, NaN or
+            another range, such as 0..255.
         BaseMismatchError: a style belongs to another base.
+        ResultError: a picture comes out with NaN or infinity.
     """
     require_pictures(images)
+    require_unit_range(images, "Batch of pictures")
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     for name, share in {"strength": strength, "grain": grain}.items():
@@ -85,6 +89,7 @@ def stylize(
             for first in range(0, len(images), size)
         ]
         stylized = torch.cat(chunks) if chunks else images.float()
+        require_finite_result(stylized, chosen[0].name if chosen else "", precision)
         if strength == 1:
             return stylized
         return torch.lerp(images.float().clamp(0, 1), stylized, strength)

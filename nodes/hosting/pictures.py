@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...metastyle_core.errors import SettingsError, ShapeError
+from ...metastyle_core.checks import require_unit_range
+from ...metastyle_core.errors import ShapeError
 from ...metastyle_core.images import resize
 from ...metastyle_core.mixing import shares_of_sum
 from ...metastyle_core.style import AdaptedStyle
@@ -45,15 +46,11 @@ def to_core(images: Tensor, role: str) -> Tensor:
 
     Raises:
         ShapeError: not a batch of pictures.
-        SettingsError: NaN or infinity.
+        SettingsError: NaN, infinity, or a range far from [0, 1], such as 0..255.
     """
     require_images(images, role)
     colour = images[..., :3].movedim(-1, 1).float()
-    if not bool(torch.isfinite(colour).all()):
-        raise SettingsError(
-            f"Input '{role}' holds NaN or infinity, as a failed decode leaves behind. "
-            "Load or render the picture again."
-        )
+    require_unit_range(colour, f"Input '{role}'")
     return colour.expand(-1, 3, -1, -1).clamp(0, 1)
 
 

@@ -42,7 +42,9 @@ def test_spoilt_files_are_refused_with_a_reason(tmp_path):
     pickled.write_bytes(pickle.dumps({"a": 1}))
     zipped = tmp_path / "zipped.safetensors"
     torch.save(TENSORS, zipped)
-    spoilt = write(tmp_path / "nan.safetensors", {"a": torch.tensor([1.0, float("nan")])})
+    spoilt = tmp_path / "nan.safetensors"
+    nan = {"a": torch.tensor([1.0, float("nan")])}
+    save_file(nan, spoilt, metadata={"format": "test", "format_version": "1"})
     other = tmp_path / "other.safetensors"
     save_file(TENSORS, other, metadata={"format": "someone else's", "format_version": "1"})
     plain = tmp_path / "plain.safetensors"
@@ -65,6 +67,13 @@ def test_spoilt_files_are_refused_with_a_reason(tmp_path):
     for path, reason in reasons.items():
         with pytest.raises(CheckpointError, match=reason):
             read_tensors(path, file_format="test")
+
+
+def test_what_cannot_be_read_again_is_not_written(tmp_path):
+    for value in (float("nan"), torch.tensor(1e5).half().item()):
+        with pytest.raises(CheckpointError, match="full precision"):
+            write(tmp_path / "a.safetensors", {"a": torch.tensor([1.0, value])})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

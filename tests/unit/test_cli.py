@@ -275,6 +275,20 @@ def test_adapt_decodes_no_more_contents_than_it_uses(tmp_path, image_file, monke
     assert len(set(decoded)) == len(decoded) == 24
 
 
+def test_a_style_with_huge_numbers_is_no_black_picture(tmp_path, image_file, style_file, capsys):
+    file = read_tensors(style_file)
+    huge, output = tmp_path / "huge.safetensors", tmp_path / "out.png"
+    for tensor in file.tensors.values():
+        tensor[:2] = 1e20
+    metadata = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    write_tensors(huge, file.tensors, file_format="metastyle.style", metadata=metadata)
+    assert main(["stylize", str(image_file), "--style", str(huge), "-o", str(output)]) == 2
+    told = capsys.readouterr().err
+    assert "draws NaN or infinity" in told
+    assert "precision fp32" in told
+    assert not output.exists()
+
+
 def test_stylize_keeps_transparency_and_limits_size(tmp_path, style_file):
     source = tmp_path / "logo.png"
     Image.new("RGBA", (120, 60), (200, 10, 10, 0)).save(source)
@@ -409,12 +423,12 @@ def bad_files(tmp_path, image_file, style_file, monkeypatch) -> Path:
 def write_changed(style: Path, path: Path, value: float | None = None, **header: str) -> None:
     """A copy of a style with another header, or with one value everywhere."""
     file = read_tensors(style)
-    kept = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    kept = {k: v for k, v in file.metadata.items() if k != "tensors_sha256"}
     tensors = {
         k: tensor if value is None else torch.full_like(tensor, value)
         for k, tensor in file.tensors.items()
     }
-    write_tensors(path, tensors, file_format="metastyle.style", metadata={**kept, **header})
+    save_file(tensors, path, metadata={**kept, **header})
 
 
 def adapting(*images_and_options: str, output: str = "out.safetensors") -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from metastyle_core.errors import ImageFileError, ShapeError
+from metastyle_core.errors import ImageFileError, SettingsError, ShapeError
 from metastyle_core.images import (
     center_crop,
     contact_sheet,
@@ -130,6 +130,13 @@ def test_saving_refuses_unknown_suffixes_and_bad_places(tmp_path):
     with pytest.raises(ShapeError):
         save_image(torch.rand(4, 8, 8), tmp_path / "a.png")
     assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize("value", [255.0, -7.0, float("nan")])
+def test_values_outside_the_range_are_not_saved(tmp_path, value):
+    with pytest.raises(SettingsError, match="Picture holds"):
+        save_image(torch.full((3, 8, 8), value), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """Stylization: one result per picture, the same whatever the batch."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from samples import TOLERANCES, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.errors import ResultError, SettingsError, ShapeError
 from metastyle_core.mixing import scale_style
 from metastyle_core.network import stylize_with
 from metastyle_core.stylization import stylize
@@ -103,3 +104,31 @@ def test_bad_input_is_refused(random_base, styles, images):
             stylize(random_base, styles[0], images, strength=strength)
     with pytest.raises(SettingsError, match="3 styles for 5"):
         stylize(random_base, styles, images)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda images: images * 255, "Divide"),
+        (lambda images: images * 2 - 3, "values from -2"),
+        (lambda images: (images * 255).to(torch.uint8), "uint8"),
+        (lambda images: images.index_fill(-1, torch.tensor([3]), float("nan")), "NaN"),
+        (lambda images: images.index_fill(-1, torch.tensor([3]), float("inf")), "infinity"),
+    ],
+)
+def test_pictures_of_another_range_are_refused(random_base, styles, images, change, words):
+    for strength in (0.0, 1.0):
+        with pytest.raises(SettingsError, match=words):
+            stylize(random_base, styles[0], change(images), strength=strength)
+
+
+def test_a_little_overshoot_is_clamped(random_base, styles, images):
+    beyond = images * 1.4 - 0.2
+    found = stylize(random_base, styles[0], beyond, precision="fp32")
+    assert torch.equal(found, stylize(random_base, styles[0], beyond.clamp(0, 1), precision="fp32"))
+
+
+def test_a_result_with_nan_says_what_to_try(random_base, styles, images):
+    weights = {name: tensor * 1e20 for name, tensor in styles[0].fast_weights.items()}
+    with pytest.raises(ResultError, match="adapt the style again, or load another base"):
+        stylize(random_base, replace(styles[0], fast_weights=weights), images, precision="fp32")
