@@ -93,10 +93,7 @@ def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorF
             _check_format(path, metadata, file_format)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is damaged, cut short or not a safetensors file ({error}); "
-            "download or save it again."
-        ) from error
+        raise CheckpointError(_reason(path, error)) from error
     refuse_non_finite(path, tensors)
     return TensorFile(tensors, metadata)
 
@@ -109,24 +106,31 @@ def read_metadata(path: Path | str, *, file_format: str | None = None) -> dict[s
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is damaged, cut short or not a safetensors file ({error}); "
-            "download or save it again."
-        ) from error
+        raise CheckpointError(_reason(path, error)) from error
     _check_format(path, metadata, file_format)
     return metadata
 
 
+def _reason(path: Path, error: Exception) -> str:
+    """What is wrong with a file that cannot be read: the place or the bytes."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"Cannot read {path} ({error.strerror}); check its name, permissions and disk."
+    return (
+        f"{path} is damaged, cut short or not a safetensors file ({error}); "
+        "download or save it again."
+    )
+
+
 def _refuse_what_is_no_file(path: Path) -> None:
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; a .safetensors file is needed.")
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; check the file's name.")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder; a .safetensors file is needed.")
+        if not path.is_file():
+            raise CheckpointError(f"{path} does not exist; check the file's name.")
         with path.open("rb") as file:
             start = file.read(4)
     except OSError as error:
-        raise CheckpointError(f"Cannot read {path} ({error.strerror}).") from error
+        raise CheckpointError(_reason(path, error)) from error
     if not start:
         raise CheckpointError(f"{path} is empty; download or save it again.")
     if start.startswith(_PICKLE_STARTS):

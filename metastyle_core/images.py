@@ -6,6 +6,7 @@ what is done with the pixels is the business of others.
 """
 
 import math
+import struct
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ SAVE_SUFFIXES = _JPEG_SUFFIXES | {".png", ".webp"}
 MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+# What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+    ArithmeticError, RuntimeError, struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,11 @@ def image_size(path: Path | str) -> tuple[int, int]:
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Generator[Image.Image]:
     """A picture whose header is in order; what fails inside the block becomes ImageFileError."""
-    if path.is_dir():
-        raise ImageFileError(f"{path} is a folder; an image file is needed.")
-    if not path.is_file():
-        raise ImageFileError(f"{path} does not exist; check the name of the image file.")
     try:
+        if path.is_dir():
+            raise ImageFileError(f"{path} is a folder; an image file is needed.")
+        if not path.exists():
+            raise ImageFileError(f"{path} does not exist; check the name of the image file.")
         with Image.open(path) as image:
             _refuse_unsupported(path, image, max_pixels)
             yield image
@@ -104,10 +110,16 @@ def _opened(path: Path, max_pixels: int) -> Generator[Image.Image]:
         raise ImageFileError(
             f"{path} declares more than {max_pixels:,} pixels; resize it first."
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageFileError(
-            f"{path} is damaged or cut short ({error}); export or download it again."
-        ) from error
+    except _DECODER_ERRORS as error:
+        raise ImageFileError(_reason(path, error)) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What is wrong with a file that cannot be read: the place or the picture."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"Cannot read {path} ({error.strerror}); check its name, permissions and disk."
+    text = str(error) or type(error).__name__
+    return f"{path} is damaged or cut short ({text}); export or download it again."
 
 
 def _refuse_unsupported(path: Path, image: Image.Image, max_pixels: int) -> None:

@@ -1,6 +1,7 @@
 """From arguments to values: images, contents, styles, base and encoder."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def find_images(paths: Sequence[Path], *, but_not_below: Path | None = None) -> 
     """
     found: list[ImageInput] = []
     for path in paths:
+        _refuse_address(str(path))
         if path.is_dir():
             inside = [p for p in list_images(path) if not _lies_below(p, path, but_not_below)]
             found += [ImageInput(p, p.relative_to(path)) for p in inside]
@@ -182,25 +184,48 @@ def files_of_styles(requests: Sequence[str]) -> list[Path]:
 
 
 def _split_weight(request: str) -> tuple[str, float | None]:
+    """A `--style` argument as what it names and its weight, if it has one."""
     source, colon, weight = request.rpartition(":")
     if not colon or Path(request).exists():
         return request, None
     try:
         return source, float(weight)
     except ValueError as error:
+        if _is_place(weight):
+            return request, None
         raise SettingsError(
             f"--style {request}: '{weight}' is no number; write STYLE or STYLE:0.5."
         ) from error
 
 
+def _is_place(text: str) -> bool:
+    """Whether words are a path rather than a name: they have a slash or a file's ending."""
+    return bool(re.search(r"[/\\]|\.[a-zA-Z]\w*$", text))
+
+
+def _refuse_address(text: str) -> None:
+    # A Path has one slash where an address has two.
+    if re.match(r"[a-z][a-z+.-]+:/", text, re.IGNORECASE):
+        raise ImageFileError(
+            f"{text} is an address, and nothing is fetched; download it and name the file."
+        )
+
+
 def _find_style(source: str, from_image: Callable[[Path], AdaptedStyle]) -> AdaptedStyle:
-    path = Path(source)
     if source in preset_paths():
         return load_preset(source)
+    _refuse_address(source)
+    path = Path(source)
     if path.suffix.lower() == ".safetensors":
         return load_style(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return from_image(path)
+    if path.is_file():
+        raise MetaStyleError(f"{path} is neither a .safetensors style nor an image file.")
+    if _is_place(source):
+        raise MetaStyleError(
+            f"{path} does not exist; name a .safetensors style, an image file or a preset."
+        )
     try:
         return load_preset(source)
     except SettingsError as error:

@@ -69,6 +69,17 @@ def test_spoilt_files_are_refused_with_a_reason(tmp_path):
             read_tensors(path, file_format="test")
 
 
+def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write(tmp_path / "a.safetensors")
+    monkeypatch.setattr("metastyle_core.checkpoint.safe_open", refuse)
+    for read in (read_tensors, read_metadata):
+        with pytest.raises(CheckpointError, match=r"Cannot read .*Permission denied"):
+            read(path)
+
+
 def test_what_cannot_be_read_again_is_not_written(tmp_path):
     for value in (float("nan"), torch.tensor(1e5).half().item()):
         with pytest.raises(CheckpointError, match="full precision"):

@@ -114,6 +114,32 @@ def test_broken_files_are_refused_in_one_clear_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("entry", "spoilt"),
+    [(b"\x00\x01\x04\x00", b"\xff\xfe\x04\x00"), (b"\x11\x01\x04\x00", b"\x11\x01\x02\x00")],
+    ids=["no width", "text for a place"],
+)
+def test_a_tiff_with_a_spoilt_header_is_refused_in_words(tmp_path, entry, spoilt):
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (8, 8)).save(path)
+    data = path.read_bytes()
+    assert entry in data
+    path.write_bytes(data.replace(entry, spoilt, 1))
+    with pytest.raises(ImageFileError, match="is damaged|not an image"):
+        load_image(path)
+
+
+def test_a_place_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ImageFileError, match=r"Cannot read .*Permission denied"):
+        load_image(path)
+
+
 def test_too_many_pixels_are_refused_before_decoding(tmp_path):
     Image.new("1", (400, 300)).save(tmp_path / "bomb.png")
     with pytest.raises(ImageFileError, match="400x300"):
