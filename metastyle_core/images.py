@@ -9,7 +9,7 @@ import math
 import struct
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .checks import require_unit_range
+from .colour_profiles import srgb_profile, to_srgb
 from .errors import ImageFileError, ShapeError
 from .files import atomic_file
+from .picture_metadata import PictureMetadata, read_picture_metadata
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -43,17 +45,20 @@ class LoadedImage:
     Attributes:
         pixels: (3, H, W), float32, [0, 1]; transparent parts lie over white.
         alpha: (1, H, W), float32, [0, 1], or None where the file has no transparency.
+        metadata: what else the file says, to be kept with what is made of it.
     """
 
     pixels: Tensor
     alpha: Tensor | None
+    metadata: PictureMetadata = field(default_factory=PictureMetadata)
 
 
 def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
     """Read one still picture, upright, as RGB.
 
     EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit pictures
-    become RGB; transparency is composited over white and returned beside it.
+    become RGB, colour profiles become sRGB; transparency is composited over white and
+    returned beside it.
 
     Args:
         path: a PNG, JPEG, WebP, BMP, TIFF or still GIF file.
@@ -141,15 +146,18 @@ def _refuse_unsupported(path: Path, image: Image.Image, max_pixels: int) -> None
 
 
 def _decode(image: Image.Image) -> LoadedImage:
+    metadata = read_picture_metadata(image)
     image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT_MODES:
         gray = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535.0)
-        return LoadedImage(gray.clamp(0, 1).expand(3, -1, -1).contiguous(), None)
+        return LoadedImage(gray.clamp(0, 1).expand(3, -1, -1).contiguous(), None, metadata)
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        rgba = _to_tensor(image.convert("RGBA"))
-        colour, alpha = rgba[:3], rgba[3:]
-        return LoadedImage(colour * alpha + (1.0 - alpha), alpha.contiguous())
-    return LoadedImage(_to_tensor(image.convert("RGB")), None)
+        rgba = image.convert("RGBA")
+        opaque = rgba.convert("RGB") if image.mode != "LA" else image.getchannel("L")
+        opaque.info = image.info
+        colour, alpha = _to_tensor(to_srgb(opaque)), _to_tensor(rgba)[3:]
+        return LoadedImage(colour * alpha + (1.0 - alpha), alpha.contiguous(), metadata)
+    return LoadedImage(_to_tensor(to_srgb(image)), None, metadata)
 
 
 def _to_tensor(image: Image.Image) -> Tensor:
@@ -212,13 +220,20 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     return Image.fromarray(rearrange(rounded, "c h w -> h w c").contiguous().cpu().numpy())
 
 
-def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) -> None:
-    """Write one picture so that the file is either whole or absent.
+def save_image(
+    image: Tensor,
+    path: Path | str,
+    *,
+    alpha: Tensor | None = None,
+    metadata: PictureMetadata | None = None,
+) -> None:
+    """Write one picture, with a profile of sRGB, so that the file is either whole or absent.
 
     Args:
         image: (3, H, W) or (1, 3, H, W), [0, 1].
         path: ends in .png, .jpg, .jpeg or .webp; folders are created.
         alpha: optional (1, H, W); dropped for JPEG, which has no transparency.
+        metadata: what the file says beside its pixels.
 
     Raises:
         ImageFileError: unknown suffix, or the place cannot be written.
@@ -226,30 +241,38 @@ def save_image(image: Tensor, path: Path | str, *, alpha: Tensor | None = None) 
         SettingsError: its values are not in [0, 1]; see `to_pil`.
     """
     suffix = _checked_suffix(Path(path))
-    save_pil(to_pil(image, None if suffix in _JPEG_SUFFIXES else alpha), path)
+    picture = to_pil(image, None if suffix in _JPEG_SUFFIXES else alpha)
+    save_pil(picture, path, metadata=metadata)
 
 
-def save_pil(picture: Image.Image, path: Path | str) -> None:
-    """Write a Pillow picture as `save_image` does.
+def save_pil(
+    picture: Image.Image, path: Path | str, *, metadata: PictureMetadata | None = None
+) -> None:
+    """Write a Pillow picture in sRGB as `save_image` does.
 
     Raises:
         ImageFileError: unknown suffix, or the place cannot be written.
     """
     path = Path(path)
-    suffix = _checked_suffix(path)
-    jpeg = suffix in _JPEG_SUFFIXES
-    options = {"quality": 95, "subsampling": 0} if jpeg else {}
-    if suffix == ".webp":
-        options = {"quality": 92, "method": 4}
-    image_format = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
+    image_format, options = _encoding(_checked_suffix(path))
+    options |= (metadata or PictureMetadata()).options_for(image_format)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary:
-            picture.save(temporary, format=image_format, **options)
+            picture.save(temporary, format=image_format, icc_profile=srgb_profile(), **options)
     except OSError as error:
         raise ImageFileError(
             f"Cannot write {path} ({error.strerror or error}); choose a folder that can be written."
         ) from error
+
+
+def _encoding(suffix: str) -> tuple[str, dict[str, object]]:
+    """Pillow's name of a format and its options."""
+    if suffix == ".png":
+        return "PNG", {}
+    if suffix == ".webp":
+        return "WEBP", {"quality": 92, "method": 4}
+    return "JPEG", {"quality": 95, "subsampling": 0}
 
 
 def _checked_suffix(path: Path) -> str:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +84,12 @@ def add_parser(commands: Commands) -> None:
     )
     add_overwrite_options(parser)
     parser.add_argument(
+        "--strip",
+        action="store_true",
+        help="leave out what the image says of itself (EXIF with date, place and camera, "
+        "copyright, DPI); otherwise it is kept",
+    )
+    parser.add_argument(
         "--max-size", type=positive_int, metavar="PX", help="shrink to this long side first"
     )
     parser.add_argument(
@@ -144,7 +151,8 @@ def run(arguments: argparse.Namespace) -> None:
                 results = refiner.refine(pictures, results, arguments.strength)
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
-                save_image(result, output, alpha=loaded.alpha)
+                kept = None if arguments.strip else loaded.metadata
+                save_image(result, output, alpha=loaded.alpha, metadata=kept)
                 done.append(output)
                 bar.update(1)
     if done:
@@ -222,9 +230,10 @@ def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
     if max_size_px is None:
         return loaded
     pixels = limit_long_side(loaded.pixels[None], max_size_px)[0]
-    if loaded.alpha is None or pixels.shape == loaded.pixels.shape:
-        return LoadedImage(pixels, loaded.alpha)
-    return LoadedImage(pixels, resize(loaded.alpha[None], *pixels.shape[-2:])[0])
+    alpha = loaded.alpha
+    if alpha is not None:
+        alpha = resize(alpha[None], *pixels.shape[-2:])[0]
+    return replace(loaded, pixels=pixels, alpha=alpha)
 
 
 def _announce(

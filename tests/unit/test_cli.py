@@ -301,6 +301,21 @@ def test_stylize_keeps_transparency_and_limits_size(tmp_path, style_file):
     assert loaded.alpha.max() == 0
 
 
+def test_stylize_keeps_what_a_photograph_says_unless_stripped(tmp_path, style_file):
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    source = tmp_path / "photo.jpg"
+    Image.new("RGB", (120, 60), (200, 10, 10)).save(source, exif=exif, dpi=(300, 300))
+    command = ["stylize", str(source), "--style", str(style_file), "--max-size", "80", "-o"]
+    assert main([*command, str(tmp_path / "kept.jpg")]) == 0
+    assert main([*command, str(tmp_path / "bare.jpg"), "--strip"]) == 0
+    with Image.open(tmp_path / "kept.jpg") as kept, Image.open(tmp_path / "bare.jpg") as bare:
+        assert kept.getexif()[0x013B] == "Ada"
+        assert kept.info["dpi"] == (300, 300)
+        assert not dict(bare.getexif())
+        assert "dpi" not in bare.info
+
+
 def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, style_file):
     output = tmp_path / "same.png"
     options = ["--style", str(style_file), "-o", str(output), "--strength"]

@@ -1,10 +1,14 @@
 """Reading and writing picture files of every kind, and refusing what is none."""
 
+import struct
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
+from metastyle_core.colour_profiles import srgb_profile
 from metastyle_core.errors import ImageFileError, SettingsError, ShapeError
 from metastyle_core.images import (
     center_crop,
@@ -49,6 +53,108 @@ def test_sixteen_bit_gray_keeps_its_range(tmp_path):
     pixels = load_image(tmp_path / "deep.png").pixels
     assert pixels.shape == (3, 9, 11)
     assert float(pixels.mean()) == pytest.approx(0.5, abs=1e-3)
+
+
+def wide_gamut_profile() -> bytes:
+    """A profile of linear light with the primaries of sRGB: its numbers mean brighter colours."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = int.from_bytes(profile[128:132], "big")
+    for i in range(tags):
+        name, offset, size = struct.unpack(">4sII", profile[132 + 12 * i : 144 + 12 * i])
+        if name in {b"rTRC", b"gTRC", b"bTRC"}:
+            # One parameter, an exponent of 1.
+            profile[offset : offset + size] = struct.pack(">4sIHHi", b"para", 0, 0, 0, 65536).ljust(
+                size, b"\0"
+            )
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_colour_profiles_become_srgb(tmp_path, mode):
+    gray = Image.new("RGB", (8, 8), (128, 128, 128))
+    gray = gray.quantize(2) if mode == "P" else gray.convert(mode)
+    gray.save(tmp_path / "a.png", icc_profile=wide_gamut_profile())
+    loaded = load_image(tmp_path / "a.png")
+    # Half of the light is 188 in sRGB.
+    torch.testing.assert_close(
+        loaded.pixels, torch.full((3, 8, 8), 188 / 255), rtol=0, atol=1.5 / 255
+    )
+    gray.save(tmp_path / "b.png", icc_profile=srgb_profile())
+    assert torch.equal(load_image(tmp_path / "b.png").pixels, torch.full((3, 8, 8), 128 / 255))
+
+
+def test_lab_becomes_srgb(tmp_path):
+    Image.new("LAB", (8, 8), (255, 128, 128)).save(tmp_path / "white.tif")
+    assert load_image(tmp_path / "white.tif").pixels.min() > 0.98
+
+
+@pytest.mark.parametrize("profile", [b"no profile at all", "CMYK"])
+def test_a_profile_that_cannot_be_used_is_left_out_with_a_warning(tmp_path, caplog, profile):
+    if profile == "CMYK":
+        profile = bytearray(srgb_profile())
+        profile[16:20] = b"CMYK"
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(tmp_path / "a.png", icc_profile=bytes(profile))
+    assert load_image(tmp_path / "a.png").pixels[2, 0, 0] == pytest.approx(30 / 255)
+    assert "profile cannot be used" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_what_a_photograph_says_of_itself_is_kept(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8298], exif[0x0110] = 6, "\u00a9 Ada".encode(), "Camera"
+    exif[0x8769] = {0x9003: "2024:05:01 10:00:00", 0xA001: 65535, 0xA002: 40}
+    exif[0x8825] = {1: "N", 2: (52.0, 30.0, 0.0)}
+    source = tmp_path / "source.jpg"
+    Image.new("RGB", (40, 20), "red").save(source, exif=exif, dpi=(300, 300))
+    loaded = load_image(source)
+    save_image(loaded.pixels, tmp_path / f"kept{suffix}", metadata=loaded.metadata)
+    save_image(loaded.pixels, tmp_path / f"bare{suffix}")
+    with Image.open(tmp_path / f"kept{suffix}") as picture:
+        found = picture.getexif()
+        assert found[0x8298].encode("latin-1") == "\u00a9 Ada".encode()
+        assert found[0x0110] == "Camera"
+        assert 0x0112 not in found
+        block = found.get_ifd(0x8769)
+        assert block[0x9003] == "2024:05:01 10:00:00"
+        assert block[0xA001] == 1
+        assert 0xA002 not in block
+        assert found.get_ifd(0x8825)[1] == "N"
+        if suffix != ".webp":
+            assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert picture.info["icc_profile"] == srgb_profile()
+    with Image.open(tmp_path / f"bare{suffix}") as picture:
+        assert not dict(picture.getexif())
+        assert picture.info["icc_profile"] == srgb_profile()
+
+
+def test_the_tags_of_a_tiff_that_describe_its_bytes_stay_behind(tmp_path):
+    source = tmp_path / "a.tif"
+    Image.new("RGB", (40, 20), "red").save(source, tiffinfo={0x013B: "Ada"}, dpi=(72, 72))
+    kept = Image.Exif()
+    kept.load(load_image(source).metadata.exif)
+    assert set(kept) <= {0x013B, 0x011A, 0x011B, 0x0128}
+    assert kept[0x013B] == "Ada"
+
+
+def test_a_copyright_in_the_text_of_a_png_is_kept(tmp_path):
+    told = PngInfo()
+    told.add_text("Copyright", "Ada")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=told)
+    kept = Image.Exif()
+    kept.load(load_image(tmp_path / "a.png").metadata.exif)
+    assert kept[0x8298] == "Ada"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_spoilt_or_endless_exif_is_no_reason_to_refuse_a_picture(tmp_path, caplog):
+    picture = Image.new("RGB", (8, 8))
+    picture.save(tmp_path / "spoilt.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert load_image(tmp_path / "spoilt.jpg").metadata.exif == b""
+    exif = Image.Exif()
+    exif[0x010E] = "long " * 20_000
+    picture.save(tmp_path / "long.png", exif=exif)
+    assert load_image(tmp_path / "long.png").metadata.exif == b""
+    assert "left out" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -125,7 +231,7 @@ def test_a_tiff_with_a_spoilt_header_is_refused_in_words(tmp_path, entry, spoilt
     data = path.read_bytes()
     assert entry in data
     path.write_bytes(data.replace(entry, spoilt, 1))
-    with pytest.raises(ImageFileError, match="is damaged|not an image"):
+    with pytest.raises(ImageFileError, match=r"is damaged|not an image"):
         load_image(path)
 
 

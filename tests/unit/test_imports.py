@@ -16,7 +16,8 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.errors core.grain core.growth core.seeding",
-    "core.checks core.files core.precision core.style_distance",
+    "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
+    " core.style_distance",
     "core.checkpoint core.images core.low_rank",
     "core.content core.encoder core.losses core.network core.sheets",
     "core.encoder_tiles core.initialisation core.measures core.style_statistics",
