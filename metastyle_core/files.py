@@ -2,6 +2,8 @@
 
 import errno
 import os
+import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,24 +13,26 @@ from .errors import CheckpointError
 class atomic_file:  # noqa: N801 - used like a function, in a with statement
     """Write beside the target, then rename; on any error leave nothing behind.
 
-    Gives the temporary path. The target appears only when the block ends well.
+    Gives the temporary path. The target appears only when the block ends well. Where it is a
+    link, the file that it names is written. A new file gets the permissions that the process
+    gives to files, one that is replaced keeps its own.
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._target = Path(path)
+        self._target = Path(os.path.realpath(path))
 
     def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(
-            dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".part"
-        )
-        os.close(handle)
-        self._temporary = Path(name)
+        # Short, because the target's own name may be as long as names can be.
+        self._temporary = self._target.parent / f".{secrets.token_hex(8)}.part"
+        # Not tempfile, which lets nobody but the owner read.
+        os.close(os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         return self._temporary
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                self._temporary.chmod(0o644)
+                if self._target.is_file():
+                    shutil.copymode(self._target, self._temporary)
                 self._temporary.replace(self._target)
         finally:
             self._temporary.unlink(missing_ok=True)

@@ -5,11 +5,14 @@ Inside the package an image is a float tensor (3, H, W) and a batch is
 what is done with the pixels is the business of others.
 """
 
+import logging
 import math
+import os
 import struct
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,8 @@ from .colour_profiles import srgb_profile, to_srgb
 from .errors import ImageFileError, ShapeError
 from .files import atomic_file
 from .picture_metadata import PictureMetadata, read_picture_metadata
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -104,7 +109,8 @@ def _opened(path: Path, max_pixels: int) -> Generator[Image.Image]:
             raise ImageFileError(f"{path} is a folder; an image file is needed.")
         if not path.exists():
             raise ImageFileError(f"{path} does not exist; check the name of the image file.")
-        with Image.open(path) as image:
+        # A pipe cannot go back, as decoders do.
+        with Image.open(BytesIO(path.read_bytes()) if path.is_fifo() else path) as image:
             _refuse_unsupported(path, image, max_pixels)
             yield image
     except UnidentifiedImageError as error:
@@ -166,7 +172,7 @@ def _to_tensor(image: Image.Image) -> Tensor:
 
 
 def list_images(folder: Path | str) -> list[Path]:
-    """All image files below a folder, in a fixed order.
+    """All image files below a folder, in a fixed order; links to folders are followed.
 
     Names that begin with a dot are left out, of folders too: they are hidden, and macOS
     keeps what is no picture under `._photo.jpg`.
@@ -177,18 +183,35 @@ def list_images(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageFileError(f"{folder} is not a folder; a folder of images is needed.")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    paths = sorted(path for path in _visible_files(folder) if is_image_name(path))
     if not paths:
         raise ImageFileError(
             f"{folder} holds no image; put PNG, JPEG or WebP files there or name another folder."
         )
     return paths
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file's name ends as those of images do."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, without hidden ones; every folder once, whatever links to it."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_warn_of_folder):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())
+
+
+def _warn_of_folder(error: OSError) -> None:
+    logger.warning("Cannot look into %s (%s); it is left out.", error.filename, error.strerror)
 
 
 def spread_paths(paths: Sequence[Path], count: int | None) -> list[Path]:

@@ -15,7 +15,7 @@ from ..base import Base, load_base
 from ..content import crop_contents
 from ..encoder import PerceptualEncoder, load_encoder
 from ..errors import ImageFileError, MetaStyleError, SettingsError
-from ..images import IMAGE_SUFFIXES, image_size, list_images, load_batch
+from ..images import image_size, is_image_name, list_images, load_batch
 from ..mixing import add_styles
 from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
@@ -218,7 +218,7 @@ def _find_style(source: str, from_image: Callable[[Path], AdaptedStyle]) -> Adap
     path = Path(source)
     if path.suffix.lower() == ".safetensors":
         return load_style(path)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if is_image_name(path) or path.is_fifo():
         return from_image(path)
     if path.is_file():
         raise MetaStyleError(f"{path} is neither a .safetensors style nor an image file.")

@@ -1,6 +1,8 @@
 """Where stylized pictures go, and what may not be written over."""
 
 import argparse
+import mimetypes
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +40,13 @@ def add_overwrite_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def plan_jobs(inputs: Sequence[ImageInput], output: Path) -> list[Job]:
+def plan_jobs(inputs: Sequence[ImageInput], output: str) -> list[Job]:
     """Which file each picture becomes.
 
     Args:
         inputs: the pictures.
-        output: a file for one picture, or a folder.
+        output: a file for one picture, or a folder. What ends in a slash, is there, or has no
+            known ending of a file is a folder.
 
     Raises:
         ImageFileError: the output is no place for so many pictures, or two would become one file.
@@ -60,15 +63,23 @@ def plan_jobs(inputs: Sequence[ImageInput], output: Path) -> list[Job]:
     return list(jobs.values())
 
 
-def _target_of(item: ImageInput, output: Path, *, alone: bool) -> Path:
-    if alone and output.suffix.lower() in SAVE_SUFFIXES and not output.is_dir():
-        return output
-    if output.suffix and not output.is_dir():
-        raise ImageFileError(
-            f"Output is '{output}'; name a folder, or for one image a file that ends in .png, "
-            ".jpg or .webp."
-        )
-    return output / _savable_name(item.relative)
+def _target_of(item: ImageInput, output: str, *, alone: bool) -> Path:
+    path = Path(output)
+    if _is_folder(output):
+        return path / _savable_name(item.relative)
+    if alone and path.suffix.lower() in SAVE_SUFFIXES:
+        return path
+    raise ImageFileError(
+        f"Output is '{output}'; name a folder, or for one image a file that ends in .png, "
+        ".jpg or .webp."
+    )
+
+
+def _is_folder(output: str) -> bool:
+    if output.endswith(("/", os.sep)) or Path(output).is_dir():
+        return True
+    known = Path(output).suffix.lower() in SAVE_SUFFIXES or mimetypes.guess_type(output)[0]
+    return not known
 
 
 def _savable_name(relative: Path) -> Path:

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import torch
 
@@ -50,6 +50,7 @@ from .options import (
 from .outputs import Job, add_overwrite_options, plan_jobs, refuse_existing, refuse_inputs
 from .progress import progress_bar
 from .refining import Refiner, add_refinement_options
+from .streams import files_for_streams
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,7 +60,13 @@ def add_parser(commands: Commands) -> None:
         help="stylize images or folders of images",
         description="Stylize images, or all images below folders.",
     )
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE_OR_FOLDER",
+        help="image files, folders of them, or - for the standard input",
+    )
     parser.add_argument(
         "--style",
         action="append",
@@ -80,7 +87,11 @@ def add_parser(commands: Commands) -> None:
     )
     add_style_size_option(parser, "of the first image to stylize")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="an image file, or a folder"
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="an image file, a folder, or - for the standard output, as PNG",
     )
     add_overwrite_options(parser)
     parser.add_argument(
@@ -117,14 +128,19 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture."""
-    inputs = find_images(arguments.images, but_not_below=arguments.output)
+    with files_for_streams(arguments) as words:
+        _stylize_files(arguments, words)
+
+
+def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
+    inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
     planned = _plan(arguments, inputs)
     failures = Failures(len(inputs))
     inputs = _with_good_headers(inputs, failures)
     jobs = [job for job in planned if job.source not in failures]
     if not jobs:
         failures.report()
-        _announce(arguments, [], len(inputs), 0.0, 0.0)
+        _announce(arguments, words, [], len(inputs), 0.0, 0.0)
         return
     base = open_base(arguments)
     style = resolve_styles(base, arguments.style, partial(_adapt_to_image, arguments, base, inputs))
@@ -157,7 +173,7 @@ def run(arguments: argparse.Namespace) -> None:
                 bar.update(1)
     if done:
         skipped = len(inputs) - len(jobs)
-        _announce(arguments, done, skipped, working_s, time.monotonic() - began_s)
+        _announce(arguments, words, done, skipped, working_s, time.monotonic() - began_s)
     failures.report()
 
 
@@ -238,6 +254,7 @@ def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
 
 def _announce(
     arguments: argparse.Namespace,
+    words: TextIO,
     outputs: list[Path],
     skipped: int,
     working_s: float,
@@ -251,10 +268,8 @@ def _announce(
             "ms_per_image": round(ms_per_image, 2),
             "elapsed_s": round(elapsed_s, 3),
         }
-        sys.stdout.write(json.dumps(summary) + "\n")
+        words.write(json.dumps(summary) + "\n")
     else:
         where = outputs[0] if len(outputs) == 1 else arguments.output
         left_out = f", {skipped} left out that exist already" if skipped else ""
-        sys.stdout.write(
-            f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each{left_out}\n"
-        )
+        words.write(f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each{left_out}\n")

@@ -8,8 +8,10 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -610,6 +612,89 @@ def test_the_version_is_that_of_the_package(capsys, monkeypatch):
         assert caught.value.code == 0
         told.append(capsys.readouterr().out.strip())
     assert told == [f"metastyle {declared}", "metastyle (a checkout that is not installed)"]
+
+
+def test_a_folder_may_have_dots_in_its_name(tmp_path, image_file, style_file):
+    style = ["--style", str(style_file)]
+    for name in ("2024.05.01", "films.mp4/"):
+        assert main(["stylize", str(image_file), *style, "-o", f"{tmp_path}/{name}"]) == 0
+        assert files_below(tmp_path / name) == {image_file.name}
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path, image_file, style_file):
+    output = tmp_path / ("n" * 251 + ".png")
+    assert main(["stylize", str(image_file), "--style", str(style_file), "-o", str(output)]) == 0
+    assert output.is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_pictures_pass_through_pipes(tmp_path, image_file, style_file):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    written = tmp_path / "a.png"
+    command = ["stylize", str(pipe), "--style", str(style_file), "-o", str(written)]
+    with ThreadPoolExecutor() as workers:
+        workers.submit(pipe.write_bytes, image_file.read_bytes())
+        assert main(command) == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "metastyle_core", "stylize", "-", "--style", str(style_file),
+         "-o", "-"],
+        input=image_file.read_bytes(), capture_output=True, check=True,
+    )  # fmt: skip
+    with Image.open(BytesIO(done.stdout)) as through, Image.open(written) as beside:
+        assert through.tobytes() == beside.tobytes()
+    assert b"1 image(s)" in done.stderr
+
+
+def run_apart(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "metastyle_core", *arguments],
+        capture_output=True, text=True, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_a_terminal_without_the_letters_of_a_path_is_no_error(tmp_path, style_file):
+    path = tmp_path / "\u98a8\u666f.safetensors"
+    path.write_bytes(style_file.read_bytes())
+    done = run_apart("info", str(path), PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert "\\u98a8" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_reader_that_leaves_ends_the_command_quietly(style_file):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "metastyle_core", "info", str(style_file)],
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", ["DefaultCPUAllocator: can't allocate memory", ""])
+def test_too_little_memory_is_one_line(
+    tmp_path, image_file, style_file, capsys, monkeypatch, words
+):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(words) if words else MemoryError
+
+    monkeypatch.setattr("metastyle_core.cli.stylize.stylize", fail)
+    output = str(tmp_path / "out.png")
+    assert main(["stylize", str(image_file), "--style", str(style_file), "-o", output]) == 2
+    assert "--max-size" in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_is_not_hidden(image_file, style_file, tmp_path, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("sizes differ")
+
+    monkeypatch.setattr("metastyle_core.cli.stylize.stylize", fail)
+    output = str(tmp_path / "out.png")
+    with pytest.raises(RuntimeError, match="sizes differ"):
+        main(["stylize", str(image_file), "--style", str(style_file), "-o", output])
 
 
 def not_installed(name: str) -> str:

@@ -1,5 +1,6 @@
 """Reading and writing picture files of every kind, and refusing what is none."""
 
+import os
 import struct
 
 import numpy as np
@@ -305,6 +306,48 @@ def test_listing_is_sorted_recursive_and_refuses_empty_folders(tmp_path):
         list_images(tmp_path / "bare")
     with pytest.raises(ImageFileError, match="not a folder"):
         list_images(tmp_path / "absent")
+
+
+def test_linked_folders_are_looked_into_once(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.png").touch()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "other")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    assert list_images(tmp_path / "in") == [tmp_path / "in" / "again" / "a.png"]
+
+
+def test_hidden_files_and_folders_are_no_images(tmp_path):
+    (tmp_path / ".cache").mkdir()
+    for name in ("a.png", "._a.png", ".cache/b.png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == ["a.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps permissions in another way")
+def test_files_get_the_permissions_of_the_process_or_keep_their_own(tmp_path):
+    image, path = torch.zeros(3, 8, 8), tmp_path / "a.png"
+    before = os.umask(0o027)
+    try:
+        save_image(image, path)
+        assert path.stat().st_mode & 0o777 == 0o640
+        path.chmod(0o600)
+        save_image(image, path)
+        assert path.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link.png"
+    link.symlink_to(tmp_path / "disk" / "a.png")
+    for _ in range(2):
+        save_image(torch.zeros(3, 8, 8), link)
+        assert link.is_symlink()
+        assert load_image(tmp_path / "disk" / "a.png").pixels.shape == (3, 8, 8)
+    assert len(list((tmp_path / "disk").iterdir())) == 1
 
 
 def test_sizes():

@@ -32,7 +32,7 @@ LAYERS = (
     "core.training.judged_pictures core.training.state core.training.tasks",
     "core.training.meta_learning core.training.trainer",
     "core.training.distillation core.training.meta_training",
-    "core.cli.failures core.cli.options core.cli.progress",
+    "core.cli.failures core.cli.options core.cli.progress core.cli.streams",
     "core.cli.inputs",
     "core.cli.outputs core.cli.refining core.cli.training_run",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
