@@ -13,13 +13,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .errors import CheckpointError
 from .files import atomic_file
 
 FORMAT_VERSION = "1"
+CHECKSUM = "tensors_sha256"
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -45,6 +46,8 @@ def write_tensors(
 ) -> None:
     """Write a safetensors file that appears whole or not at all.
 
+    The same tensors and strings give the same bytes. The header gets a checksum of the tensors.
+
     Args:
         path: target; folders are created.
         tensors: name to tensor, any device.
@@ -62,16 +65,49 @@ def write_tensors(
             f"Cannot write {path}: '{spoilt}' holds NaN or infinity. Make it again, or save it in "
             "full precision."
         )
-    header = {"format": file_format, "format_version": FORMAT_VERSION, **metadata}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"format": file_format, "format_version": FORMAT_VERSION, **metadata}
+    header[CHECKSUM] = _checksum(contiguous)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary:
-            save_file(contiguous, temporary, metadata=header)
+            temporary.write_bytes(_serialised(contiguous, header))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"Cannot write {path} ({error}); choose a folder that can be written and has room."
         ) from error
+
+
+def _serialised(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a safetensors file, with the header's strings in alphabetical order.
+
+    The library writes them in the order of a hash table, which changes from run to run.
+    """
+    data = save(tensors, metadata=dict(metadata))
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end]) | {"__metadata__": dict(sorted(metadata.items()))}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and bytes, independent of their order in a file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _refuse_damaged(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Compare with the checksum, where there is one: older files and those of others have none."""
+    if metadata.get(CHECKSUM) not in {None, _checksum(tensors)}:
+        raise CheckpointError(
+            f"{path} is damaged: its numbers do not fit the checksum in its header. Download it "
+            "again, or make it again."
+        )
 
 
 def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorFile:
@@ -82,8 +118,9 @@ def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorF
         file_format: the `format` that is needed; None takes any safetensors file.
 
     Raises:
-        CheckpointError: missing, empty, cut short, a pickle, not safetensors,
-            of another format or version, or with NaN or infinity in it.
+        CheckpointError: missing, empty, cut short, a pickle, not safetensors, of another
+            format or version, with another checksum than its header says, or with NaN or
+            infinity in it.
     """
     path = Path(path)
     _refuse_what_is_no_file(path)
@@ -94,6 +131,7 @@ def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorF
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(_reason(path, error)) from error
+    _refuse_damaged(path, tensors, metadata)
     refuse_non_finite(path, tensors)
     return TensorFile(tensors, metadata)
 

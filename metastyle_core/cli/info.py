@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..base import BASE_FORMAT, load_base
-from ..checkpoint import TensorFile, read_tensors
+from ..checkpoint import CHECKSUM, TensorFile, read_tensors
 from ..encoder import ENCODER_FORMAT
 from ..errors import CheckpointError
 from ..style import STYLE_FORMAT
@@ -57,6 +57,8 @@ def _describe(path: Path, file: TensorFile) -> dict[str, object]:
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "dtype": str(next(iter(tensors.values())).dtype).removeprefix("torch."),
     }
+    if CHECKSUM not in file.metadata:
+        description[CHECKSUM] = "none, the file is older than checksums: damage may go unseen"
     for key, text in file.metadata.items():
         description[key] = f"{len(text)} characters" if key == "thumbnail" else _parsed(text)
     if statistics is not None:

@@ -1,6 +1,7 @@
 """Files of tensors: whole or absent, and refused with a reason when spoilt."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,6 +88,47 @@ def test_what_cannot_be_read_again_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_any_flipped_bit_of_the_numbers_is_found(tmp_path):
+    path = write(tmp_path / "a.safetensors", {"a": torch.rand(5), "b": torch.ones(3).half()})
+    whole = path.read_bytes()
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for bit in range(8 * start, 8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(CheckpointError, match="checksum"):
+            read_tensors(path)
+
+
+def test_a_file_without_a_checksum_is_read(tmp_path):
+    path = tmp_path / "old.safetensors"
+    save_file(TENSORS, path, metadata={"format": "test", "format_version": "1"})
+    assert torch.equal(read_tensors(path, file_format="test").tensors["a"], TENSORS["a"])
+
+
+def test_every_type_and_shape_passes_through_a_file(tmp_path):
+    tensors = {
+        "bfloat16": torch.rand(2, 3).bfloat16(),
+        "one number": torch.tensor(1.5),
+        "none": torch.zeros(0, 4),
+        "whole": torch.arange(3),
+        "strided": torch.rand(4, 4).T,
+    }
+    found = read_tensors(write(tmp_path / "a.safetensors", tensors)).tensors
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor)
+        assert found[name].dtype == tensor.dtype
+
+
+def test_the_same_contents_give_the_same_bytes(tmp_path):
+    metadata = {f"key {i}": f'\u00e9 "{i}"' for i in range(12)}
+    files = {write(tmp_path / f"{i}.safetensors", **metadata).read_bytes() for i in range(5)}
+    assert len(files) == 1
+    found = read_metadata(tmp_path / "0.safetensors")
+    assert metadata.items() <= found.items()
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = write(tmp_path / "a.safetensors")
     before = path.read_bytes()
@@ -94,7 +136,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("metastyle_core.checkpoint.save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(CheckpointError, match="No space left"):
         write(path, {"a": torch.zeros(3)})
     assert path.read_bytes() == before

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from samples import picture
 
 from metastyle_core.adaptation import brush_for
-from metastyle_core.checkpoint import read_tensors, write_tensors
+from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
 from metastyle_core.cli import main
 from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
 from metastyle_core.images import load_image, save_image
@@ -326,6 +326,32 @@ def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, sty
     assert main(["stylize", str(image_file), *options, "2"]) == 2
 
 
+def test_a_flipped_bit_in_a_base_is_called_damage(tmp_path, image_file, style_file, capsys):
+    shipped = (Path(__file__).parents[2] / "metastyle_core/weights/base.safetensors").read_bytes()
+    flipped = bytearray(shipped)
+    flipped[len(shipped) // 2] ^= 1
+    base = tmp_path / "base.safetensors"
+    base.write_bytes(flipped)
+    command = ["stylize", str(image_file), "--style", str(style_file), "--base", str(base)]
+    assert main([*command, "-o", str(tmp_path / "out.png")]) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_adapting_twice_gives_the_same_bytes(tmp_path, image_file):
+    outputs = [tmp_path / folder / "style.safetensors" for folder in ("a", "b")]
+    assert [adapt(image_file, output) for output in outputs] == [0, 0]
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_info_tells_a_file_without_a_checksum(tmp_path, style_file, capsys):
+    file = read_tensors(style_file)
+    old = tmp_path / "old.safetensors"
+    save_file(file.tensors, old, metadata={k: v for k, v in file.metadata.items() if k != CHECKSUM})
+    for path, words in ((old, "none, the file is older"), (style_file, file.metadata[CHECKSUM])):
+        assert main(["info", str(path)]) == 0
+        assert f"{CHECKSUM}: {words}" in capsys.readouterr().out
+
+
 def test_info_describes_every_kind_of_file(style_file, capsys):
     shipped = Path(__file__).parents[2] / "metastyle_core" / "weights"
     for path, kind in (
@@ -440,7 +466,7 @@ def bad_files(tmp_path, image_file, style_file, monkeypatch) -> Path:
 def write_changed(style: Path, path: Path, value: float | None = None, **header: str) -> None:
     """A copy of a style with another header, or with one value everywhere."""
     file = read_tensors(style)
-    kept = {k: v for k, v in file.metadata.items() if k != "tensors_sha256"}
+    kept = {k: v for k, v in file.metadata.items() if k != CHECKSUM}
     tensors = {
         k: tensor if value is None else torch.full_like(tensor, value)
         for k, tensor in file.tensors.items()

@@ -62,7 +62,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(run, adapt, pack, monke
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "save", full)
     with pytest.raises(Exception, match=r"No space left.*has room"):
         save(run, adapt(steps=0).style)
     assert not list((fake_host.models_dir / "metastyle_styles").iterdir())
