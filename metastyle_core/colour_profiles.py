@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 
 logger = logging.getLogger(__name__)
 
-_MODES_OF_SPACES = {"RGB ": "RGB", "CMYK": "CMYK", "Lab ": "LAB", "GRAY": "L"}
+_SPACE = slice(16, 20)  # of a profile, where its header names the kind of colours
+_MODES_OF_SPACES = {b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB", b"GRAY": "L"}
 # Profiles of sRGB differ among makers by less; what they tag stays as it is to the last bit.
 _MOST_LIKE_SRGB = 2
 
@@ -50,11 +51,22 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
 
 
+def is_srgb(image: Image.Image) -> bool:
+    """Whether the numbers of an RGB picture are sRGB as they are."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return True
+    try:
+        return _is_like_srgb(profile)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+
+
 def _converted(image: Image.Image, profile: bytes) -> Image.Image:
     opened = ImageCms.ImageCmsProfile(BytesIO(profile))
-    mode = _MODES_OF_SPACES.get(opened.profile.xcolor_space)
+    mode = _MODES_OF_SPACES.get(profile[_SPACE])
     if mode is None:
-        raise ImageCms.PyCMSError(f"its colours are {opened.profile.xcolor_space.strip()}")
+        raise ImageCms.PyCMSError(f"its colours are {profile[_SPACE]}")
     if mode == "RGB" and _is_like_srgb(profile):
         return image.convert("RGB")
     if image.mode != mode:

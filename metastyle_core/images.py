@@ -5,13 +5,15 @@ Inside the package an image is a float tensor (3, H, W) and a batch is
 what is done with the pixels is the business of others.
 """
 
+import importlib
+import importlib.util
 import logging
 import math
 import os
 import struct
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -19,23 +21,41 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from einops import rearrange
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from .checks import require_unit_range
-from .colour_profiles import srgb_profile, to_srgb
+from .colour_profiles import srgb_profile
+from .decoding import LoadedImage, decode
+from .deep_files import write_png, write_tiff
 from .errors import ImageFileError, ShapeError
 from .files import atomic_file
-from .picture_metadata import PictureMetadata, read_picture_metadata
+from .picture_metadata import PictureMetadata
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
-SAVE_SUFFIXES = _JPEG_SUFFIXES | {".png", ".webp"}
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+# Formats that Pillow learns from plugins, which are imported when a picture is opened.
+_PLUGINS = {".heic": "pillow_heif", ".heif": "pillow_heif", ".jxl": "pillow_jxl"}
+_PACKAGES = {"pillow_heif": "pillow-heif", "pillow_jxl": "pillow-jxl-plugin"}
+_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+_TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+IMAGE_SUFFIXES = (
+    _JPEG_SUFFIXES
+    | _TIFF_SUFFIXES
+    | {".png", ".webp", ".bmp", ".gif", ".mpo"}
+    | ({".avif"} if features.check("avif") else set[str]())
+    | {suffix for suffix, module in _PLUGINS.items() if _is_installed(module)}
+)
+SAVE_SUFFIXES = _JPEG_SUFFIXES | _TIFF_SUFFIXES | {".png", ".webp"}
+DEEP_SUFFIXES = _TIFF_SUFFIXES | {".png"}
 MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
-_ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
-_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
 # What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
@@ -43,30 +63,18 @@ _DECODER_ERRORS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LoadedImage:
-    """One decoded picture.
-
-    Attributes:
-        pixels: (3, H, W), float32, [0, 1]; transparent parts lie over white.
-        alpha: (1, H, W), float32, [0, 1], or None where the file has no transparency.
-        metadata: what else the file says, to be kept with what is made of it.
-    """
-
-    pixels: Tensor
-    alpha: Tensor | None
-    metadata: PictureMetadata = field(default_factory=PictureMetadata)
-
-
 def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage:
     """Read one still picture, upright, as RGB.
 
-    EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit pictures
-    become RGB, colour profiles become sRGB; transparency is composited over white and
-    returned beside it.
+    EXIF orientation is applied. Grayscale, palette and CMYK become RGB, colour profiles
+    become sRGB; transparency is composited over white and returned beside it. 16 bits a
+    channel are kept, but for pictures with another profile than sRGB, which is applied at 8.
+    Whole numbers of 32 bits, and floating-point ones outside of [0, 1], have no known white and
+    are refused.
 
     Args:
-        path: a PNG, JPEG, WebP, BMP, TIFF or still GIF file.
+        path: a PNG, JPEG, WebP, BMP, TIFF, AVIF or still GIF file, and HEIC or JPEG XL where
+            pillow-heif or pillow-jxl-plugin is installed.
         max_pixels: refuse files that declare more than this many pixels.
 
     Returns:
@@ -76,9 +84,8 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
         ImageFileError: the file is missing, not an image, damaged, animated,
             of an unsupported kind, or larger than `max_pixels`.
     """
-    with _opened(Path(path), max_pixels) as image:
-        image.load()
-        return _decode(image)
+    with _opened(Path(path), max_pixels) as (image, source):
+        return decode(path, image, partial(_open, source))
 
 
 def load_batch(path: Path | str) -> Tensor:
@@ -97,32 +104,56 @@ def image_size(path: Path | str) -> tuple[int, int]:
     Raises:
         ImageFileError: as `load_image`, as far as the header tells.
     """
-    with _opened(Path(path), MAX_PIXELS) as image:
+    with _opened(Path(path), MAX_PIXELS) as (image, _):
         return image.height, image.width
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Generator[Image.Image]:
-    """A picture whose header is in order; what fails inside the block becomes ImageFileError."""
+def _opened(path: Path, max_pixels: int) -> Generator[tuple[ImageFile, Path | bytes]]:
+    """A picture whose header is in order; what fails inside the block becomes ImageFileError.
+
+    Yields:
+        The open picture, and what `_open` opens it from once more.
+    """
+    _register_plugins()
     try:
         if path.is_dir():
             raise ImageFileError(f"{path} is a folder; an image file is needed.")
         if not path.exists():
             raise ImageFileError(f"{path} does not exist; check the name of the image file.")
         # A pipe cannot go back, as decoders do.
-        with Image.open(BytesIO(path.read_bytes()) if path.is_fifo() else path) as image:
+        source = path.read_bytes() if path.is_fifo() else path
+        with _open(source) as image:
             _refuse_unsupported(path, image, max_pixels)
-            yield image
+            yield image, source
     except UnidentifiedImageError as error:
-        raise ImageFileError(
-            f"{path} is not an image that can be read; PNG, JPEG, WebP, BMP and TIFF can."
-        ) from error
+        raise ImageFileError(f"{path} is not an image that can be read; {_remedy(path)}") from error
     except Image.DecompressionBombError as error:
         raise ImageFileError(
             f"{path} declares more than {max_pixels:,} pixels; resize it first."
         ) from error
     except _DECODER_ERRORS as error:
         raise ImageFileError(_reason(path, error)) from error
+
+
+def _open(source: Path | bytes) -> ImageFile:
+    return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _remedy(path: Path) -> str:
+    plugin = _PLUGINS.get(path.suffix.lower())
+    if plugin is not None and not _is_installed(plugin):
+        return f"install {_PACKAGES[plugin]}, which reads such files, or save it as PNG."
+    return "save it as PNG, JPEG, WebP or TIFF, the latter with 8 or 16 bits."
+
+
+@lru_cache(maxsize=1)
+def _register_plugins() -> None:
+    """Teach Pillow the formats that installed plugins bring."""
+    if _is_installed("pillow_heif"):
+        importlib.import_module("pillow_heif").register_heif_opener()
+    if _is_installed("pillow_jxl"):
+        importlib.import_module("pillow_jxl")
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -145,30 +176,6 @@ def _refuse_unsupported(path: Path, image: Image.Image, max_pixels: int) -> None
             f"{path} holds {frames} frames or pages; a still picture is needed. "
             "Extract the frames into a folder first."
         )
-    if image.mode == "F":
-        raise ImageFileError(
-            f"{path} has floating-point pixels of unknown range; export it with 8 or 16 bits."
-        )
-
-
-def _decode(image: Image.Image) -> LoadedImage:
-    metadata = read_picture_metadata(image)
-    image = ImageOps.exif_transpose(image)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        gray = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535.0)
-        return LoadedImage(gray.clamp(0, 1).expand(3, -1, -1).contiguous(), None, metadata)
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        opaque = rgba.convert("RGB") if image.mode != "LA" else image.getchannel("L")
-        opaque.info = image.info
-        colour, alpha = _to_tensor(to_srgb(opaque)), _to_tensor(rgba)[3:]
-        return LoadedImage(colour * alpha + (1.0 - alpha), alpha.contiguous(), metadata)
-    return LoadedImage(_to_tensor(to_srgb(image)), None, metadata)
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    array = np.array(image, dtype=np.uint8)
-    return rearrange(torch.from_numpy(array), "h w c -> c h w").float().div_(255.0).contiguous()
 
 
 def list_images(folder: Path | str) -> list[Path]:
@@ -183,7 +190,14 @@ def list_images(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageFileError(f"{folder} is not a folder; a folder of images is needed.")
-    paths = sorted(path for path in _visible_files(folder) if is_image_name(path))
+    files = sorted(_visible_files(folder))
+    paths = [path for path in files if is_image_name(path)]
+    if paths and len(paths) < len(files):
+        kinds = sorted({path.suffix.lower() or path.name for path in files} - IMAGE_SUFFIXES)
+        logger.warning(
+            "%s: %d files are no images that can be read and are left out (%s)",
+            folder, len(files) - len(paths), ", ".join(kinds[:8]),
+        )  # fmt: skip
     if not paths:
         raise ImageFileError(
             f"{folder} holds no image; put PNG, JPEG or WebP files there or name another folder."
@@ -233,14 +247,19 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
         ShapeError: `image` is not one RGB picture.
         SettingsError: it holds whole numbers, NaN or another range, such as 0..255.
     """
+    values = _quantised(image, alpha, 255).to(torch.uint8)
+    return Image.fromarray(rearrange(values, "c h w -> h w c").contiguous().numpy())
+
+
+def _quantised(image: Tensor, alpha: Tensor | None, white: int) -> Tensor:
+    """Whole numbers from 0 to `white`, (3, H, W) or (4, H, W) with alpha, on the CPU."""
     if image.ndim == 4 and image.shape[0] == 1:
         image = image[0]
     if image.ndim != 3 or image.shape[0] != 3:
         raise ShapeError(f"Got a tensor of shape {tuple(image.shape)}; (3, H, W) is needed.")
     require_unit_range(image, "Picture")
     channels = image if alpha is None else torch.cat([image, alpha.to(image)])
-    rounded = channels.detach().float().clamp(0, 1).mul(255.0).round().to(torch.uint8)
-    return Image.fromarray(rearrange(rounded, "c h w -> h w c").contiguous().cpu().numpy())
+    return channels.detach().float().clamp(0, 1).mul(white).round().to(torch.int32).cpu()
 
 
 def save_image(
@@ -248,24 +267,36 @@ def save_image(
     path: Path | str,
     *,
     alpha: Tensor | None = None,
+    depth: int = 8,
     metadata: PictureMetadata | None = None,
 ) -> None:
     """Write one picture, with a profile of sRGB, so that the file is either whole or absent.
 
     Args:
         image: (3, H, W) or (1, 3, H, W), [0, 1].
-        path: ends in .png, .jpg, .jpeg or .webp; folders are created.
+        path: ends in .png, .tif, .tiff, .webp, .jpg, .jpeg, .jpe or .jfif; folders are created.
         alpha: optional (1, H, W); dropped for JPEG, which has no transparency.
+        depth: bits a channel, 8, or 16 for PNG and TIFF.
         metadata: what the file says beside its pixels.
 
     Raises:
-        ImageFileError: unknown suffix, or the place cannot be written.
+        ImageFileError: unknown suffix, one that holds no 16 bits, or the place cannot be
+            written.
         ShapeError: `image` is not one RGB picture.
         SettingsError: its values are not in [0, 1]; see `to_pil`.
     """
-    suffix = _checked_suffix(Path(path))
-    picture = to_pil(image, None if suffix in _JPEG_SUFFIXES else alpha)
-    save_pil(picture, path, metadata=metadata)
+    path = Path(path)
+    suffix = _checked_suffix(path)
+    kept = None if suffix in _JPEG_SUFFIXES else alpha
+    if depth == 8:
+        save_pil(to_pil(image, kept), path, metadata=metadata)
+        return
+    if suffix not in DEEP_SUFFIXES:
+        raise ImageFileError(f"{path} cannot hold 16 bits; name a .png or .tif, or take 8 bits.")
+    write = write_png if suffix == ".png" else write_tiff
+    values = rearrange(_quantised(image, kept, 65535), "c h w -> h w c").numpy().astype(np.uint16)
+    with _written_whole(path) as temporary, temporary.open("wb") as file:
+        write(file, values, srgb_profile(), metadata or PictureMetadata())
 
 
 def save_pil(
@@ -277,12 +308,25 @@ def save_pil(
         ImageFileError: unknown suffix, or the place cannot be written.
     """
     path = Path(path)
-    image_format, options = _encoding(_checked_suffix(path))
-    options |= (metadata or PictureMetadata()).options_for(image_format)
+    suffix, told = _checked_suffix(path), metadata or PictureMetadata()
+    if suffix in _TIFF_SUFFIXES:
+        values = np.asarray(picture if picture.mode in {"RGB", "RGBA"} else picture.convert("RGB"))
+        with _written_whole(path) as temporary, temporary.open("wb") as file:
+            write_tiff(file, values, srgb_profile(), told)
+        return
+    image_format, options = _encoding(suffix)
+    options |= told.options_for(image_format)
+    with _written_whole(path) as temporary:
+        picture.save(temporary, format=image_format, icc_profile=srgb_profile(), **options)
+
+
+@contextmanager
+def _written_whole(path: Path) -> Generator[Path]:
+    """A file beside the one to write, as `atomic_file`; what fails becomes ImageFileError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary:
-            picture.save(temporary, format=image_format, icc_profile=srgb_profile(), **options)
+            yield temporary
     except OSError as error:
         raise ImageFileError(
             f"Cannot write {path} ({error.strerror or error}); choose a folder that can be written."
@@ -302,7 +346,7 @@ def _checked_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SAVE_SUFFIXES:
         raise ImageFileError(
-            f"{path.name} ends in '{suffix}'; name an output that ends in .png, .jpg or .webp."
+            f"{path.name} ends in '{suffix}'; name one that ends in .png, .jpg, .webp or .tif."
         )
     return suffix
 

@@ -6,9 +6,11 @@ pixels is left behind: orientation, which is applied, the camera's small preview
 
 import logging
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PIL import Image, IptcImagePlugin
+from PIL.ImageFile import ImageFile
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,20 @@ class PictureMetadata:
     exif: bytes = b""
     dpi: tuple[float, float] | None = None
 
+    def tags(self) -> Mapping[int, object]:
+        """What EXIF says, by the tags that TIFF has in common with it."""
+        exif = Image.Exif()
+        if self.exif:
+            exif.load(self.exif)
+        # Pillow reads text as Latin-1, and would write question marks for what is no ASCII.
+        tags = {
+            tag: value.encode("latin-1", "replace") if isinstance(value, str) else value
+            for tag, value in exif.items()
+            if tag in _DESCRIPTIONS
+        }
+        blocks = {tag: dict(exif.get_ifd(tag)) for tag in (_EXIF_BLOCK, _GPS_BLOCK)}
+        return tags | {tag: block for tag, block in blocks.items() if block}
+
     def options_for(self, image_format: str) -> dict[str, object]:
         """Arguments of `Image.save` that write it."""
         options: dict[str, object] = {"exif": self.exif} if self.exif else {}
@@ -44,7 +60,7 @@ class PictureMetadata:
         return options
 
 
-def read_picture_metadata(image: Image.Image) -> PictureMetadata:
+def read_picture_metadata(image: ImageFile) -> PictureMetadata:
     """What to keep of an open picture; what is spoilt is left out with a warning."""
     dpi = image.info.get("dpi")
     try:
@@ -64,7 +80,7 @@ def _dpi(found: object) -> tuple[float, float] | None:
             return None
 
 
-def _kept_exif(image: Image.Image) -> bytes:
+def _kept_exif(image: ImageFile) -> bytes:
     found, kept = image.getexif(), Image.Exif()
     for tag, value in found.items():
         if tag in _DESCRIPTIONS:
@@ -99,7 +115,7 @@ def _short_enough(kept: Image.Exif, block: dict[int, object]) -> bytes:
     return data
 
 
-def _copyright_elsewhere(image: Image.Image) -> bytes | None:
+def _copyright_elsewhere(image: ImageFile) -> bytes | None:
     """The notice in a PNG's text or in IPTC, where EXIF has none."""
     text = image.info.get("Copyright")
     if isinstance(text, str):

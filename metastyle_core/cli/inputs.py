@@ -1,6 +1,7 @@
 """From arguments to values: images, contents, styles, base and encoder."""
 
 import argparse
+import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, load_style
 from .failures import Failures
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,13 @@ def find_images(paths: Sequence[Path], *, but_not_below: Path | None = None) -> 
     for path in paths:
         _refuse_address(str(path))
         if path.is_dir():
-            inside = [p for p in list_images(path) if not _lies_below(p, path, but_not_below)]
+            everything = list_images(path)
+            inside = [p for p in everything if not _lies_below(p, path, but_not_below)]
+            if len(inside) < len(everything):
+                logger.warning(
+                    "%d images below %s are taken for results of before and left out",
+                    len(everything) - len(inside), but_not_below,
+                )  # fmt: skip
             found += [ImageInput(p, p.relative_to(path)) for p in inside]
         elif path.is_file():
             found.append(ImageInput(path, Path(path.name)))

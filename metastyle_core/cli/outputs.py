@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ImageFileError
-from ..images import SAVE_SUFFIXES
+from ..images import DEEP_SUFFIXES, SAVE_SUFFIXES
 from .inputs import ImageInput
 
 
@@ -38,6 +38,39 @@ def add_overwrite_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out what has its output already, to go on after a break",
     )
+
+
+def add_depth_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--depth`."""
+    parser.add_argument(
+        "--depth",
+        choices=("auto", "8", "16"),
+        default="auto",
+        help="bits a channel; auto keeps 16 bits where the image has them and the output is PNG "
+        "or TIFF (default: auto)",
+    )
+
+
+def chosen_depth(request: str, depth: int, target: Path) -> int:
+    """Bits a channel to write.
+
+    Args:
+        request: of `--depth`.
+        depth: of the picture.
+        target: the file to write.
+    """
+    if request != "auto":
+        return int(request)
+    return depth if target.suffix.lower() in DEEP_SUFFIXES else 8
+
+
+def refuse_shallow(targets: Iterable[Path], request: str) -> None:
+    """Raise ImageFileError where 16 bits are asked for and a file cannot hold them."""
+    for target in targets if request == "16" else ():
+        if target.suffix.lower() not in DEEP_SUFFIXES:
+            raise ImageFileError(
+                f"{target} cannot hold 16 bits; name a .png or .tif, or choose --depth 8."
+            )
 
 
 def plan_jobs(inputs: Sequence[ImageInput], output: str) -> list[Job]:
@@ -71,7 +104,7 @@ def _target_of(item: ImageInput, output: str, *, alone: bool) -> Path:
         return path
     raise ImageFileError(
         f"Output is '{output}'; name a folder, or for one image a file that ends in .png, "
-        ".jpg or .webp."
+        ".jpg, .webp or .tif."
     )
 
 

@@ -47,7 +47,16 @@ from .options import (
     positive_int,
     settings_from,
 )
-from .outputs import Job, add_overwrite_options, plan_jobs, refuse_existing, refuse_inputs
+from .outputs import (
+    Job,
+    add_depth_option,
+    add_overwrite_options,
+    chosen_depth,
+    plan_jobs,
+    refuse_existing,
+    refuse_inputs,
+    refuse_shallow,
+)
 from .progress import progress_bar
 from .refining import Refiner, add_refinement_options
 from .streams import files_for_streams
@@ -94,6 +103,7 @@ def add_parser(commands: Commands) -> None:
         help="an image file, a folder, or - for the standard output, as PNG",
     )
     add_overwrite_options(parser)
+    add_depth_option(parser)
     parser.add_argument(
         "--strip",
         action="store_true",
@@ -167,8 +177,13 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                 results = refiner.refine(pictures, results, arguments.strength)
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
-                kept = None if arguments.strip else loaded.metadata
-                save_image(result, output, alpha=loaded.alpha, metadata=kept)
+                save_image(
+                    result,
+                    output,
+                    alpha=loaded.alpha,
+                    depth=chosen_depth(arguments.depth, loaded.depth, output),
+                    metadata=None if arguments.strip else loaded.metadata,
+                )
                 done.append(output)
                 bar.update(1)
     if done:
@@ -181,6 +196,7 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
     """What to stylize into which files, none of which may be lost by it."""
     jobs = plan_jobs(inputs, arguments.output)
     targets = [job.target for job in jobs]
+    refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
     refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style)])
     if arguments.skip_existing:

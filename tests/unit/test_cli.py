@@ -318,6 +318,25 @@ def test_stylize_keeps_what_a_photograph_says_unless_stripped(tmp_path, style_fi
         assert "dpi" not in bare.info
 
 
+def test_sixteen_bits_stay_sixteen_where_the_output_holds_them(
+    tmp_path, image_file, style_file, capsys
+):
+    deep = tmp_path / "deep.png"
+    save_image(picture(64, 64), deep, depth=16)
+    style = ["--style", str(style_file)]
+    for source, name, options, depth in (
+        (deep, "a.png", [], 16), (deep, "b.tif", [], 16), (deep, "c.jpg", [], 8),
+        (deep, "d.png", ["--depth", "8"], 8), (image_file, "e.png", [], 8),
+        (image_file, "f.png", ["--depth", "16"], 16),
+    ):  # fmt: skip
+        output = tmp_path / name
+        assert main(["stylize", str(source), *style, "-o", str(output), *options]) == 0
+        assert load_image(output).depth == depth
+    command = ["stylize", str(deep), *style, "-o", str(tmp_path / "g.webp"), "--depth", "16"]
+    assert main(command) == 2
+    assert "cannot hold 16 bits" in capsys.readouterr().err
+
+
 def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, style_file):
     output = tmp_path / "same.png"
     options = ["--style", str(style_file), "-o", str(output), "--strength"]

@@ -2,16 +2,19 @@
 
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from metastyle_core.colour_profiles import srgb_profile
 from metastyle_core.errors import ImageFileError, SettingsError, ShapeError
 from metastyle_core.images import (
+    IMAGE_SUFFIXES,
     center_crop,
     contact_sheet,
     fit_within,
@@ -23,6 +26,7 @@ from metastyle_core.images import (
     resize_short_side,
     save_image,
 )
+from metastyle_core.picture_metadata import PictureMetadata
 
 
 def test_png_round_trip_is_exact(tmp_path, generator):
@@ -99,7 +103,7 @@ def test_a_profile_that_cannot_be_used_is_left_out_with_a_warning(tmp_path, capl
     assert "profile cannot be used" in caplog.text
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 def test_what_a_photograph_says_of_itself_is_kept(tmp_path, suffix):
     exif = Image.Exif()
     exif[0x0112], exif[0x8298], exif[0x0110] = 6, "\u00a9 Ada".encode(), "Camera"
@@ -124,7 +128,7 @@ def test_what_a_photograph_says_of_itself_is_kept(tmp_path, suffix):
             assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         assert picture.info["icc_profile"] == srgb_profile()
     with Image.open(tmp_path / f"bare{suffix}") as picture:
-        assert not dict(picture.getexif())
+        assert not {0x8298, 0x0110, 0x8769, 0x8825} & set(picture.getexif())
         assert picture.info["icc_profile"] == srgb_profile()
 
 
@@ -175,6 +179,110 @@ def test_palette_transparency_is_found(tmp_path):
     assert load_image(tmp_path / "p.png").alpha is not None
 
 
+def sixteen_bits(channels: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """A ramp that 8 bits cannot tell apart, and alpha."""
+    ramp = torch.arange(24 * 24).view(1, 24, 24) / 65535 + 0.25
+    pixels = torch.cat([ramp, ramp.flip(-1), ramp.flip(-2)])
+    return pixels, None if channels == 3 else torch.full((1, 24, 24), 40_000 / 65535)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bits_pass_through_a_file(tmp_path, suffix, channels):
+    pixels, alpha = sixteen_bits(channels)
+    path = tmp_path / f"a{suffix}"
+    exif = Image.Exif()
+    exif[0x8298] = "\u00a9 Ada".encode()
+    told = PictureMetadata(exif.tobytes(), (300.0, 300.0))
+    save_image(pixels, path, alpha=alpha, depth=16, metadata=told)
+    loaded = load_image(path)
+    assert loaded.depth == 16
+    over_white = pixels if alpha is None else pixels * alpha + 1 - alpha
+    torch.testing.assert_close(loaded.pixels, over_white, rtol=0, atol=1.5 / 65535)
+    if alpha is not None:
+        torch.testing.assert_close(loaded.alpha, alpha, rtol=0, atol=1e-6)
+    with Image.open(path) as picture:
+        assert picture.info["icc_profile"] == srgb_profile()
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert picture.getexif()[0x8298].encode("latin-1") == "\u00a9 Ada".encode()
+
+
+def test_sixteen_bits_are_refused_where_they_do_not_fit(tmp_path):
+    with pytest.raises(ImageFileError, match="cannot hold 16 bits"):
+        save_image(sixteen_bits(3)[0], tmp_path / "a.jpg", depth=16)
+    assert not list(tmp_path.iterdir())
+
+
+def gray_tiff(path: Path, values: np.ndarray) -> None:
+    """A TIFF of 8x8 px of any kind of number; Pillow writes no signed ones of 16 bits."""
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
+    tags = ImageFileDirectory_v2()
+    for tag, value in (
+        (256, 8), (257, 8), (258, 8 * values.itemsize), (259, 1), (262, 1), (273, 0), (277, 1),
+        (278, 8), (279, len(data)), (339, kind),
+    ):  # fmt: skip
+        tags[tag] = value
+    with path.open("wb") as file:
+        tags.save(file)
+        file.write(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wanted"),
+    [
+        (np.uint16, 32768, 0.5),
+        (np.float32, 0.25, 0.25),
+        (np.int16, 16384, 0.5),
+        (np.int16, -5, "from -5 to -5"),
+        (np.int32, 70_000, "32-bit"),
+        (np.uint32, 70_000, "32-bit"),
+        (np.float32, 255.0, "from 255 to 255"),
+        (np.float32, float("nan"), "from nan to nan"),
+    ],
+)
+def test_deep_gray_tiffs_keep_their_values_or_are_refused(tmp_path, kind, value, wanted):
+    path = tmp_path / "a.tif"
+    gray_tiff(path, np.full((8, 8), value, kind))
+    if isinstance(wanted, str):
+        with pytest.raises(ImageFileError, match=wanted):
+            load_image(path)
+    else:
+        assert float(load_image(path).pixels.mean()) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_one_transparent_gray_of_sixteen_bits_is_found(tmp_path):
+    values = np.full((8, 8), 1000, np.uint16)
+    values[0] = 1001
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=1000)
+    alpha = load_image(tmp_path / "a.png").alpha
+    assert alpha is not None
+    assert alpha[0, 0].min() == 1
+    assert alpha[0, 1:].max() == 0
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".avif", ".mpo", ".heic", ".jxl"])
+def test_further_formats_are_read_where_a_library_reads_them(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    if suffix not in IMAGE_SUFFIXES:
+        path.write_bytes(b"\0\0\0\x18ftypheic")
+        with pytest.raises(ImageFileError, match="install pillow-"):
+            load_image(path)
+        return
+    kind = {".avif": "AVIF", ".heic": "HEIF", ".jxl": "JXL"}.get(suffix, "JPEG")
+    Image.new("RGB", (16, 16), "red").save(path, format=kind)
+    assert load_image(path).pixels[0].min() > 0.9
+    assert list_images(tmp_path) == [path]
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path, caplog):
+    for name in ("a.png", "b.txt", "c.txt", "d.mov", ".hidden"):
+        (tmp_path / name).touch()
+    list_images(tmp_path)
+    assert "3 files are no images" in caplog.text
+    assert "(.mov, .txt)" in caplog.text
+
+
 def test_alpha_is_saved_with_png_and_dropped_with_jpeg(tmp_path):
     image, alpha = torch.rand(3, 8, 8), torch.zeros(1, 8, 8)
     save_image(image, tmp_path / "a.png", alpha=alpha)
@@ -202,13 +310,13 @@ def broken_files(folder):
     animated = folder / "moving.gif"
     frames[0].save(animated, save_all=True, append_images=frames[1:])
     floating = folder / "float.tif"
-    Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(floating)
+    Image.fromarray(np.full((8, 8), 7, dtype=np.float32)).save(floating)
     return {
         text: "not an image",
         cut: "damaged or cut short",
         empty: "not an image",
         animated: "2 frames",
-        floating: "floating-point",
+        floating: "from 7 to 7",
         folder / "absent.png": "does not exist",
         folder: "is a folder",
     }

@@ -18,6 +18,7 @@ LAYERS = (
     "core core.errors core.grain core.growth core.seeding",
     "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
     " core.style_distance",
+    "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
     "core.content core.encoder core.losses core.network core.sheets",
     "core.encoder_tiles core.initialisation core.measures core.style_statistics",
