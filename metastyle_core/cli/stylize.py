@@ -3,8 +3,7 @@
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -13,18 +12,11 @@ import torch
 
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
 from ..base import Base
-from ..checks import require_sides
 from ..encoder import load_encoder
 from ..images import (
-    LoadedImage,
-    image_size,
-    limit_long_side,
     load_batch,
-    load_image,
-    resize,
     save_image,
 )
-from ..network import MIN_SIDE_PX
 from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
 from .failures import Failures
@@ -58,6 +50,7 @@ from .outputs import (
     refuse_shallow,
 )
 from .progress import progress_bar
+from .reading import groups_of_one_size, with_good_headers
 from .refining import Refiner, add_refinement_options
 from .streams import files_for_streams
 
@@ -146,7 +139,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
     planned = _plan(arguments, inputs)
     failures = Failures(len(inputs))
-    inputs = _with_good_headers(inputs, failures)
+    inputs = with_good_headers(inputs, failures)
     jobs = [job for job in planned if job.source not in failures]
     if not jobs:
         failures.report()
@@ -160,7 +153,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     began_s, working_s = time.monotonic(), 0.0
     done: list[Path] = []
     with progress_bar(len(jobs), "stylizing") as bar:
-        for group in _groups_of_one_size(jobs, arguments, failures):
+        for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             start_s = time.monotonic()
             results = stylize(
@@ -198,7 +191,8 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
     targets = [job.target for job in jobs]
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
-    refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style)])
+    pictures = arguments.style_picture or []
+    refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style), *pictures])
     if arguments.skip_existing:
         return [job for job in jobs if not job.target.exists()]
     if not arguments.overwrite:
@@ -229,43 +223,6 @@ def _adapt_to_image(
         return adapt_to_style(
             base, encoder, [painting], contents, settings, name=path.stem, on_step=count
         )
-
-
-def _with_good_headers(inputs: Sequence[ImageInput], failures: Failures) -> list[ImageInput]:
-    """Find what cannot be stylized before the first picture is written."""
-    for item in inputs:
-        with failures.noting(item.path):
-            require_sides(item.path, *image_size(item.path), MIN_SIDE_PX)
-    return [item for item in inputs if item.path not in failures]
-
-
-def _groups_of_one_size(
-    jobs: Sequence[Job], arguments: argparse.Namespace, failures: Failures
-) -> Iterator[list[tuple[Path, LoadedImage]]]:
-    """Neighbouring pictures of one size, at most `--batch` of them."""
-    group: list[tuple[Path, LoadedImage]] = []
-    for job in jobs:
-        with failures.noting(job.source):
-            loaded = _limited(load_image(job.source), arguments.max_size)
-        if job.source in failures:
-            continue
-        full = len(group) >= (arguments.batch or 1)
-        if group and (full or group[0][1].pixels.shape != loaded.pixels.shape):
-            yield group
-            group = []
-        group.append((job.target, loaded))
-    if group:
-        yield group
-
-
-def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
-    if max_size_px is None:
-        return loaded
-    pixels = limit_long_side(loaded.pixels[None], max_size_px)[0]
-    alpha = loaded.alpha
-    if alpha is not None:
-        alpha = resize(alpha[None], *pixels.shape[-2:])[0]
-    return replace(loaded, pixels=pixels, alpha=alpha)
 
 
 def _announce(

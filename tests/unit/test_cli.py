@@ -180,6 +180,8 @@ def test_no_output_replaces_an_input_or_an_existing_file(tmp_path, image_file, s
         (["stylize", photo, "--style", f"{image_file}:0.5", "-o", str(image_file), "--overwrite"],
          f"{image_file} is also an input ({image_file})"),
         (["stylize", str(folder), *style, "-o", str(folder / "best")], f"{existing} exists"),
+        (["stylize", photo, *style, "--style-picture", str(image_file), "-o", str(image_file),
+          "--overwrite"], "also an input"),
         (["stylize", photo, *style, "-o", str(existing)], "--overwrite"),
         (["adapt", str(image_file), "-o", str(style_file)], "--skip-existing"),
         (["adapt", str(image_file), "-o", str(style_file), "--resume", str(style_file),

@@ -36,6 +36,7 @@ LAYERS = (
     "core.cli.failures core.cli.options core.cli.progress core.cli.streams",
     "core.cli.inputs",
     "core.cli.outputs core.cli.refining core.cli.training_run",
+    "core.cli.reading",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
     " core.cli.stylize core.cli.train",
     "core.cli",

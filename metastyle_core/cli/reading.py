@@ -1,0 +1,59 @@
+"""The pictures of a run: checked by their headers, then read in groups of one size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..checks import require_sides
+from ..images import LoadedImage, image_size, limit_long_side, load_image, resize
+from ..network import MIN_SIDE_PX
+from .failures import Failures
+from .inputs import ImageInput
+from .outputs import Job
+
+
+def with_good_headers(inputs: Sequence[ImageInput], failures: Failures) -> list[ImageInput]:
+    """The pictures that can be stylized as far as headers tell, before the first is written."""
+    for item in inputs:
+        with failures.noting(item.path):
+            require_sides(item.path, *image_size(item.path), MIN_SIDE_PX)
+    return [item for item in inputs if item.path not in failures]
+
+
+def groups_of_one_size(
+    jobs: Sequence[Job], batch: int | None, max_size_px: int | None, failures: Failures
+) -> Iterator[list[tuple[Path, LoadedImage]]]:
+    """Read pictures, neighbours of one size together.
+
+    Args:
+        jobs: which to read.
+        batch: how many at most; None is one.
+        max_size_px: shrink them to this long side.
+        failures: where pictures that cannot be read are noted.
+
+    Yields:
+        The files to write, each with what was read for it.
+    """
+    group: list[tuple[Path, LoadedImage]] = []
+    for job in jobs:
+        with failures.noting(job.source):
+            loaded = _limited(load_image(job.source), max_size_px)
+        if job.source in failures:
+            continue
+        full = len(group) >= (batch or 1)
+        if group and (full or group[0][1].pixels.shape != loaded.pixels.shape):
+            yield group
+            group = []
+        group.append((job.target, loaded))
+    if group:
+        yield group
+
+
+def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
+    if max_size_px is None:
+        return loaded
+    pixels = limit_long_side(loaded.pixels[None], max_size_px)[0]
+    alpha = loaded.alpha
+    if alpha is not None:
+        alpha = resize(alpha[None], *pixels.shape[-2:])[0]
+    return replace(loaded, pixels=pixels, alpha=alpha)
