@@ -347,10 +347,11 @@ def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, sty
     assert main(["stylize", str(image_file), *options, "2"]) == 2
 
 
-def test_a_flipped_bit_in_a_base_is_called_damage(tmp_path, image_file, style_file, capsys):
-    shipped = (Path(__file__).parents[2] / "metastyle_core/weights/base.safetensors").read_bytes()
-    flipped = bytearray(shipped)
-    flipped[len(shipped) // 2] ^= 1
+def test_a_flipped_bit_in_a_base_is_called_damage(
+    tmp_path, image_file, style_file, base_file, capsys
+):
+    flipped = bytearray(base_file.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
     base = tmp_path / "base.safetensors"
     base.write_bytes(flipped)
     command = ["stylize", str(image_file), "--style", str(style_file), "--base", str(base)]
