@@ -25,6 +25,10 @@ class PartlyDoneError(MetaStyleError):
     """Work is done, but for some of its inputs; the message lists them, a line each."""
 
 
+class FilmError(MetaStyleError):
+    """A film is missing, unreadable, unsupported or cannot be written."""
+
+
 class CheckpointError(MetaStyleError):
     """A weights or style file is missing, damaged or of another kind."""
 

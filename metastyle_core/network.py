@@ -8,7 +8,8 @@ Source: Johnson et al. 2016 with the instance norm of Dumoulin et al. 2017, as u
 MetaStyle (Zhang, Zhu, Zhu 2019).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -27,19 +28,28 @@ _MARGIN_PX = 8
 AdaptationMode = Literal["norm", "low_rank", "decoder", "full"]
 ADAPTATION_MODES: tuple[AdaptationMode, ...] = ("norm", "low_rank", "decoder", "full")
 FastWeights = Mapping[str, Tensor]
+# The buffers of instance norms by name, (C,) each: what they normalise by in place of what
+# they see. Every norm's mean and variance, or none.
+NormStatistics = Mapping[str, Tensor]
 
 
 class InstanceNorm(nn.Module):
     """Instance normalisation with a scale and a shift per channel.
 
     As fast weights, `weight` and `bias` may also have shape (B, C): one style per
-    picture of the batch.
+    picture of the batch. With `mean` and `variance` set, as `stylize_with` does, pictures
+    are normalised by these, and each pixel depends on its surroundings alone.
     """
+
+    mean: Tensor | None
+    variance: Tensor | None
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", None, persistent=False)
+        self.register_buffer("variance", None, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise (B, C, H, W) over H and W, then scale and shift."""
@@ -49,7 +59,11 @@ class InstanceNorm(nn.Module):
         # Pictures become channels of one picture, so that the fused kernel of batch
         # norm serves any mixture of styles.
         flat = features.reshape(1, batch * channels, height, width)
-        normed = F.batch_norm(flat, None, None, weight, bias, training=True, eps=1e-5)
+        if self.mean is None or self.variance is None:
+            normed = F.batch_norm(flat, None, None, weight, bias, training=True, eps=1e-5)
+        else:
+            mean, variance = self.mean.repeat(batch), self.variance.repeat(batch)
+            normed = F.batch_norm(flat, mean, variance, weight, bias, training=False, eps=1e-5)
         return normed.view(batch, channels, height, width)
 
 
@@ -202,7 +216,12 @@ class StylizationNetwork(nn.Module):
         return torch.sigmoid(logits.to(images.dtype))
 
 
-def stylize_with(network: StylizationNetwork, fast_weights: FastWeights, images: Tensor) -> Tensor:
+def stylize_with(
+    network: StylizationNetwork,
+    fast_weights: FastWeights,
+    images: Tensor,
+    statistics: NormStatistics | None = None,
+) -> Tensor:
     """Run the network's one forward pass with some parameters replaced.
 
     Args:
@@ -211,12 +230,42 @@ def stylize_with(network: StylizationNetwork, fast_weights: FastWeights, images:
             shape (B, C) to give every picture of the batch its own style. Low-rank
             updates of convolutions (see `low_rank`) are added to the network's kernels.
         images: (B, 3, H, W), [0, 1].
+        statistics: what all instance norms normalise by, from `noted_statistics`; None
+            takes each picture's own.
 
     Returns:
         (B, 3, H, W), [0, 1]. Gradients flow to `fast_weights`, `images` and network.
     """
     replaced = merge_updates(dict(network.named_parameters()), fast_weights)
-    return functional_call(network, replaced, (images,))
+    return functional_call(network, {**replaced, **(statistics or {})}, (images,))
+
+
+@contextmanager
+def noted_statistics(network: StylizationNetwork) -> Generator[dict[str, Tensor]]:
+    """Note what the instance norms see while the network runs inside the block.
+
+    Gives a dictionary, which each run fills as `NormStatistics`: float32, over all pictures
+    of the run, the variance without Bessel's correction, as the norms themselves have it.
+    """
+    noted: dict[str, Tensor] = {}
+    hooks = [
+        module.register_forward_pre_hook(_noting(noted, name))
+        for name, module in network.named_modules()
+        if isinstance(module, InstanceNorm)
+    ]
+    try:
+        yield noted
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _noting(noted: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
+    def note(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0].float(), dim=(0, 2, 3), correction=0)
+        noted[f"{name}.mean"], noted[f"{name}.variance"] = mean, variance
+
+    return note
 
 
 def norm_parameter_names(network: nn.Module) -> tuple[str, ...]:

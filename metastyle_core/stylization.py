@@ -14,7 +14,7 @@ from .checks import require_finite_result, require_pictures, require_unit_range
 from .errors import SettingsError
 from .grain import grain_relief
 from .mixing import scale_style
-from .network import FastWeights, stylize_with
+from .network import FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
 
@@ -31,6 +31,7 @@ def stylize(
     strength: float = 1.0,
     grain: float = 0.0,
     seed: int = 0,
+    statistics: NormStatistics | None = None,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -53,6 +54,8 @@ def stylize(
         grain: strength, from 0 to 1, of a faint relief that the network reads with the
             picture (see `grain`): flat areas get strokes in place of a repeated pattern.
         seed: of the grain.
+        statistics: what instance norms normalise all pictures by, which `shots` holds over
+            the frames of a film; None takes each picture's own.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -84,7 +87,13 @@ def stylize(
         relief = grain * grain_relief(height, width, seed) if grain else None
         chunks = [
             _stylize_chunk(
-                base, chosen, images, relief, first, min(first + size, len(images)), precision
+                base,
+                chosen,
+                images,
+                relief,
+                slice(first, min(first + size, len(images))),
+                precision,
+                statistics,
             )
             for first in range(0, len(images), size)
         ]
@@ -125,16 +134,16 @@ def _stylize_chunk(
     styles: Sequence[AdaptedStyle],
     images: Tensor,
     relief: Tensor | None,
-    first: int,
-    last: int,
+    rows: slice,
     precision: Precision,
+    statistics: NormStatistics | None,
 ) -> Tensor:
-    weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[first:last])
-    chunk = images[first:last].to(base.device, torch.float32).clamp(0, 1)
+    weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
+    chunk = images[rows].to(base.device, torch.float32).clamp(0, 1)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
     with autocast(precision, base.device):
-        return stylize_with(base.network, weights, chunk).to(images.device)
+        return stylize_with(base.network, weights, chunk, statistics).to(images.device)
 
 
 def _rows(styles: Sequence[AdaptedStyle]) -> FastWeights:
