@@ -10,16 +10,12 @@ from typing import TextIO
 
 import torch
 
-from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
-from ..base import Base
-from ..encoder import load_encoder
-from ..images import (
-    load_batch,
-    save_image,
-)
-from ..style import AdaptedStyle, check_style
+from ..images import save_image
+from ..style import check_style
 from ..stylization import stylize
 from .failures import Failures
+from .films import add_film_options, concern_films, stylize_films
+from .image_styles import style_from_image
 from .inputs import (
     ImageInput,
     chosen_brush,
@@ -37,7 +33,6 @@ from .options import (
     non_negative_float,
     non_negative_int,
     positive_int,
-    settings_from,
 )
 from .outputs import (
     Job,
@@ -59,15 +54,16 @@ def add_parser(commands: Commands) -> None:
     """Declare the command and its options."""
     parser = commands.add_parser(
         "stylize",
-        help="stylize images or folders of images",
-        description="Stylize images, or all images below folders.",
+        help="stylize images, folders of images, and films",
+        description="Stylize images, all images below folders, films, or numbered frames.",
     )
     parser.add_argument(
         "images",
         nargs="+",
         type=Path,
-        metavar="IMAGE_OR_FOLDER",
-        help="image files, folders of them, or - for the standard input",
+        metavar="INPUT",
+        help="an image, a folder of images, a film, frames such as frames/%%04d.png, or - for the "
+        "standard input",
     )
     parser.add_argument(
         "--style",
@@ -93,7 +89,8 @@ def add_parser(commands: Commands) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="an image file, a folder, or - for the standard output, as PNG",
+        help="an image file, a folder, a film, frames such as frames/%%05d.png, or - for the "
+        "standard output, as PNG",
     )
     add_overwrite_options(parser)
     add_depth_option(parser)
@@ -122,6 +119,7 @@ def add_parser(commands: Commands) -> None:
         "repeated pattern; the same for all images of one size and --seed (default: 0)",
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
+    add_film_options(parser)
     add_base_option(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
@@ -130,9 +128,12 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Stylize and write every picture."""
+    """Stylize and write every picture, or every film."""
     with files_for_streams(arguments) as words:
-        _stylize_files(arguments, words)
+        if concern_films(arguments):
+            stylize_films(arguments)
+        else:
+            _stylize_files(arguments, words)
 
 
 def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
@@ -146,7 +147,10 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
         _announce(arguments, words, [], len(inputs), 0.0, 0.0)
         return
     base = open_base(arguments)
-    style = resolve_styles(base, arguments.style, partial(_adapt_to_image, arguments, base, inputs))
+    brush = chosen_brush(arguments, inputs, arguments.max_size)
+    contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
+    from_image = partial(style_from_image, arguments, base, brush, contents)
+    style = resolve_styles(base, arguments.style, from_image)
     check_style(style, base)
     style = style.to(base.device)
     refiner = Refiner(arguments, style, base.device) if arguments.refine else None
@@ -198,31 +202,6 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
     if not arguments.overwrite:
         refuse_existing(targets)
     return jobs
-
-
-def _adapt_to_image(
-    arguments: argparse.Namespace, base: Base, inputs: list[ImageInput], path: Path
-) -> AdaptedStyle:
-    """A style from an image, adapted on what it is to draw."""
-    settings = settings_from(
-        arguments,
-        AdaptationSettings,
-        style_size_px=chosen_brush(arguments, inputs, arguments.max_size),
-        batch=AdaptationSettings.batch,
-    )
-    painting = load_batch(path)
-    if not settings.steps:
-        return adapt_to_style(base, None, [painting], settings=settings, name=path.stem)
-    encoder = load_encoder("compact").to(base.device)
-    contents = crops_of(inputs, settings, Failures(len(inputs)))
-    with progress_bar(settings.steps, f"adapting to {path.stem}") as bar:
-
-        def count(_: StepReport) -> None:
-            bar.update(1)
-
-        return adapt_to_style(
-            base, encoder, [painting], contents, settings, name=path.stem, on_step=count
-        )
 
 
 def _announce(

@@ -15,6 +15,7 @@ from ..style import AdaptedStyle
 from ..stylization import stylize
 from .frames import Film, FilmFrame, ahead
 
+
 @dataclass(frozen=True)
 class FilmDrawing:
     """How every frame is drawn; see `stylize`.
@@ -54,8 +55,13 @@ class FilmDrawing:
 
     def image(self, frame: FilmFrame) -> Tensor:
         """What is drawn of a frame."""
-        image = frame.image()
-        return image if self.max_size_px is None else limit_long_side(image, self.max_size_px)
+        return image_within(frame, self.max_size_px)
+
+
+def image_within(frame: FilmFrame, max_size_px: int | None) -> Tensor:
+    """A frame's image (1, 3, H, W), shrunk to a long side where one is given."""
+    image = frame.image()
+    return image if max_size_px is None else limit_long_side(image, max_size_px)
 
 
 def draw_film(
@@ -92,9 +98,9 @@ def draw_film(
     with closing(_images(film, drawing, on_look)) as images:
         held = measure_shots(drawing.draw, network, images, shots, lock)
     # A moving mean needs every frame, those that are there already too.
-    passes = kept if lock.kind != "slow" else lambda _: False
+    drawn_again = lock.kind == "slow"
     with closing(ahead(film.frames())) as frames:
-        pairs = ((f, None if passes(f) else drawing.image(f)) for f in frames)
+        pairs = ((f, None if kept(f) and not drawn_again else drawing.image(f)) for f in frames)
         yield from draw_shots(drawing.draw, network, pairs, shots, held, lock)
 
 

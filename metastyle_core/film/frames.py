@@ -18,12 +18,13 @@ from torch import Tensor
 from ..errors import FilmError
 
 FILM_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv"}
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".mxf"}
 )
 ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
 _FRAMES_AHEAD = 3
 _T = TypeVar("_T")
-Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class FilmFrame:
 
 
 def _unit_range(pixels: Pixels) -> NDArray[np.float32]:
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    most = np.float32(np.iinfo(pixels.dtype).max)
+    return np.divide(pixels, most, dtype=np.float32)
 
 
 def over_white(rgba: Pixels) -> tuple[Pixels, Pixels]:

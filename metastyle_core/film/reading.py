@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class VideoFile:
         with self.opened() as container:
             stream = self._video_of(container)
             self._zero = Fraction(stream.start_time or 0) * _time_base(stream)
-            first = next(_decoded(container, stream, []), None)
+            first = next(_decoded(container, stream, self.name, []), None)
             if first is None:
                 raise FilmError(f"{self.name} has no frame that can be read; export it again.")
             self.facts = _facts(container, stream, first, self._cut)
@@ -126,7 +126,7 @@ class VideoFile:
                 container.seek(start, stream=stream)
             number = 0
             end_s = time_s = self._zero - 1 / self.facts.rate
-            for decoded in _decoded(container, stream, self.problems):
+            for decoded in _decoded(container, stream, self.name, self.problems):
                 time_s = _time_of(decoded, time_s + 1 / self.facts.rate)
                 place_s = time_s - self._zero
                 if self._cut.end_s is not None and place_s >= self._cut.end_s:
@@ -137,12 +137,14 @@ class VideoFile:
                     continue
                 number += 1
                 if decoded.is_corrupt:
-                    self.problems.append(f"frame {number} at {float(place_s):.2f} s is damaged")
+                    self.problems.append(
+                        f"{self.name}: frame {number} at {float(place_s):.2f} s is damaged"
+                    )
                 pixels = _pixels(decoded, self.facts, reformatter)
                 yield FilmFrame(number, time_s - self.offset_s, duration_s, *pixels)
         self._note_a_missing_end(number, end_s - self._zero)
 
-    def audio_packets(self, container: "InputContainer") -> "Iterator[Packet]":
+    def audio_packets(self, container: "InputContainer") -> "Iterator[Packet[Any]]":
         """The packets of all tracks of sound in the part, with their own timestamps."""
         streams = container.streams.audio
         if not streams:
@@ -167,7 +169,7 @@ class VideoFile:
         if stream is None:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise FilmError(f"{self.name} has no video stream, only {kinds}; name a film.")
-        if stream.codec_context is None:
+        if getattr(stream, "codec_context", None) is None:
             raise FilmError(
                 f"{self.name} has a video stream in a codec that PyAV cannot decode; convert "
                 "it to H.264 first."
@@ -181,16 +183,16 @@ class VideoFile:
                 f"{self.name} has no frame from {float(self._cut.start_s):g} s on; choose an "
                 "earlier start."
             )
-        slack_s = max(3 / self.facts.rate, Fraction(1, 10))
+        slack_s = 2 / self.facts.rate + Fraction(1, 20)
         if expected_s is not None and end_s < expected_s - slack_s:
             self.problems.append(
-                f"the film ends at {float(end_s):.2f} s of {float(expected_s):.2f} s; the rest "
+                f"{self.name} ends at {float(end_s):.2f} s of {float(expected_s):.2f} s; the rest "
                 "is missing"
             )
 
 
 def _decoded(
-    container: "InputContainer", stream: "VideoStream", problems: list[str]
+    container: "InputContainer", stream: "VideoStream", name: str, problems: list[str]
 ) -> "Iterator[VideoFrame]":
     """All frames that can be decoded; the rest is noted."""
     av = pyav()
@@ -199,19 +201,19 @@ def _decoded(
         try:
             packet = next(packets, None)
         except av.FFmpegError as error:
-            problems.append(f"the film breaks off ({error.strerror})")
+            problems.append(f"{name} breaks off ({error.strerror})")
             return
         if packet is None:
             return
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            problems.append(f"{_place_of(packet)} cannot be decoded ({error.strerror})")
+            problems.append(f"{name}: {_place_of(packet)} cannot be decoded ({error.strerror})")
             continue
         yield from frames
 
 
-def _place_of(packet: "Packet") -> str:
+def _place_of(packet: "Packet[Any]") -> str:
     time = packet.pts if packet.pts is not None else packet.dts
     return "a frame" if time is None else f"the frame at {float(time * packet.time_base):.2f} s"
 
@@ -304,7 +306,8 @@ def _pixels(
     matrix = ASSUMED_MATRIX if said == UNSAID_MATRIX else said
     layout = _LAYOUTS[facts.transparent, facts.deep]
     converted = reformatter.reformat(frame, format=layout, src_colorspace=matrix)
-    pixels = np.rot90(converted.to_ndarray(), facts.rotation // 90)
+    values = cast("Pixels", converted.to_ndarray())
+    pixels = np.rot90(values, facts.rotation // 90)
     if facts.transparent:
         return over_white(pixels)
     return np.ascontiguousarray(pixels), None

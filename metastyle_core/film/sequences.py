@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,8 @@ from einops import rearrange
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import FilmError, ImageFileError
-from ..images import IMAGE_SUFFIXES, LoadedImage, load_image
+from ..images import LoadedImage, load_image
+from ..network import MIN_SIDE_PX
 from .frames import (
     ANIMATION_SUFFIXES,
     FilmFacts,
@@ -83,7 +84,9 @@ class AnimatedPicture:
                     picture.seek(index)
                     pixels = np.array(picture.convert(kind), dtype=np.uint8)
                 except (OSError, EOFError, ValueError, SyntaxError) as error:
-                    self.problems.append(f"frame {index + 1} cannot be read ({error})")
+                    self.problems.append(
+                        f"{self.name} cannot be read from frame {index + 1} on ({error})"
+                    )
                     return
                 duration_s = _duration_s(picture)
                 if self._cut.end_s is not None and time_s >= self._cut.end_s:
@@ -144,20 +147,12 @@ class NumberedName:
         return dict(sorted(numbers.items()))
 
 
-def frames_in(folder: Path) -> dict[int, Path]:
-    """The pictures of a folder as frames, by their place from 1, numbers in names in order.
-
-    Raises:
-        FilmError: there is no picture.
-    """
-    paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-    if not paths:
-        raise FilmError(f"{folder} holds no image; name a folder of frames.")
+def in_numeric_order(paths: Iterable[Path]) -> dict[int, Path]:
+    """Pictures as frames, by their place from 1; `2.png` comes before `10.png`."""
     return dict(enumerate(sorted(paths, key=_numeric), start=1))
 
 
 def _numeric(path: Path) -> list[tuple[int, str]]:
-    """A key by which `2.png` comes before `10.png`."""
     parts = re.split(r"(\d+)", path.name)
     return [(int(part), part) if part.isdigit() else (-1, part) for part in parts]
 
@@ -187,7 +182,9 @@ class NumberedPictures:
         last = len(files) if cut.end_s is None else math.ceil(cut.end_s * rate)
         self._files = list(files.items())[first:last]
         if not self._files:
-            raise FilmError(f"{name} ends before {float(cut.start_s):g} s; choose an earlier start.")
+            raise FilmError(
+                f"{name} ends before {float(cut.start_s):g} s; choose an earlier start."
+            )
         height, width, transparent = _first_look([path for _, path in self._files])
         self.facts = FilmFacts(
             width, height, rate, 1 / rate, len(self._files), transparent=transparent
@@ -201,6 +198,10 @@ class NumberedPictures:
                 loaded = load_image(path)
             except ImageFileError as error:
                 self.problems.append(str(error))
+                continue
+            height, width = loaded.pixels.shape[-2:]
+            if min(height, width) < MIN_SIDE_PX:
+                self.problems.append(f"{path} is {width}x{height} px, which is too small")
                 continue
             place_s = place / self._rate
             yield FilmFrame(number, place_s, 1 / self._rate, *_to_pixels(loaded))
@@ -218,7 +219,8 @@ def _first_look(paths: Sequence[Path]) -> tuple[int, int, bool]:
 
 def _look(path: Path) -> tuple[int, int, bool]:
     loaded = load_image(path)
-    return *loaded.pixels.shape[-2:], loaded.alpha is not None
+    height, width = loaded.pixels.shape[-2:]
+    return height, width, loaded.alpha is not None
 
 
 def _to_pixels(loaded: LoadedImage) -> tuple[Pixels, Pixels | None]:

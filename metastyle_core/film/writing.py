@@ -4,11 +4,11 @@ A film appears under its name when it is whole. Until then it lies beside it und
 temporary name.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from einops import rearrange
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..errors import FilmError
+from ..errors import FilmError, ShapeError
 from ..files import atomic_file
 from ..images import SAVE_SUFFIXES, resize, save_image
 from .coding import Coding, choose_coding, conversion_matrix
 from .frames import FilmFacts, FilmFrame, Pixels, pyav, to_sixteen_bits
 from .reading import VideoFile
-from .sequences import NumberedName
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _GIF_COLOURS = 255  # of 256; one is for what is transparent
 
@@ -55,38 +55,39 @@ class FilmWriter(Protocol):
 
 
 class NumberedFiles:
-    """Writes `frames/%05d.png`, each whole or absent; see `FilmWriter`."""
+    """Writes frames as pictures, each whole or absent; see `FilmWriter`."""
 
     def __init__(
-        self, name: NumberedName, facts: FilmFacts, *, skip_existing: bool = False
+        self, path_of: Callable[[int], Path], facts: FilmFacts, *, skip_existing: bool = False
     ) -> None:
         """Choose the names.
 
         Args:
-            name: the pattern; numbers are those of the frames.
+            path_of: the file of a frame by its number.
             facts: of the film that the frames come from.
             skip_existing: keep files that are there.
 
         Raises:
             FilmError: it is no kind of picture that can be written.
         """
-        if Path(name.after).suffix.lower() not in SAVE_SUFFIXES:
+        example = path_of(1)
+        if example.suffix.lower() not in SAVE_SUFFIXES:
             raise FilmError(
-                f"Frames would be called like {name.path(1).name}; a pattern that ends in .png, "
-                ".jpg or .webp is needed."
+                f"Frames would be called like {example.name}; a pattern that ends in .png, .jpg "
+                "or .webp is needed."
             )
         self.notes = ["numbered frames have no sound"] if facts.audio else []
         self.notes += ["numbered frames have 8 bits, the film has more"] if facts.deep else []
-        self._name, self._skip = name, skip_existing
+        self._path_of, self._skip = path_of, skip_existing
 
     def has(self, frame: FilmFrame) -> bool:
         """Whether its file is there and is to be kept."""
-        return self._skip and self._name.path(frame.number).exists()
+        return self._skip and self._path_of(frame.number).exists()
 
     def write(self, frame: FilmFrame, drawn: Tensor) -> None:
         """Save one frame under its number."""
         alpha = _alpha_for(frame, drawn)
-        path = self._name.path(frame.number)
+        path = self._path_of(frame.number)
         save_image(drawn, path, alpha=None if alpha is None else alpha[0])
 
 
@@ -151,12 +152,13 @@ class FilmFile:
         self._name, self._container, self._coding, self._facts = name, container, coding, facts
         container.metadata.update(facts.metadata)
         try:
-            self._stream = container.add_stream(coding.codec, facts.rate, options=coding.options)
+            stream = container.add_stream(coding.codec, facts.rate, options=coding.options)
         except ValueError as error:
             raise FilmError(
                 f"{name} cannot hold the codec {coding.codec}; choose another codec or another "
                 "kind of film."
             ) from error
+        self._stream = cast("VideoStream", stream)
         # Which version of PyAV can say it; older ones get upright pictures.
         self._turns = coding.container.plays and hasattr(self._stream, "set_display_rotation")
         self._reformatter = pyav().video.reformatter.VideoReformatter()
@@ -183,7 +185,7 @@ class FilmFile:
         """
         self._sound = _SoundCopy(self._name, film, source, self._container)
 
-    def has(self, frame: FilmFrame) -> bool:  # noqa: ARG002 - its form is the protocol's
+    def has(self, frame: FilmFrame) -> bool:
         """No: a film is written whole."""
         return False
 
@@ -191,13 +193,13 @@ class FilmFile:
         """Code one frame, and the sound before it.
 
         Raises:
-            FilmError: another size than the first frame, or a time before the last one.
+            ShapeError: another size than the first frame.
         """
         height, width = drawn.shape[-2:]
         if self._size is None:
             self._begin(height, width)
         elif self._size != (height, width):
-            raise FilmError(
+            raise ShapeError(
                 f"frame {frame.number} is {width}x{height} px, the film "
                 f"{self._size[1]}x{self._size[0]} px; frames of one film need one size"
             )
@@ -235,9 +237,9 @@ class FilmFile:
         stream.width, stream.height = stored[::-1] if self._turns and across else stored
         stream.pix_fmt = self._coding.pixel_format
         context.time_base = self._coding.time_base
-        if facts.sample_aspect:
-            upright = across and not self._turns
-            context.sample_aspect_ratio = 1 / facts.sample_aspect if upright else facts.sample_aspect
+        aspect = facts.sample_aspect
+        if aspect:
+            context.sample_aspect_ratio = 1 / aspect if across and not self._turns else aspect
         if self._coding.colours:
             context.color_range = self._coding.colours.range
             context.color_primaries = self._coding.colours.primaries
@@ -282,7 +284,7 @@ class FilmFile:
         coded.color_primaries, coded.color_trc = colours.primaries, colours.transfer
         return coded
 
-    def _mux(self, packets: "list[Packet]") -> None:
+    def _mux(self, packets: "Sequence[Packet[Any]]") -> None:
         for packet in packets:
             duration = self._durations.pop(packet.pts or 0, None)
             if duration:
@@ -306,7 +308,7 @@ class _SoundCopy:
         except (ValueError, av.FFmpegError) as error:
             raise FilmError(
                 f"{name} cannot hold the sound of {film.name} ({', '.join(film.facts.audio)}) as "
-                "it is; name an .mp4, .mov or .mkv file, or leave the sound out."
+                "it is; name an .mp4, .mov or .mkv file, or leave the sound out (--no-audio)."
             ) from error
         self._packets = film.audio_packets(source)
         self._next = next(self._packets, None)
@@ -355,9 +357,11 @@ def _to_palette(
     quantized = Image.fromarray(pixels).quantize(_GIF_COLOURS)
     colours = np.array(quantized.getpalette(), dtype=np.uint8).reshape(-1, 3)[:_GIF_COLOURS]
     palette = np.zeros((256, 4), dtype=np.uint8)
-    palette[: len(colours), 0] = 255
+    palette[:, 0] = 255
     palette[: len(colours), 1:] = colours
     indices = np.array(quantized, dtype=np.uint8)
     if alpha is not None:
+        # The encoder takes the first clear colour for all of them: there may be one only.
+        palette[_GIF_COLOURS, 0] = 0
         indices[alpha < 0.5] = _GIF_COLOURS
     return indices, palette
