@@ -48,7 +48,9 @@ class FilmFrame:
 
     def image(self) -> Tensor:
         """(1, 3, H, W), float32, [0, 1]."""
-        return rearrange(torch.from_numpy(_unit_range(self.pixels)), "h w c -> 1 c h w")
+        return rearrange(
+            torch.from_numpy(_unit_range(self.pixels)), "h w c -> 1 c h w"
+        ).contiguous()
 
     def alpha(self) -> Tensor | None:
         """(1, 1, H, W), float32, [0, 1], or None where the film has none."""
