@@ -203,8 +203,9 @@ def test_broken_pictures_are_passed_over_and_told(tmp_path):
 
 def test_frames_are_kept_where_they_are(tmp_path, clip):
     film = VideoFile(clip)
-    writer = NumberedFiles(NumberedName.parse(tmp_path / "%03d.png").path, film.facts)
-    again = NumberedFiles(writer._path_of, film.facts, skip_existing=True)
+    path_of = NumberedName.parse(tmp_path / "%03d.png").path
+    writer = NumberedFiles(path_of, film.facts)
+    again = NumberedFiles(path_of, film.facts, skip_existing=True)
     frame = next(film.frames())
     assert not again.has(frame)
     writer.write(frame, frame.image())
