@@ -30,6 +30,7 @@ _LAYOUTS = {
     (True, False): "rgba",
     (True, True): "rgba64le",
 }
+_FULL_RANGE = 2
 _FALLBACK_RATE = Fraction(25)
 UNSAID_MATRIX = 2
 # What films of unsaid matrix are decoded by, and so have to be coded by again.
@@ -229,9 +230,10 @@ def _time_of(frame: "VideoFrame", otherwise_s: Fraction) -> Fraction:
 
 
 def _duration_of(frame: "VideoFrame") -> Fraction | None:
-    if not frame.duration or frame.time_base is None:
+    duration = getattr(frame, "duration", None)  # not in older PyAV
+    if not duration or frame.time_base is None:
         return None
-    return frame.duration * frame.time_base
+    return duration * frame.time_base
 
 
 def _said_duration_s(container: "InputContainer", stream: "VideoStream") -> Fraction | None:
@@ -265,7 +267,7 @@ def _facts(
         rotation=rotation,
         deep=max(component.bits for component in components) > 8,
         transparent=any(component.is_alpha for component in components),
-        colours=_colours(first),
+        colours=_colours(first, stream),
         sample_aspect=stream.sample_aspect_ratio,
         audio=tuple(_codec_name(track) for track in container.streams.audio),
         metadata=dict(container.metadata),
@@ -277,9 +279,10 @@ def _codec_name(track: object) -> str:
     return "unknown" if context is None else context.name
 
 
-def _colours(frame: "VideoFrame") -> Colours:
-    primaries = getattr(frame, "color_primaries", 2)
-    transfer = getattr(frame, "color_trc", 2)
+def _colours(frame: "VideoFrame", stream: "VideoStream") -> Colours:
+    context = stream.codec_context  # where older PyAV says what newer has on the frame too
+    primaries = getattr(frame, "color_primaries", context.color_primaries)
+    transfer = getattr(frame, "color_trc", context.color_trc)
     return Colours(int(frame.color_range), int(primaries), int(transfer), int(frame.colorspace))
 
 
@@ -298,6 +301,11 @@ def _count(
     return max(1, round((end_s - cut.start_s) * rate))
 
 
+def full_range_or_none(color_range: int) -> int | None:
+    """The number of the full range of YUV, or None for the limited one."""
+    return _FULL_RANGE if color_range == _FULL_RANGE else None
+
+
 def _pixels(
     frame: "VideoFrame", facts: FilmFacts, reformatter: "VideoReformatter"
 ) -> tuple[Pixels, Pixels | None]:
@@ -305,7 +313,15 @@ def _pixels(
     said = int(frame.colorspace)
     matrix = ASSUMED_MATRIX if said == UNSAID_MATRIX else said
     layout = _LAYOUTS[facts.transparent, facts.deep]
-    converted = reformatter.reformat(frame, format=layout, src_colorspace=matrix)
+    # Older PyAV passes matrix and range on only where both ends differ, and takes the number
+    # of the limited range for the full one; newer takes a limited range where none is given.
+    converted = reformatter.reformat(
+        frame,
+        format=layout,
+        src_colorspace=matrix,
+        dst_colorspace=ASSUMED_MATRIX,
+        src_color_range=full_range_or_none(int(frame.color_range)),
+    )
     values = cast("Pixels", converted.to_ndarray())
     pixels = np.rot90(values, facts.rotation // 90)
     if facts.transparent:

@@ -21,7 +21,7 @@ from ..files import atomic_file
 from ..images import SAVE_SUFFIXES, resize, save_image
 from .coding import Coding, choose_coding, conversion_matrix
 from .frames import FilmFacts, FilmFrame, Pixels, pyav, to_sixteen_bits
-from .reading import VideoFile
+from .reading import VideoFile, full_range_or_none
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -278,10 +278,11 @@ class FilmFile:
             frames.from_ndarray(pixels, format=layout),
             format=form,
             dst_colorspace=conversion_matrix(colours),
-            dst_color_range=colours.range,
+            dst_color_range=full_range_or_none(colours.range),
         )
         coded.color_range, coded.colorspace = colours.range, colours.matrix
-        coded.color_primaries, coded.color_trc = colours.primaries, colours.transfer
+        if hasattr(coded, "color_primaries"):  # older PyAV has it on the stream alone
+            coded.color_primaries, coded.color_trc = colours.primaries, colours.transfer
         return coded
 
     def _mux(self, packets: "Sequence[Packet[Any]]") -> None:

@@ -357,3 +357,16 @@ def test_importing_the_core_and_the_command_does_not_import_pyav():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("limits", [1, 2])
+@pytest.mark.parametrize("standard", [1, 5, 9, 2])
+def test_colours_are_those_of_the_film_whatever_its_matrix_and_range(tmp_path, limits, standard):
+    orange = np.full((48, 64, 3), (180, 60, 30), dtype=np.uint8)
+    source = make_film(
+        tmp_path / "clip.mkv", pictures=[orange], times=[0], colours=(limits, standard), audio=None
+    )
+    copy(VideoFile(source), tmp_path / "copy.mkv")
+    for path in (source, tmp_path / "copy.mkv"):
+        frame = next(VideoFile(path).frames())
+        assert np.abs(frame.pixels.astype(int) - orange).max() <= 5
