@@ -39,7 +39,7 @@ from .failures import report_failures
 from .image_styles import style_from_image
 from .inputs import files_of_styles, open_base, resolve_styles
 from .options import non_negative_int
-from .outputs import refuse_existing, refuse_inputs
+from .outputs import refuse_existing, refuse_inputs, refuse_shallow
 from .progress import ProgressBar, progress_bar
 
 _DEFAULT_RATE = Fraction(24)
@@ -380,7 +380,15 @@ def _writer(
         )
     if arguments.codec or arguments.crf is not None:
         raise SettingsError("--codec and --crf are for films; the output is numbered frames.")
-    files = NumberedFiles(_path_of(job), film.facts, skip_existing=arguments.skip_existing)
+    path_of, first = _path_of(job), next(iter(job.sources)) if isinstance(job.sources, dict) else 1
+    refuse_shallow([path_of(first)], arguments.depth)
+    files = NumberedFiles(
+        path_of,
+        film.facts,
+        first=first,
+        deep=None if arguments.depth == "auto" else arguments.depth == "16",
+        skip_existing=arguments.skip_existing,
+    )
     return nullcontext(files)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import FilmError, ShapeError
 from ..files import atomic_file
-from ..images import SAVE_SUFFIXES, resize, save_image
+from ..images import DEEP_SUFFIXES, SAVE_SUFFIXES, resize, save_image
 from .coding import Coding, choose_coding, conversion_matrix
 from .frames import FilmFacts, FilmFrame, Pixels, pyav, to_sixteen_bits
 from .reading import VideoFile, full_range_or_none
@@ -58,26 +58,38 @@ class NumberedFiles:
     """Writes frames as pictures, each whole or absent; see `FilmWriter`."""
 
     def __init__(
-        self, path_of: Callable[[int], Path], facts: FilmFacts, *, skip_existing: bool = False
+        self,
+        path_of: Callable[[int], Path],
+        facts: FilmFacts,
+        *,
+        first: int = 1,
+        deep: bool | None = None,
+        skip_existing: bool = False,
     ) -> None:
         """Choose the names.
 
         Args:
             path_of: the file of a frame by its number.
             facts: of the film that the frames come from.
+            first: the number of the first frame.
+            deep: whether they get 16 bits per channel; None gives them to PNG and TIFF where
+                the film has more than 8.
             skip_existing: keep files that are there.
 
         Raises:
             FilmError: it is no kind of picture that can be written.
         """
-        example = path_of(1)
+        example = path_of(first)
         if example.suffix.lower() not in SAVE_SUFFIXES:
             raise FilmError(
                 f"Frames would be called like {example.name}; a pattern that ends in .png, .jpg "
                 "or .webp is needed."
             )
         self.notes = ["numbered frames have no sound"] if facts.audio else []
-        self.notes += ["numbered frames have 8 bits, the film has more"] if facts.deep else []
+        can_be_deep = example.suffix.lower() in DEEP_SUFFIXES
+        if facts.deep and not can_be_deep:
+            self.notes.append(f"frames in {example.suffix} have 8 bits, the film has more")
+        self._depth = 16 if (facts.deep and can_be_deep if deep is None else deep) else 8
         self._path_of, self._skip = path_of, skip_existing
 
     def has(self, frame: FilmFrame) -> bool:
@@ -88,7 +100,7 @@ class NumberedFiles:
         """Save one frame under its number."""
         alpha = _alpha_for(frame, drawn)
         path = self._path_of(frame.number)
-        save_image(drawn, path, alpha=None if alpha is None else alpha[0])
+        save_image(drawn, path, alpha=None if alpha is None else alpha[0], depth=self._depth)
 
 
 @contextmanager

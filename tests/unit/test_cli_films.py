@@ -121,6 +121,15 @@ def test_numbered_frames_become_a_film_in_numeric_order(stylize, tmp_path, form)
     assert reds == pytest.approx([20 * n / 255 for n in (1, 2, 9, 10, 11)], abs=0.02)
 
 
+def test_frames_keep_their_names_in_a_folder(stylize, tmp_path):
+    folder = numbered(tmp_path / "frames", [8, 9, 10])
+    for given, output in ((folder / "%d.png", "a"), (folder, "b")):
+        assert stylize(given, "-o", tmp_path / output, "--lock", "first", "--depth", "16") == 0
+        names = sorted(path.name for path in (tmp_path / output).iterdir())
+        assert names == ["10.png", "8.png", "9.png"]
+        assert load_image(tmp_path / output / "8.png").depth == 16
+
+
 def test_several_films_go_into_a_folder(stylize, clip, tmp_path, capsys):
     other = make_film(tmp_path / "other.mkv", audio=None)
     (tmp_path / "broken.mp4").write_text("no film")
@@ -196,6 +205,7 @@ def test_what_does_not_fit_is_one_line(stylize, clip, tmp_path, capsys):
         ([clip, tmp_path / "still.png", "-o", tmp_path / "out"], "still picture among films"),
         ([clip, "-o", tmp_path / "out.avi"], "ends in '.avi'"),
         ([clip, "-o", tmp_path / "%d.bmp"], "a pattern that ends in .png"),
+        ([clip, "-o", tmp_path / "out.mp4", "--refine", "2"], "--refine is for stills"),
         ([clip, "-o", tmp_path / "%d.png", "--crf", "20"], "--codec and --crf are for films"),
         ([clip, "-o", tmp_path / "out.mp4", "--fps", "5"], "--fps is the rate of numbered frames"),
         ([clip, "-o", tmp_path / "out.mp4", "--codec", "vp10"], "'vp10' is not known"),
@@ -236,7 +246,7 @@ def test_a_killed_run_leaves_no_film_under_the_name(stylize, tmp_path, how):
         [*command, *stylize.options], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     deadline_s = time.monotonic() + 60
-    while not any(part.stat().st_size for part in target.parent.glob(".film.mkv.*.part")):
+    while not any(part.stat().st_size for part in target.parent.glob(".*")):
         assert time.monotonic() < deadline_s, "the film is never begun"
         assert process.poll() is None, "the film is done too soon"
         time.sleep(0.02)

@@ -214,6 +214,16 @@ def test_frames_are_kept_where_they_are(tmp_path, clip):
     assert torch.equal(load_image(tmp_path / "001.png").pixels, frame.image()[0])
 
 
+def test_frames_of_ten_bits_become_pictures_of_sixteen(tmp_path):
+    film = VideoFile(make_film(tmp_path / "deep.mp4", layout="yuv420p10le", audio=None))
+    for suffix, depth in ((".png", 16), (".jpg", 8)):
+        writer = NumberedFiles(NumberedName.parse(tmp_path / f"%d{suffix}").path, film.facts)
+        frame = next(film.frames())
+        writer.write(frame, frame.image())
+        assert load_image(tmp_path / f"1{suffix}").depth == depth
+        assert bool(writer.notes) == (depth == 8)
+
+
 def test_a_damaged_frame_is_told_and_the_rest_is_read(tmp_path):
     source = make_film(tmp_path / "clip.mov", codec="png", layout="rgb24", audio=None)
     data = bytearray(source.read_bytes())
