@@ -5,12 +5,13 @@ from .blend_schedule import BlendSchedule
 from .blend_styles import BlendStyles
 from .hosting import host
 from .hosting.routes import add_routes
-from .hosting.sockets import ComfyExtension, io
+from .hosting.sockets import ComfyExtension, io, takes_videos
 from .load_metastyle import LoadMetaStyle
 from .load_style import LoadAdaptedStyle
 from .refine import Refine
 from .save_style import SaveAdaptedStyle
 from .stylize import Stylize
+from .stylize_video import StylizeVideo
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     LoadMetaStyle,
@@ -21,6 +22,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BlendStyles,
     BlendSchedule,
     Refine,
+    *((StylizeVideo,) if takes_videos() else ()),
 )
 
 

@@ -20,7 +20,7 @@ from .sockets import StyleValue
 
 _LOG = logging.getLogger(__name__)
 # 405 are alive at the widest layer in float32; the rest is for the workspace of convolutions.
-_BYTES_PER_PIXEL = 1024
+BYTES_PER_PIXEL = 1024
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _load(model: MetaStyleModel, style: StyleValue, images: Tensor) -> Base:
     _, height, width, _ = images.shape
     size = pictures_per_pass(height, width, host.work_device())
     pixels = min(size, len(images)) * height * width
-    host.load([model.patcher, *style_patchers(*styles)], pixels * _BYTES_PER_PIXEL)
+    host.load([model.patcher, *style_patchers(*styles)], pixels * BYTES_PER_PIXEL)
     return model.base()
 
 

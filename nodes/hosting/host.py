@@ -5,6 +5,7 @@ The only file that imports `comfy`, `folder_paths` and `server`.
 
 import sys
 import traceback
+import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,13 @@ def register_folders() -> None:
 def folders(name: FolderName) -> tuple[Path, ...]:
     """Where files of a kind lie; new ones go to the first."""
     return tuple(Path(path) for path in folder_paths.get_folder_paths(name))
+
+
+def temporary_path(suffix: str) -> Path:
+    """A new name in the folder that the host empties when it starts; no file is made."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"metastyle_{uuid.uuid4().hex}{suffix}"
 
 
 def expand_name(name: str, folder: Path) -> str:

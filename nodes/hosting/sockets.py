@@ -5,8 +5,11 @@ Hosts differ in what their interface offers; the differences end in this file.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol, cast
 
+from comfy_api import latest
 from comfy_api.latest import ComfyExtension, io, ui
 
 from ...metastyle_core.errors import SettingsError
@@ -18,12 +21,15 @@ __all__ = [
     "ModelSocket",
     "StyleSocket",
     "StyleValue",
+    "VideoValue",
     "collect_styles",
     "growing_styles",
     "io",
     "node_schema",
     "single_style",
+    "takes_videos",
     "ui",
+    "video_from_file",
 ]
 
 CATEGORY = "MetaStyle"
@@ -31,6 +37,24 @@ MOST_STYLES = 6
 ModelSocket = io.Custom("METASTYLE_MODEL")
 StyleSocket = io.Custom("METASTYLE_STYLE")
 StyleValue = AdaptedStyle | StyleSchedule
+
+
+class VideoValue(Protocol):
+    """What the host sends for VIDEO; newer ones know of more."""
+
+    def get_stream_source(self) -> str | BytesIO:
+        """The file that it is of, which may be longer or larger than the video."""
+        ...
+
+    def get_dimensions(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    def save_to(self, path: str) -> None:
+        """Write it to a file, trimmed."""
+        ...
+
+
 _SLOTS = tuple(f"style_{number}" for number in range(1, MOST_STYLES + 1))
 _STYLE_TOOLTIP = "A style to mix in. All must belong to one base and be of one mode."
 
@@ -66,6 +90,16 @@ def node_schema(
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in keywords.items() if name in known})
+
+
+def takes_videos() -> bool:
+    """Whether the host has sockets for videos."""
+    return hasattr(io, "Video") and hasattr(latest, "InputImpl")
+
+
+def video_from_file(path: Path) -> object:
+    """A file as the host's VIDEO."""
+    return latest.InputImpl.VideoFromFile(str(path))
 
 
 def growing_styles() -> list[io.Input]:

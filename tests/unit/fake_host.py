@@ -8,11 +8,13 @@ It cannot show inference-mode bookkeeping, caching or real memory management; th
 
 import dataclasses
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -123,6 +125,35 @@ class ComfyExtension:
         raise NotImplementedError
 
 
+class VideoFromFile:
+    """A file, of which a part may be the video."""
+
+    def __init__(self, file: str | BytesIO) -> None:
+        self.file = file
+        self.window = (0.0, 0.0)
+        self.saved: list[str] = []
+
+    def get_stream_source(self) -> str | BytesIO:
+        return self.file
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return self.window
+
+    def get_dimensions(self) -> tuple[int, int]:
+        import av
+
+        with av.open(self.file) as container:
+            return container.streams.video[0].width, container.streams.video[0].height
+
+    def save_to(self, path: str) -> None:
+        self.saved.append(path)
+        shutil.copyfile(self.file, path)
+
+
+class InputImpl:
+    VideoFromFile = VideoFromFile
+
+
 class PreviewImage:
     def __init__(self, image: torch.Tensor, *, cls: type | None = None) -> None:
         self.image = image
@@ -137,9 +168,9 @@ def _custom(io_type: str) -> type:
 
 
 def _interface(*, old: bool) -> ModuleType:
-    """The host's node interface; an old one lacks search aliases and growing inputs."""
+    """The host's node interface; an old one lacks search aliases, growing inputs and videos."""
     io = ModuleType("comfy_api.latest.io")
-    for name in ("Image", "String", "Boolean", "Int", "Float"):
+    for name in ("Image", "Video", "String", "Boolean", "Int", "Float"):
         setattr(io, name, _socket(name))
     io.Combo = _socket("Combo", ComboInput)
     io.Custom = _custom
@@ -151,6 +182,7 @@ def _interface(*, old: bool) -> ModuleType:
         kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])
+        del io.Video
     else:
         io.Schema = Schema
         io.Autogrow = SimpleNamespace(TemplateNames=TemplateNames, Input=GrowingInput)
@@ -195,6 +227,9 @@ class FakeHost:
         ui.PreviewImage = PreviewImage
         latest = ModuleType("comfy_api.latest")
         latest.io, latest.ui, latest.ComfyExtension = io, ui, ComfyExtension
+        latest.InputImpl = InputImpl
+        api = ModuleType("comfy_api")
+        api.latest = latest
         comfy = ModuleType("comfy")
         comfy.model_management = self._management(old=old)
         comfy.utils = self._utils()
@@ -203,7 +238,7 @@ class FakeHost:
         server = ModuleType("server")
         server.PromptServer = type("PromptServer", (_FakeServer,), {"instance": _FakeServer(self)})
         return {
-            "comfy_api": ModuleType("comfy_api"), "comfy_api.latest": latest,
+            "comfy_api": api, "comfy_api.latest": latest,
             "comfy_api.latest.io": io, "comfy_api.latest.ui": ui,
             "comfy": comfy, "comfy.model_management": comfy.model_management,
             "comfy.utils": comfy.utils, "comfy.model_patcher": comfy.model_patcher,
@@ -266,6 +301,9 @@ class FakeHost:
         def get_folder_paths(folder_name: str) -> list[str]:
             return known[folder_name][0][:]
 
+        def get_temp_directory() -> str:
+            return str(self.models_dir.parent / "temp")
+
         def get_save_image_path(
             filename_prefix: str, output_dir: str
         ) -> tuple[str, str, int, str, str]:
@@ -275,6 +313,7 @@ class FakeHost:
 
         module.add_model_folder_path = add_model_folder_path
         module.get_folder_paths = get_folder_paths
+        module.get_temp_directory = get_temp_directory
         module.get_save_image_path = get_save_image_path
         return module
 

@@ -28,6 +28,9 @@ INPUTS = {
         "model", "style", "images", "steps", "style_weight", "brush_size", "seed", "stylized",
         "style_images",
     ],
+    "MetaStyleStylizeVideo": [
+        "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",
+    ],
 }  # fmt: skip
 OUTPUTS = {
     "LoadMetaStyle": ["model"],
@@ -38,6 +41,7 @@ OUTPUTS = {
     "MetaStyleBlendStyles": ["style"],
     "MetaStyleBlendSchedule": ["style"],
     "MetaStyleRefine": ["images"],
+    "MetaStyleStylizeVideo": ["video"],
 }
 
 

@@ -1,0 +1,117 @@
+"""Node: a video in, the stylized video out."""
+
+from ..metastyle_core.precision import PRECISIONS, Precision
+from .hosting.bounded_film import LOCKS, FilmSettings, LockName, stylize_video
+from .hosting.model import MetaStyleModel
+from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, VideoValue, io, node_schema
+
+_LARGEST_SEED = 2**64 - 1
+_MOST_FRAMES = 1_000_000
+
+
+class StylizeVideo(io.ComfyNode):
+    """One pass of the network per frame, a few frames in memory."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Model, style and video; video."""
+        return node_schema(
+            node_id="MetaStyleStylizeVideo",
+            display_name="Stylize Video",
+            description=(
+                "Draws a video in a style, frame by frame: any length in bounded memory. Sound, "
+                "times and trim are kept, and colours can be held steady over each shot."
+            ),
+            search_aliases=["video style transfer", "stylize film", "animate style"],
+            inputs=_inputs(),
+            outputs=[io.Video.Output(display_name="video", tooltip="The video in the style.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: MetaStyleModel,
+        style: StyleValue,
+        video: VideoValue,
+        strength: float,
+        lock: LockName,
+        lock_frames: int,
+        precision: Precision,
+        grain: float,
+        seed: int,
+    ) -> io.NodeOutput:
+        """Stylize into a temporary file of the host."""
+        settings = FilmSettings(strength, precision, lock, lock_frames, grain, seed)
+        return io.NodeOutput(stylize_video(model, style, video, settings))
+
+
+def _inputs() -> list[io.Input]:
+    """Sockets and widgets in the order in which workflows store them."""
+    return [
+        ModelSocket.Input("model", tooltip="From Load MetaStyle."),
+        StyleSocket.Input(
+            "style", tooltip="From Adapt to Style, Load Adapted Style or Blend Styles."
+        ),
+        io.Video.Input("video", tooltip="What to draw, trimmed or whole."),
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="0 gives the frames back unchanged, 1 is the full style.",
+        ),
+        *_locks(),
+        io.Combo.Input(
+            "precision",
+            options=list(PRECISIONS),
+            default="auto",
+            tooltip="Number format. auto takes the fastest that the device does well; fp32 is "
+            "the most exact.",
+        ),
+        *_grain(),
+    ]
+
+
+def _locks() -> list[io.Input]:
+    """What holds contrast and colours over a shot."""
+    return [
+        io.Combo.Input(
+            "lock",
+            options=list(LOCKS),
+            default="first",
+            tooltip="Holds contrast and colours over each shot, so that what enters the picture "
+            "changes nothing else and fades fade: by its first frame, one chosen frame, the mean "
+            "of some, or a mean that moves slowly. off lets every frame stand for itself.",
+        ),
+        io.Int.Input(
+            "lock_frames",
+            default=1,
+            min=1,
+            max=_MOST_FRAMES,
+            tooltip="For lock frame: which one, counted from 1. For lock mean: of how many.",
+        ),
+    ]
+
+
+def _grain() -> list[io.Input]:
+    """The relief under all frames."""
+    return [
+        io.Float.Input(
+            "grain",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="A faint relief under the frames, from which flat areas such as skies get "
+            "strokes in place of a repeated pattern. All frames have the same.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=_LARGEST_SEED,
+            control_after_generate=False,
+            tooltip="Of the grain.",
+        ),
+    ]
