@@ -109,11 +109,11 @@ def concern_films(arguments: argparse.Namespace) -> bool:
     if arguments.lock or any(_is_film(path) for path in arguments.images):
         return True
     output = Path(arguments.output)
-    suffix = output.suffix.lower()
     if output.is_dir():
         return False
-    still = suffix in SAVE_SUFFIXES and len(arguments.images) == 1 and arguments.images[0].is_file()
-    return NumberedName.parse(output) is not None or (suffix in CONTAINERS and not still)
+    still = len(arguments.images) == 1 and arguments.images[0].is_file()
+    film = output.suffix.lower() in CONTAINERS and not still
+    return film or NumberedName.parse(output) is not None
 
 
 def _is_film(path: Path) -> bool:
