@@ -38,7 +38,7 @@ class LoadedImage:
     """One decoded picture.
 
     Attributes:
-        pixels: (3, H, W), float32, [0, 1]; transparent parts lie over white.
+        pixels: (3, H, W), float32, [0, 1]; beside an alpha channel straight, as in the file.
         alpha: (1, H, W), float32, [0, 1], or None where the file has no transparency.
         depth: bits a channel that the pixels have, 8 or 16.
         metadata: what else the file says, to be kept with what is made of it.
@@ -66,12 +66,12 @@ def decode(name: object, image: ImageFile, reopen: Callable[[], ImageFile]) -> L
     metadata = read_picture_metadata(image)
     if layout in _SWAPPED_LAYOUTS and is_srgb(image):
         values = _sixteen_bits(image, reopen)
-        return _over_white(*_parted(values, image.info.get("transparency")), 16, metadata)
+        return _loaded(*_parted(values, image.info.get("transparency")), 16, metadata)
     if image.mode == "I" or image.mode in _SIXTEEN_BIT_MODES:
         gray, alpha = _gray(name, image)
-        return _over_white(gray.expand(3, -1, -1), alpha, 16, metadata)
+        return _loaded(gray.expand(3, -1, -1), alpha, 16, metadata)
     if image.mode == "F":
-        return _over_white(_floating(name, image).expand(3, -1, -1), None, 16, metadata)
+        return _loaded(_floating(name, image).expand(3, -1, -1), None, 16, metadata)
     return _eight_bits(ImageOps.exif_transpose(image), metadata)
 
 
@@ -155,8 +155,8 @@ def _eight_bits(image: Image.Image, metadata: PictureMetadata) -> LoadedImage:
         rgba = image.convert("RGBA")
         opaque = rgba.convert("RGB") if image.mode != "LA" else image.getchannel("L")
         opaque.info = image.info
-        return _over_white(_to_tensor(to_srgb(opaque)), _to_tensor(rgba)[3:], 8, metadata)
-    return _over_white(_to_tensor(to_srgb(image)), None, 8, metadata)
+        return _loaded(_to_tensor(to_srgb(opaque)), _to_tensor(rgba)[3:], 8, metadata)
+    return _loaded(_to_tensor(to_srgb(image)), None, 8, metadata)
 
 
 def _to_tensor(image: Image.Image) -> Tensor:
@@ -164,10 +164,8 @@ def _to_tensor(image: Image.Image) -> Tensor:
     return rearrange(torch.from_numpy(array), "h w c -> c h w").float().div_(255.0).contiguous()
 
 
-def _over_white(
+def _loaded(
     colour: Tensor, alpha: Tensor | None, depth: int, metadata: PictureMetadata
 ) -> LoadedImage:
-    if alpha is None:
-        return LoadedImage(colour.contiguous(), None, depth, metadata)
-    pixels = colour * alpha + (1.0 - alpha)
-    return LoadedImage(pixels.contiguous(), alpha.contiguous(), depth, metadata)
+    kept = None if alpha is None else alpha.contiguous()
+    return LoadedImage(colour.contiguous(), kept, depth, metadata)

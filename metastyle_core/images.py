@@ -32,6 +32,7 @@ from .deep_files import write_png, write_tiff
 from .errors import ImageFileError, ShapeError
 from .files import atomic_file
 from .picture_metadata import PictureMetadata
+from .transparency import over_white
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
     """Read one still picture, upright, as RGB.
 
     EXIF orientation is applied. Grayscale, palette and CMYK become RGB, colour profiles
-    become sRGB; transparency is composited over white and returned beside it. 16 bits a
+    become sRGB; transparency is returned beside them, whose colour is straight. 16 bits a
     channel are kept, but for pictures with another profile than sRGB, which is applied at 8.
     Whole numbers of 32 bits, and floating-point ones outside of [0, 1], have no known white and
     are refused.
@@ -90,7 +91,17 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
 
 def load_batch(path: Path | str) -> Tensor:
     """One picture as a batch (1, 3, H, W), [0, 1], transparency over white; see `load_image`."""
-    return load_image(path).pixels[None]
+    loaded = load_image(path)
+    pixels = loaded.pixels if loaded.alpha is None else over_white(loaded.pixels, loaded.alpha)
+    return pixels[None]
+
+
+def opacity(images: Sequence[LoadedImage]) -> Tensor | None:
+    """Alpha of pictures of one size, (B, 1, H, W); None where none has transparency."""
+    if all(image.alpha is None for image in images):
+        return None
+    opaque = torch.ones(1, *images[0].pixels.shape[-2:])
+    return torch.stack([opaque if image.alpha is None else image.alpha for image in images])
 
 
 def load_square(path: Path | str, size_px: int) -> Tensor:
@@ -275,7 +286,7 @@ def save_image(
     Args:
         image: (3, H, W) or (1, 3, H, W), [0, 1].
         path: ends in .png, .tif, .tiff, .webp, .jpg, .jpeg, .jpe or .jfif; folders are created.
-        alpha: optional (1, H, W); dropped for JPEG, which has no transparency.
+        alpha: optional (1, H, W); JPEG has no transparency and shows it over white.
         depth: bits a channel, 8, or 16 for PNG and TIFF.
         metadata: what the file says beside its pixels.
 
@@ -287,14 +298,15 @@ def save_image(
     """
     path = Path(path)
     suffix = _checked_suffix(path)
-    kept = None if suffix in _JPEG_SUFFIXES else alpha
+    if alpha is not None and suffix in _JPEG_SUFFIXES:
+        image, alpha = over_white(image, alpha.to(image)), None
     if depth == 8:
-        save_pil(to_pil(image, kept), path, metadata=metadata)
+        save_pil(to_pil(image, alpha), path, metadata=metadata)
         return
     if suffix not in DEEP_SUFFIXES:
         raise ImageFileError(f"{path} cannot hold 16 bits; name a .png or .tif, or take 8 bits.")
     write = write_png if suffix == ".png" else write_tiff
-    values = rearrange(_quantised(image, kept, 65535), "c h w -> h w c").numpy().astype(np.uint16)
+    values = rearrange(_quantised(image, alpha, 65535), "c h w -> h w c").numpy().astype(np.uint16)
     with _written_whole(path) as temporary, temporary.open("wb") as file:
         write(file, values, srgb_profile(), metadata or PictureMetadata())
 

@@ -17,6 +17,7 @@ from .mixing import scale_style
 from .network import FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
+from .transparency import fill_hidden
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
 
@@ -32,6 +33,7 @@ def stylize(
     grain: float = 0.0,
     seed: int = 0,
     statistics: NormStatistics | None = None,
+    alpha: Tensor | None = None,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -56,13 +58,15 @@ def stylize(
         seed: of the grain.
         statistics: what instance norms normalise all pictures by, which `shots` holds over
             the frames of a film; None takes each picture's own.
+        alpha: (B, 1, H, W), [0, 1], of pictures with transparency: colour that it hides is
+            filled from its neighbours before the network reads it (see `transparency`).
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
         picture is the same whatever the batch, up to rounding on an accelerator.
 
     Raises:
-        ShapeError: not a batch of RGB pictures, or too small.
+        ShapeError: not a batch of RGB pictures, too small, or `alpha` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
             `strength` or `grain` lies outside [0, 1], or `images` hold whole numbers, NaN or
             another range, such as 0..255.
@@ -79,17 +83,19 @@ def stylize(
     chosen = _per_picture(base, style, len(images))
     size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
+        content = images.float().clamp(0, 1)
         if strength == 0:
-            return images.float().clamp(0, 1)
+            return content
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
         height, width = images.shape[-2:]
         relief = grain * grain_relief(height, width, seed) if grain else None
+        read = content if alpha is None else fill_hidden(content, alpha)
         chunks = [
             _stylize_chunk(
                 base,
                 chosen,
-                images,
+                read,
                 relief,
                 slice(first, min(first + size, len(images))),
                 precision,
@@ -97,11 +103,11 @@ def stylize(
             )
             for first in range(0, len(images), size)
         ]
-        stylized = torch.cat(chunks) if chunks else images.float()
+        stylized = torch.cat(chunks) if chunks else content
         require_finite_result(stylized, chosen[0].name if chosen else "", precision)
         if strength == 1:
             return stylized
-        return torch.lerp(images.float().clamp(0, 1), stylized, strength)
+        return torch.lerp(content, stylized, strength)
 
 
 def _per_picture(
@@ -139,7 +145,7 @@ def _stylize_chunk(
     statistics: NormStatistics | None,
 ) -> Tensor:
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
-    chunk = images[rows].to(base.device, torch.float32).clamp(0, 1)
+    chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
     with autocast(precision, base.device):

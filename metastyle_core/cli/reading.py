@@ -7,6 +7,7 @@ from pathlib import Path
 from ..checks import require_sides
 from ..images import LoadedImage, image_size, limit_long_side, load_image, resize
 from ..network import MIN_SIDE_PX
+from ..transparency import fill_hidden
 from .failures import Failures
 from .inputs import ImageInput
 from .outputs import Job
@@ -52,8 +53,11 @@ def groups_of_one_size(
 def _limited(loaded: LoadedImage, max_size_px: int | None) -> LoadedImage:
     if max_size_px is None:
         return loaded
-    pixels = limit_long_side(loaded.pixels[None], max_size_px)[0]
-    alpha = loaded.alpha
+    pixels, alpha = loaded.pixels[None], loaded.alpha
+    if alpha is not None and max(alpha.shape) > max_size_px:
+        # Shrinking would mix hidden colour into what is visible.
+        pixels = fill_hidden(pixels, alpha[None])
+    pixels = limit_long_side(pixels, max_size_px)[0]
     if alpha is not None:
         alpha = resize(alpha[None], *pixels.shape[-2:])[0]
     return replace(loaded, pixels=pixels, alpha=alpha)

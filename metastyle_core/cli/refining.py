@@ -13,6 +13,7 @@ from ..images import IMAGE_SUFFIXES, load_batch
 from ..refinement import RefinementSettings, refine
 from ..style import AdaptedStyle
 from ..style_statistics import StyleStatistics
+from ..transparency import fill_hidden
 from .inputs import open_encoder
 from .options import add_encoder_options, add_setting, non_negative_float, non_negative_int
 from .progress import progress_bar
@@ -76,15 +77,19 @@ class Refiner:
         if isinstance(self._goal, StyleStatistics):
             self._goal.targets(self._encoder)
 
-    def refine(self, photographs: Tensor, stylized: Tensor, strength: float) -> Tensor:
+    def refine(
+        self, photographs: Tensor, stylized: Tensor, strength: float, alpha: Tensor | None = None
+    ) -> Tensor:
         """Refine a batch (B, 3, H, W), one picture after another, and mix the photograph in.
 
         Args:
             photographs: what was drawn from.
             stylized: what was drawn, at full strength.
             strength: 0 gives the photographs, 1 the refined pictures.
+            alpha: (B, 1, H, W) of photographs with transparency.
         """
-        pairs = zip(photographs.split(1), stylized.split(1), strict=True)
+        contents = photographs if alpha is None else fill_hidden(photographs, alpha)
+        pairs = zip(contents.split(1), stylized.split(1), strict=True)
         refined = torch.cat([self._refine_one(photo, start) for photo, start in pairs])
         return torch.lerp(photographs, refined, strength)
 

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import torch
 
-from ..images import save_image
+from ..images import opacity, save_image
 from ..style import check_style
 from ..stylization import stylize
 from .failures import Failures
@@ -159,6 +159,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     with progress_bar(len(jobs), "stylizing") as bar:
         for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
+            alpha = opacity([loaded for _, loaded in group])
             start_s = time.monotonic()
             results = stylize(
                 base,
@@ -169,9 +170,10 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                 strength=1.0 if refiner else arguments.strength,
                 grain=arguments.grain,
                 seed=arguments.seed,
+                alpha=alpha,
             )
             if refiner:
-                results = refiner.refine(pictures, results, arguments.strength)
+                results = refiner.refine(pictures, results, arguments.strength, alpha)
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import FilmError, ImageFileError
 from ..images import LoadedImage, load_image
 from ..network import MIN_SIDE_PX
+from ..transparency import over_white as lay_over_white
 from .frames import (
     ANIMATION_SUFFIXES,
     FilmFacts,
@@ -224,5 +225,6 @@ def _look(path: Path) -> tuple[int, int, bool]:
 
 
 def _to_pixels(loaded: LoadedImage) -> tuple[Pixels, Pixels | None]:
-    colour = to_sixteen_bits(rearrange(loaded.pixels, "c h w -> h w c").numpy())
+    laid = loaded.pixels if loaded.alpha is None else lay_over_white(loaded.pixels, loaded.alpha)
+    colour = to_sixteen_bits(rearrange(laid, "c h w -> h w c").numpy())
     return colour, None if loaded.alpha is None else to_sixteen_bits(loaded.alpha[0].numpy())

@@ -19,7 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import ImageFileError, TrainingError
-from ..images import list_images, load_image, resize, resize_short_side
+from ..images import list_images, load_batch, resize, resize_short_side
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class ImagePool:
 def _load_bytes(path: Path, max_short_side_px: int) -> Tensor | str:
     """A picture, (3, H, W), uint8, or why there is none."""
     try:
-        pixels = load_image(path).pixels[None]
+        pixels = load_batch(path)
     except ImageFileError as error:
         logger.warning("%s", error)
         return str(error)

@@ -16,7 +16,7 @@ from ...metastyle_core.style_statistics import StyleStatistics
 from . import host
 from .bounded_stylization import StylizationSettings, stylize_images
 from .model import MetaStyleModel
-from .pictures import require_images, to_core, to_core_over_white
+from .pictures import require_images, to_core, to_core_filled, to_core_over_white
 from .sockets import StyleValue, single_style
 from .weights import open_encoder
 
@@ -122,7 +122,7 @@ def _refine_all(
     count, refined = len(request.images), list[Tensor]()
     for number in range(count):
         rows = slice(number, number + 1)
-        photograph = to_core(request.images[rows], "images").clone()
+        photograph = to_core_filled(request.images[rows], "images").clone()
         start = to_core(starts[rows], "stylized").clone()
         told = _Over(on_step, number, count)
         refined.append(

@@ -15,7 +15,7 @@ from ...metastyle_core.style import AdaptedStyle, check_style
 from ...metastyle_core.stylization import pictures_per_pass, stylize
 from . import host
 from .model import MetaStyleModel, style_patchers
-from .pictures import require_images, to_core
+from .pictures import alpha_to_core, require_images, to_core
 from .sockets import StyleValue
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ def stylize_images(
     Args:
         model: not changed.
         style: one for all pictures, or a blend over them.
-        images: IMAGE (B, H, W, C); an alpha channel passes through.
+        images: IMAGE (B, H, W, C); an alpha channel passes through, and what it hides is
+            filled before drawing.
         settings: how.
 
     Returns:
@@ -111,6 +112,7 @@ def _stylize_rows(
         strength=settings.strength,
         grain=settings.grain,
         seed=settings.seed,
+        alpha=alpha_to_core(chosen.to(base.device)),
         batch=len(colour),
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)

@@ -13,6 +13,7 @@ from ...metastyle_core.errors import ShapeError
 from ...metastyle_core.images import resize
 from ...metastyle_core.mixing import shares_of_sum
 from ...metastyle_core.style import AdaptedStyle
+from ...metastyle_core.transparency import fill_hidden, over_white
 from . import host
 
 
@@ -54,14 +55,24 @@ def to_core(images: Tensor, role: str) -> Tensor:
     return colour.expand(-1, 3, -1, -1).clamp(0, 1)
 
 
+def alpha_to_core(images: Tensor) -> Tensor | None:
+    """Alpha of the host's pictures: (B, 1, H, W), float32, clamped; None without any."""
+    if images.shape[-1] < 4:
+        return None
+    return images[..., 3:].movedim(-1, 1).float().clamp(0, 1)
+
+
+def to_core_filled(images: Tensor, role: str) -> Tensor:
+    """As `to_core`, colour that alpha hides filled from its neighbours."""
+    colour, alpha = to_core(images, role), alpha_to_core(images)
+    return colour if alpha is None else fill_hidden(colour, alpha)
+
+
 def to_core_over_white(images: Tensor, role: str, least_px: int = 1) -> Tensor:
     """As `to_core`, transparent parts over white, and with a least size."""
     require_images(images, role, least_px)
-    colour = to_core(images, role)
-    if images.shape[-1] < 4:
-        return colour
-    alpha = images[..., 3:].movedim(-1, 1).float().clamp(0, 1)
-    return colour * alpha + (1 - alpha)
+    colour, alpha = to_core(images, role), alpha_to_core(images)
+    return colour if alpha is None else over_white(colour, alpha)
 
 
 def to_host(images: Tensor) -> Tensor:

@@ -339,6 +339,29 @@ def test_sixteen_bits_stay_sixteen_where_the_output_holds_them(
     assert "cannot hold 16 bits" in capsys.readouterr().err
 
 
+def test_strength_zero_gives_every_transparent_pixel_back(tmp_path, style_file):
+    source, output = tmp_path / "soft.png", tmp_path / "out.png"
+    picture = Image.new("RGBA", (40, 32), (200, 0, 0, 129))
+    picture.paste((10, 20, 30, 0), (0, 0, 8, 8))
+    picture.paste((1, 255, 3, 4), (8, 8, 16, 16))
+    picture.save(source)
+    options = ["--style", str(style_file), "-o", str(output), "--strength", "0"]
+    assert main(["stylize", str(source), *options]) == 0
+    assert Image.open(output).tobytes() == picture.tobytes()
+
+
+def test_shrinking_mixes_no_hidden_colour_in(tmp_path, style_file):
+    source, output = tmp_path / "edge.png", tmp_path / "out.png"
+    picture = Image.new("RGBA", (128, 64), (0, 255, 0, 0))
+    picture.paste((200, 0, 0, 255), (0, 0, 63, 64))
+    picture.save(source)
+    options = ["--style", str(style_file), "-o", str(output), "--strength", "0"]
+    assert main(["stylize", str(source), *options, "--max-size", "64"]) == 0
+    loaded = load_image(output)
+    visible = loaded.pixels[:, loaded.alpha[0] > 0]
+    assert visible[1].max() < 2 / 255
+
+
 def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, style_file):
     output = tmp_path / "same.png"
     options = ["--style", str(style_file), "-o", str(output), "--strength"]

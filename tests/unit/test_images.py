@@ -21,6 +21,7 @@ from metastyle_core.images import (
     image_size,
     limit_long_side,
     list_images,
+    load_batch,
     load_image,
     luminance,
     resize_short_side,
@@ -163,13 +164,15 @@ def test_spoilt_or_endless_exif_is_no_reason_to_refuse_a_picture(tmp_path, caplo
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_lies_over_white_and_is_kept(tmp_path, mode):
-    picture = Image.new("RGBA", (6, 4), (0, 0, 0, 0)).convert(mode)
+def test_transparency_is_kept_beside_straight_colour_and_a_batch_lies_over_white(tmp_path, mode):
+    picture = Image.new("RGBA", (6, 4), (51, 51, 51, 102)).convert(mode)
     picture.save(tmp_path / "clear.png")
     loaded = load_image(tmp_path / "clear.png")
-    assert loaded.pixels.min() == 1.0
     assert loaded.alpha is not None
-    assert loaded.alpha.max() == 0.0
+    torch.testing.assert_close(loaded.pixels, torch.full((3, 4, 6), 0.2))
+    torch.testing.assert_close(loaded.alpha, torch.full((1, 4, 6), 0.4))
+    whole = load_batch(tmp_path / "clear.png")
+    torch.testing.assert_close(whole, torch.full((1, 3, 4, 6), 0.2 * 0.4 + 0.6))
 
 
 def test_palette_transparency_is_found(tmp_path):
@@ -197,8 +200,7 @@ def test_sixteen_bits_pass_through_a_file(tmp_path, suffix, channels):
     save_image(pixels, path, alpha=alpha, depth=16, metadata=told)
     loaded = load_image(path)
     assert loaded.depth == 16
-    over_white = pixels if alpha is None else pixels * alpha + 1 - alpha
-    torch.testing.assert_close(loaded.pixels, over_white, rtol=0, atol=1.5 / 65535)
+    torch.testing.assert_close(loaded.pixels, pixels, rtol=0, atol=1.5 / 65535)
     if alpha is not None:
         torch.testing.assert_close(loaded.alpha, alpha, rtol=0, atol=1e-6)
     with Image.open(path) as picture:
@@ -283,12 +285,13 @@ def test_what_is_left_out_of_a_folder_is_counted(tmp_path, caplog):
     assert "(.mov, .txt)" in caplog.text
 
 
-def test_alpha_is_saved_with_png_and_dropped_with_jpeg(tmp_path):
+def test_alpha_is_saved_with_png_and_lies_over_white_in_a_jpeg(tmp_path):
     image, alpha = torch.rand(3, 8, 8), torch.zeros(1, 8, 8)
     save_image(image, tmp_path / "a.png", alpha=alpha)
     save_image(image, tmp_path / "a.jpg", alpha=alpha)
     assert Image.open(tmp_path / "a.png").mode == "RGBA"
     assert Image.open(tmp_path / "a.jpg").mode == "RGB"
+    assert load_image(tmp_path / "a.jpg").pixels.min() > 0.99
 
 
 def test_a_phone_picture_with_a_second_frame_is_read(tmp_path):

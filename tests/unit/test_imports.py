@@ -16,6 +16,7 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.errors core.grain core.growth core.seeding",
+    "core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
     " core.style_distance",
     "core.decoding core.deep_files",

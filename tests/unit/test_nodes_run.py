@@ -286,6 +286,17 @@ def test_transparency_passes_through(run, adapt, model):
     assert result.shape == images.shape
 
 
+def test_hidden_colour_does_not_touch_what_is_visible(run, adapt, model):
+    style, images = adapt(steps=0).style, image(48, 48, channels=4)
+    images[..., 3] = 1.0
+    images[:, :, 24:, 3] = 0.0
+    other = images.clone()
+    other[:, :, 24:, :3] = torch.rand(1, 48, 24, 3)
+    drawn, again = (stylize(run, model, style, pictures) for pictures in (images, other))
+    torch.testing.assert_close(drawn, again, rtol=0, atol=1e-5)
+    assert torch.equal(stylize(run, model, style, other, strength=0.0), other)
+
+
 def test_strength_zero_gives_the_pictures_back(run, adapt, model):
     images = image(32, 40, count=2)
     assert torch.equal(stylize(run, model, adapt(steps=0).style, images, strength=0.0), images)
