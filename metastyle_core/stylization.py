@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .base import Base
 from .checks import require_finite_result, require_pictures, require_unit_range
+from .colour import Colouring, recolour
 from .errors import SettingsError
 from .grain import grain_relief
 from .mixing import scale_style
@@ -20,6 +21,7 @@ from .style import AdaptedStyle, check_style
 from .transparency import fill_hidden
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
+_AS_DRAWN = Colouring()
 
 
 def stylize(
@@ -34,6 +36,7 @@ def stylize(
     seed: int = 0,
     statistics: NormStatistics | None = None,
     alpha: Tensor | None = None,
+    colouring: Colouring = _AS_DRAWN,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -60,6 +63,7 @@ def stylize(
             the frames of a film; None takes each picture's own.
         alpha: (B, 1, H, W), [0, 1], of pictures with transparency: colour that it hides is
             filled from its neighbours before the network reads it (see `transparency`).
+        colouring: whose colours the result has.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -103,11 +107,30 @@ def stylize(
             )
             for first in range(0, len(images), size)
         ]
-        stylized = torch.cat(chunks) if chunks else content
-        require_finite_result(stylized, chosen[0].name if chosen else "", precision)
-        if strength == 1:
-            return stylized
-        return torch.lerp(content, stylized, strength)
+        drawn = torch.cat(chunks) if chunks else content
+        require_finite_result(drawn, chosen[0].name if chosen else "", precision)
+        return finish(content, drawn, strength=strength, colouring=colouring, alpha=alpha)
+
+
+def finish(
+    photographs: Tensor,
+    drawn: Tensor,
+    *,
+    strength: float = 1.0,
+    colouring: Colouring = _AS_DRAWN,
+    alpha: Tensor | None = None,
+) -> Tensor:
+    """What is done to pixels after drawing: colours, then the photograph is mixed in.
+
+    Args:
+        photographs: (B, 3, H, W), [0, 1].
+        drawn: what was made of them, of the same shape.
+        strength: 0 gives the photographs exactly, 1 the drawing.
+        colouring: whose colours the drawing gets.
+        alpha: (B, 1, H, W), [0, 1], of photographs with transparency.
+    """
+    coloured = recolour(drawn, photographs, colouring, alpha)
+    return coloured if strength == 1 else torch.lerp(photographs, coloured, strength)
 
 
 def _per_picture(

@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
+from ..metastyle_core.colour import COLOURS, Colour
 from ..metastyle_core.precision import PRECISIONS, Precision
-from .hosting.bounded_stylization import StylizationSettings, stylize_images
+from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 
@@ -24,51 +25,7 @@ class Stylize(io.ComfyNode):
                 "One pass each, without sampling."
             ),
             search_aliases=["style transfer", "apply style", "painterly", "neural style"],
-            inputs=[
-                ModelSocket.Input("model", tooltip="From Load MetaStyle."),
-                StyleSocket.Input(
-                    "style",
-                    tooltip="From Adapt to Style, Load Adapted Style or one of the blends.",
-                ),
-                io.Image.Input(
-                    "images", tooltip="What to draw. Size and transparency stay as they are."
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="0 gives the pictures back unchanged, 1 is the full style. Between, "
-                    "strokes soften while the photograph returns.",
-                ),
-                io.Combo.Input(
-                    "precision",
-                    options=list(PRECISIONS),
-                    default="auto",
-                    tooltip="Number format. auto takes the fastest that the device does well; "
-                    "fp32 is the most exact.",
-                ),
-                io.Float.Input(
-                    "grain",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    optional=True,
-                    tooltip="A faint relief under the pictures, from which flat areas such as "
-                    "skies get strokes in place of a repeated pattern. All frames have the same.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=_LARGEST_SEED,
-                    control_after_generate=False,
-                    optional=True,
-                    tooltip="Of the grain.",
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[io.Image.Output(display_name="images", tooltip="The pictures in the style.")],
         )
 
@@ -82,7 +39,101 @@ class Stylize(io.ComfyNode):
         precision: Precision,
         grain: float = 0.0,
         seed: int = 0,
+        colour: Colour = "style",
+        colour_amount: float = 1.0,
+        palette: Tensor | None = None,
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
-        settings = StylizationSettings(strength, precision, grain, seed)
+        colouring = colouring_of(colour, colour_amount, palette)
+        settings = StylizationSettings(strength, precision, grain, seed, colouring)
         return io.NodeOutput(stylize_images(model, style, images, settings))
+
+
+def _inputs() -> list[io.Input]:
+    """Sockets and widgets in the order in which workflows store them."""
+    return [
+        ModelSocket.Input("model", tooltip="From Load MetaStyle."),
+        StyleSocket.Input(
+            "style",
+            tooltip="From Adapt to Style, Load Adapted Style or one of the blends.",
+        ),
+        io.Image.Input("images", tooltip="What to draw. Size and transparency stay as they are."),
+        *_drawing(),
+        *_grain(),
+        *_colours(),
+    ]
+
+
+def _drawing() -> list[io.Input]:
+    """How strongly, and in which number format."""
+    return [
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="0 gives the pictures back unchanged, 1 is the full style. Between, "
+            "strokes soften while the photograph returns.",
+        ),
+        io.Combo.Input(
+            "precision",
+            options=list(PRECISIONS),
+            default="auto",
+            tooltip="Number format. auto takes the fastest that the device does well; "
+            "fp32 is the most exact.",
+        ),
+    ]
+
+
+def _grain() -> list[io.Input]:
+    """How much, and which."""
+    return [
+        io.Float.Input(
+            "grain",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            optional=True,
+            tooltip="A faint relief under the pictures, from which flat areas such as "
+            "skies get strokes in place of a repeated pattern. All frames have the same.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=_LARGEST_SEED,
+            control_after_generate=False,
+            optional=True,
+            tooltip="Of the grain.",
+        ),
+    ]
+
+
+def _colours() -> list[io.Input]:
+    """Whose, and how far."""
+    return [
+        io.Combo.Input(
+            "colour",
+            options=list(COLOURS),
+            default="style",
+            optional=True,
+            tooltip="Whose colours: style as it is drawn; photograph keeps its own under the "
+            "light and dark of the drawing; match takes those of the palette.",
+        ),
+        io.Float.Input(
+            "colour_amount",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            optional=True,
+            tooltip="How far photograph or match goes.",
+        ),
+        io.Image.Input(
+            "palette",
+            optional=True,
+            tooltip="The painting, or any picture, whose colours match takes.",
+        ),
+    ]

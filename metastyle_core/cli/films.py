@@ -35,6 +35,7 @@ from ..images import IMAGE_SUFFIXES, SAVE_SUFFIXES
 from ..network import MIN_SIDE_PX
 from ..shots import Lock
 from ..style import AdaptedStyle, check_style
+from .controls import refuse_for_films
 from .failures import report_failures
 from .image_styles import style_from_image
 from .inputs import files_of_styles, open_base, resolve_styles
@@ -178,6 +179,7 @@ def _plan(arguments: argparse.Namespace) -> list[_FilmJob]:
             "--refine is for stills, for refined frames flicker; leave it out, or write frames "
             "first and refine the folder."
         )
+    refuse_for_films(arguments)
     sources = _sources(arguments.images)
     jobs = [
         _FilmJob(files, name, _target(name, arguments, len(sources))) for name, files in sources

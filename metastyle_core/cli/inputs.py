@@ -192,6 +192,12 @@ def files_of_styles(requests: Sequence[str]) -> list[Path]:
     return [source for source in sources if source.is_file()]
 
 
+def image_of_style(requests: Sequence[str]) -> Path | None:
+    """The image that is the style where `--style` names one image and nothing else."""
+    first = Path(requests[0])
+    return first if len(requests) == 1 and is_image_name(first) else None
+
+
 def _split_weight(request: str) -> tuple[str, float | None]:
     """A `--style` argument as what it names and its weight, if it has one."""
     source, colon, weight = request.rpartition(":")

@@ -9,12 +9,12 @@ from torch import Tensor
 from ..adaptation import StepReport
 from ..encoder import PerceptualEncoder
 from ..errors import SettingsError
-from ..images import IMAGE_SUFFIXES, load_batch
+from ..images import load_batch
 from ..refinement import RefinementSettings, refine
 from ..style import AdaptedStyle
 from ..style_statistics import StyleStatistics
 from ..transparency import fill_hidden
-from .inputs import open_encoder
+from .inputs import image_of_style, open_encoder
 from .options import add_encoder_options, add_setting, non_negative_float, non_negative_int
 from .progress import progress_bar
 
@@ -77,21 +77,17 @@ class Refiner:
         if isinstance(self._goal, StyleStatistics):
             self._goal.targets(self._encoder)
 
-    def refine(
-        self, photographs: Tensor, stylized: Tensor, strength: float, alpha: Tensor | None = None
-    ) -> Tensor:
-        """Refine a batch (B, 3, H, W), one picture after another, and mix the photograph in.
+    def refine(self, photographs: Tensor, stylized: Tensor, alpha: Tensor | None = None) -> Tensor:
+        """Refine a batch (B, 3, H, W), one picture after another.
 
         Args:
             photographs: what was drawn from.
             stylized: what was drawn, at full strength.
-            strength: 0 gives the photographs, 1 the refined pictures.
             alpha: (B, 1, H, W) of photographs with transparency.
         """
         contents = photographs if alpha is None else fill_hidden(photographs, alpha)
         pairs = zip(contents.split(1), stylized.split(1), strict=True)
-        refined = torch.cat([self._refine_one(photo, start) for photo, start in pairs])
-        return torch.lerp(photographs, refined, strength)
+        return torch.cat([self._refine_one(photo, start) for photo, start in pairs])
 
     def _refine_one(self, photograph: Tensor, start: Tensor) -> Tensor:
         with progress_bar(self._settings.steps, "refining") as bar:
@@ -112,9 +108,9 @@ def _find_goal(
     """Pictures given by hand, the image that is the style, or the style's statistics."""
     if arguments.style_picture:
         return [load_batch(path) for path in arguments.style_picture]
-    first = Path(arguments.style[0])
-    if len(arguments.style) == 1 and first.suffix.lower() in IMAGE_SUFFIXES:
-        return [load_batch(first)]
+    painting = image_of_style(arguments.style)
+    if painting is not None:
+        return [load_batch(painting)]
     if style.statistics is None:
         raise SettingsError(
             f"Style '{style.name}' has neither its picture nor statistics to refine by; name the "

@@ -10,9 +10,11 @@ from typing import TextIO
 
 import torch
 
+from ..colour import Colouring
 from ..images import opacity, save_image
 from ..style import check_style
-from ..stylization import stylize
+from ..stylization import finish, stylize
+from .controls import add_control_options, colouring_of, files_of_controls
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -121,6 +123,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_film_options(parser)
     add_base_option(parser)
+    add_control_options(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object when done")
@@ -146,6 +149,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
         failures.report()
         _announce(arguments, words, [], len(inputs), 0.0, 0.0)
         return
+    colouring = colouring_of(arguments)
     base = open_base(arguments)
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
@@ -171,9 +175,16 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                 grain=arguments.grain,
                 seed=arguments.seed,
                 alpha=alpha,
+                colouring=Colouring() if refiner else colouring,
             )
             if refiner:
-                results = refiner.refine(pictures, results, arguments.strength, alpha)
+                results = finish(
+                    pictures,
+                    refiner.refine(pictures, results, alpha),
+                    strength=arguments.strength,
+                    colouring=colouring,
+                    alpha=alpha,
+                )
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(
@@ -197,7 +208,7 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
     targets = [job.target for job in jobs]
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
-    pictures = arguments.style_picture or []
+    pictures = [*(arguments.style_picture or []), *files_of_controls(arguments)]
     refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style), *pictures])
     if arguments.skip_existing:
         return [job for job in jobs if not job.target.exists()]

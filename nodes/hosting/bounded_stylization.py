@@ -1,12 +1,13 @@
 """Stylization in bounded memory: any number of pictures, as many at a time as the device takes."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ...metastyle_core.base import Base
+from ...metastyle_core.colour import Colour, Colouring
 from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.mixing import StyleSchedule
 from ...metastyle_core.network import MIN_SIDE_PX
@@ -15,7 +16,7 @@ from ...metastyle_core.style import AdaptedStyle, check_style
 from ...metastyle_core.stylization import pictures_per_pass, stylize
 from . import host
 from .model import MetaStyleModel, style_patchers
-from .pictures import alpha_to_core, require_images, to_core
+from .pictures import alpha_to_core, require_images, to_core, to_core_over_white
 from .sockets import StyleValue
 
 _LOG = logging.getLogger(__name__)
@@ -32,12 +33,30 @@ class StylizationSettings:
         precision: of the convolutions.
         grain: strength of the relief that the network reads with the pictures, 0 to 1.
         seed: of the grain.
+        colouring: whose colours the result has.
     """
 
     strength: float
     precision: Precision
     grain: float = 0.0
     seed: int = 0
+    colouring: Colouring = field(default_factory=Colouring)
+
+
+def colouring_of(colour: Colour, amount: float, palette: Tensor | None) -> Colouring:
+    """What the node's inputs say about colours.
+
+    Args:
+        colour: whose.
+        amount: how far, 0 to 1.
+        palette: IMAGE whose colours `match` takes; it is read for nothing else.
+
+    Raises:
+        MetaStyleError: a palette is missing or no picture.
+    """
+    if colour != "match" or palette is None:
+        return Colouring(colour, amount)
+    return Colouring(colour, amount, to_core_over_white(palette, "palette"))
 
 
 def stylize_images(
@@ -113,6 +132,7 @@ def _stylize_rows(
         grain=settings.grain,
         seed=settings.seed,
         alpha=alpha_to_core(chosen.to(base.device)),
+        colouring=settings.colouring,
         batch=len(colour),
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)

@@ -21,7 +21,7 @@ LAYERS = (
     " core.style_distance",
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
-    "core.content core.encoder core.losses core.network core.sheets",
+    "core.colour core.content core.encoder core.losses core.network core.sheets",
     "core.film core.film.frames core.shots",
     "core.film.reading",
     "core.film.coding core.film.sequences",
@@ -40,7 +40,8 @@ LAYERS = (
     "core.training.distillation core.training.meta_training",
     "core.cli.failures core.cli.options core.cli.progress core.cli.streams",
     "core.cli.inputs",
-    "core.cli.image_styles core.cli.outputs core.cli.refining core.cli.training_run",
+    "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining"
+    " core.cli.training_run",
     "core.cli.films core.cli.reading",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
     " core.cli.stylize core.cli.train",

@@ -31,6 +31,10 @@ def test_bad_pictures_to_stylize(run, adapt, model):
         stylize(run, model, style, image(8, 40))
     with pytest.raises(Exception, match=r"'images' holds NaN.*again"):
         stylize(run, model, style, image(32, 32) * float("nan"))
+    with pytest.raises(Exception, match=r"colour is 'match'.*no palette.*give the painting"):
+        stylize(run, model, style, image(32, 32), colour="match")
+    with pytest.raises(Exception, match=r"'palette' has shape.*Connect"):
+        stylize(run, model, style, image(32, 32), colour="match", palette=image(8, 8)[:0])
 
 
 def test_a_style_of_another_base_is_refused_before_anything_is_loaded(run, adapt, model, fake_host):

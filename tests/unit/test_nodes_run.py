@@ -286,6 +286,23 @@ def test_transparency_passes_through(run, adapt, model):
     assert result.shape == images.shape
 
 
+def test_colours_of_the_photograph_or_a_palette(run, adapt, model):
+    style, images = adapt(steps=0).style, image(40, 48, count=2)
+    palette = torch.tensor([0.9, 0.3, 0.1]).expand(1, 16, 16, 3)
+    plain, unused, kept, matched = (
+        stylize(run, model, style, images, **inputs)
+        for inputs in (
+            {},
+            {"palette": palette},
+            {"colour": "photograph"},
+            {"colour": "match", "palette": palette},
+        )
+    )
+    assert torch.equal(plain, unused)
+    assert (kept - images).std(-1).mean() < (plain - images).std(-1).mean() / 2
+    torch.testing.assert_close(matched.mean((0, 1, 2)), palette[0, 0, 0], rtol=0, atol=0.05)
+
+
 def test_hidden_colour_does_not_touch_what_is_visible(run, adapt, model):
     style, images = adapt(steps=0).style, image(48, 48, channels=4)
     images[..., 3] = 1.0

@@ -19,7 +19,10 @@ INPUTS = {
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
         "content_images", "resume",
     ],
-    "MetaStyleStylize": ["model", "style", "images", "strength", "precision", "grain", "seed"],
+    "MetaStyleStylize": [
+        "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
+        "colour_amount", "palette",
+    ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
     "MetaStyleLoadStyle": ["style"],
     "MetaStyleBlendStyles": ["styles", *WEIGHTS],

@@ -1,0 +1,100 @@
+"""Controls of `stylize`: what each does to the picture, and one clear line where it cannot."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from samples import picture
+
+from metastyle_core.cli import main
+from metastyle_core.images import load_image, save_image
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    path = tmp_path / "photo.png"
+    save_image(picture(64, 72, seed=1)[0], path)
+    return path
+
+
+@pytest.fixture
+def painting(tmp_path) -> Path:
+    path = tmp_path / "painting.png"
+    save_image(0.2 + 0.5 * picture(72, 64, seed=2)[0], path)
+    return path
+
+
+@pytest.fixture
+def draw(tmp_path, photograph, painting):
+    """Stylize the photograph with some options; gives the picture (3, H, W)."""
+    output = tmp_path / "out.png"
+
+    def run(*options: str) -> torch.Tensor:
+        command = ["stylize", str(photograph), "--style", str(painting), "-o", str(output)]
+        assert main([*command, "--overwrite", "--precision", "fp32", *options]) == 0
+        return load_image(output).pixels
+
+    return run
+
+
+def refused(capsys, *command: str) -> str:
+    """The one line that a command ends with."""
+    capsys.readouterr()
+    assert main(list(command)) == 2
+    told = capsys.readouterr().err.strip()
+    assert "\n" not in told
+    return told
+
+
+def test_colours_of_the_painting_of_a_palette_and_of_the_photograph(
+    tmp_path, draw, photograph, painting
+):
+    orange = tmp_path / "orange.png"
+    save_image(torch.tensor([0.9, 0.5, 0.1]).view(3, 1, 1).expand(3, 16, 16), orange)
+    plain = draw()
+    assert torch.equal(plain, draw("--colour", "photograph", "--colour-amount", "0"))
+    for options, wanted in (
+        ([], load_image(painting).pixels),
+        (["--palette", str(orange)], load_image(orange).pixels),
+    ):
+        found = draw("--colour", "match", *options)
+        torch.testing.assert_close(found.mean((1, 2)), wanted.mean((1, 2)), rtol=0, atol=0.02)
+    own = load_image(photograph).pixels
+    kept = draw("--colour", "photograph")
+    assert (kept - own).std(0).mean() < (plain - own).std(0).mean() / 2
+
+
+def test_a_refined_picture_is_recoloured_too(draw, painting):
+    refined = draw("--refine", "2", "--colour", "match")
+    wanted = load_image(painting).pixels.mean((1, 2))
+    torch.testing.assert_close(refined.mean((1, 2)), wanted, rtol=0, atol=0.02)
+
+
+def test_a_palette_is_asked_for_and_never_ignored(tmp_path, photograph, painting, capsys):
+    command = ["stylize", str(photograph), "-o", str(tmp_path / "o.png"), "--style"]
+    told = refused(capsys, *command, "munch_the_scream", "--colour", "match")
+    assert "add --palette" in told
+    told = refused(capsys, *command, str(painting), "--palette", str(painting))
+    assert "add --colour match or leave it out" in told
+    told = refused(
+        capsys, *command, str(painting), "--colour", "photograph", "--colour-amount", "2"
+    )
+    assert "amount is 2.0" in told
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_a_palette_is_never_written_over(tmp_path, photograph, painting, capsys):
+    palette = tmp_path / "palette.png"
+    save_image(picture(16, 16)[0], palette)
+    before = palette.read_bytes()
+    command = ["stylize", str(photograph), "--style", str(painting), "-o", str(palette)]
+    told = refused(capsys, *command, "--overwrite", "--colour", "match", "--palette", str(palette))
+    assert str(palette) in told
+    assert palette.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", [("--colour", "photograph"), ("--palette", "p.png")])
+def test_what_films_do_not_have_is_refused(tmp_path, photograph, painting, capsys, option):
+    command = ["stylize", str(photograph), "--style", str(painting), "--lock", "first"]
+    told = refused(capsys, *command, "-o", str(tmp_path / "frames"), *option)
+    assert f"{option[0]} is for stills" in told
