@@ -43,7 +43,26 @@ def smooth_noise(
     return (field / field.std())[..., top : top + height, left : left + width]
 
 
-def grain_relief(height: int, width: int, seed: int) -> Tensor:
+def wrapping_noise(height: int, width: int, cell_px: float, generator: Generator) -> Tensor:
+    """As `smooth_noise`, but what leaves at one edge comes in at the other, on the CPU.
+
+    Cells are as near to `cell_px` as a whole number of them allows, two at least.
+    """
+    rows, columns = (max(2, round(side / cell_px)) for side in (height, width))
+    values = torch.randn(1, 1, rows, columns, generator=generator)
+    field = _stretch_round(_stretch_round(values, height).mT, width).mT
+    return field / field.std()
+
+
+def _stretch_round(values: Tensor, length: int) -> Tensor:
+    """Interpolate the rows of (1, 1, H, W) to so many, as a circle: the middle of three turns."""
+    turns = values.repeat(1, 1, 3, 1)
+    size = (3 * length, values.shape[-1])
+    field = F.interpolate(turns, size, mode="bicubic", align_corners=False)
+    return field[:, :, length : 2 * length]
+
+
+def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
     """The grain of a picture at strength 1: noise of cells of 4, 8 and 16 px, added up.
 
     It depends on the size and the seed alone, so that all frames of a clip have the same.
@@ -52,10 +71,12 @@ def grain_relief(height: int, width: int, seed: int) -> Tensor:
         height: in pixels.
         width: in pixels.
         seed: 0 up.
+        wrapping: whether opposite edges join.
 
     Returns:
         (1, 1, height, width), float32, on the CPU, to be added to pictures in [0, 1].
     """
     generator = Generator().manual_seed(seed)
-    layers = [smooth_noise(height, width, cell, generator) for cell in _CELLS_PX]
+    noise = wrapping_noise if wrapping else smooth_noise
+    layers = [noise(height, width, cell, generator) for cell in _CELLS_PX]
     return torch.stack(layers).sum(0) * (FULL_GRAIN / len(layers) ** 0.5)

@@ -17,10 +17,14 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .borders import Seamless, bordered, wraps
 from .checks import require_pictures, require_sides
+from .errors import ShapeError
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
+# Of two layers of stride 2: sides inside the network are multiples of it.
+STRIDE_PX = 4
 MAX_CHANNELS, MAX_BLOCKS = 256, 64
 # Drawn around every picture and cut off: what the network draws at its own border is a
 # rim of dots, because encoders, which judge it, pad with zeros there.
@@ -68,12 +72,20 @@ class InstanceNorm(nn.Module):
 
 
 class ReflectConv(nn.Conv2d):
-    """Convolution whose border repeats the picture mirrored, so that no frame shows."""
+    """Convolution whose border repeats the picture mirrored, so that no frame shows.
+
+    Along axes that wrap, the border is the other edge instead.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
             inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect"
         )
+
+    def forward(self, input: Tensor, seamless: Seamless = "none") -> Tensor:
+        """Convolve (B, C, H, W)."""
+        wide = bordered(input, self.kernel_size[0] // 2, seamless)
+        return F.conv2d(wide, self.weight, self.bias, self.stride)
 
 
 class UpsampleConv(nn.Module):
@@ -92,11 +104,11 @@ class UpsampleConv(nn.Module):
         self.weight = plain.weight
         self.bias = plain.bias
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, seamless: Seamless = "none") -> Tensor:
         """Map (B, C, H, W) to (B, C', 2H, 2W)."""
-        bordered = F.pad(features, (1, 1, 1, 1), mode="replicate")
+        wide = bordered(features, 1, seamless, "replicate")
         kernel = _spread_over_enlargement(self.weight)
-        return F.conv_transpose2d(bordered, kernel, self.bias, stride=2, padding=3)
+        return F.conv_transpose2d(wide, kernel, self.bias, stride=2, padding=3)
 
 
 def _spread_over_enlargement(kernel: Tensor) -> Tensor:
@@ -116,10 +128,9 @@ class OutputConv(ReflectConv):
     about half the time.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, seamless: Seamless = "none") -> Tensor:
         """Map (B, C, H, W) to (B, C', H, W); H and W must be even."""
-        border = self.kernel_size[0] // 2
-        padded = F.pad(input, (border,) * 4, mode="reflect")
+        padded = bordered(input, self.kernel_size[0] // 2, seamless)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
         blocks = F.conv2d(padded, _spread_over_blocks(self.weight), bias, stride=2)
         return F.pixel_shuffle(blocks, 2)
@@ -139,9 +150,9 @@ class ConvNorm(nn.Module):
         self.convolution = convolution
         self.norm = InstanceNorm(channels)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, seamless: Seamless = "none") -> Tensor:
         """Convolve and normalise."""
-        return self.norm(self.convolution(features))
+        return self.norm(self.convolution(features, seamless))
 
 
 class ResidualBlock(nn.Module):
@@ -152,9 +163,9 @@ class ResidualBlock(nn.Module):
         self.first = ConvNorm(ReflectConv(channels, channels, 3), channels)
         self.second = ConvNorm(ReflectConv(channels, channels, 3), channels)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, seamless: Seamless = "none") -> Tensor:
         """Add the block's change to (B, C, H, W)."""
-        return features + self.second(F.relu(self.first(features)))
+        return features + self.second(F.relu(self.first(features, seamless)), seamless)
 
 
 class StylizationNetwork(nn.Module):
@@ -187,33 +198,46 @@ class StylizationNetwork(nn.Module):
         )
         self.output = OutputConv(narrow, 3, 9)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, seamless: Seamless = "none") -> Tensor:
         """Stylize pictures.
 
         Args:
             images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px. They are
                 padded by reflection, 8 px all round and to a multiple of 4, and cropped back.
+            seamless: axes along which they wrap, in every layer, so that copies of a result
+                join there as pixels do inside; those sides must be multiples of 4.
 
         Returns:
             (B, 3, H, W), RGB, [0, 1], the dtype of `images`. Gradients flow, twice too.
 
         Raises:
-            ShapeError: not a batch of RGB pictures, or too small.
+            ShapeError: not a batch of RGB pictures, too small, or of a size that cannot wrap.
         """
         require_pictures(images)
         height, width = images.shape[-2:]
         require_sides("Image", height, width, MIN_SIDE_PX)
-        before = _MARGIN_PX
-        after_x, after_y = before + -width % 4, before + -height % 4
-        features = F.pad(images, (before, after_x, before, after_y), mode="reflect")
+        left, right = _margins(width, wraps(seamless, "x"))
+        top, bottom = _margins(height, wraps(seamless, "y"))
+        features = F.pad(images, (left, right, top, bottom), mode="reflect")
         for layer in self.encoder:
-            features = F.relu(layer(features))
+            features = F.relu(layer(features, seamless))
         for block in self.residual:
-            features = block(features)
+            features = block(features, seamless)
         for layer in self.decoder:
-            features = F.relu(layer(features))
-        logits = self.output(features)[..., before : before + height, before : before + width]
+            features = F.relu(layer(features, seamless))
+        logits = self.output(features, seamless)[..., top : top + height, left : left + width]
         return torch.sigmoid(logits.to(images.dtype))
+
+
+def _margins(side_px: int, wrapping: bool) -> tuple[int, int]:
+    """What is added before and behind a side: nothing where the picture wraps."""
+    if not wrapping:
+        return _MARGIN_PX, _MARGIN_PX + -side_px % STRIDE_PX
+    if side_px % STRIDE_PX:
+        raise ShapeError(
+            f"A side of {side_px} px cannot wrap; resize it to a multiple of {STRIDE_PX} px."
+        )
+    return 0, 0
 
 
 def stylize_with(
@@ -221,6 +245,7 @@ def stylize_with(
     fast_weights: FastWeights,
     images: Tensor,
     statistics: NormStatistics | None = None,
+    seamless: Seamless = "none",
 ) -> Tensor:
     """Run the network's one forward pass with some parameters replaced.
 
@@ -232,12 +257,13 @@ def stylize_with(
         images: (B, 3, H, W), [0, 1].
         statistics: what all instance norms normalise by, from `noted_statistics`; None
             takes each picture's own.
+        seamless: axes along which they wrap; those sides must be multiples of 4.
 
     Returns:
         (B, 3, H, W), [0, 1]. Gradients flow to `fast_weights`, `images` and network.
     """
     replaced = merge_updates(dict(network.named_parameters()), fast_weights)
-    return functional_call(network, {**replaced, **(statistics or {})}, (images,))
+    return functional_call(network, {**replaced, **(statistics or {})}, (images, seamless))
 
 
 @contextmanager

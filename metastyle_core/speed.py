@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 
 from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
+from .borders import Seamless, bordered
 from .encoder import ENCODER_SPECS, PerceptualEncoder
 from .low_rank import merge_updates
 from .network import ConvNorm, OutputConv, StylizationNetwork, UpsampleConv
@@ -38,19 +39,19 @@ class Row:
 class PlainOutputConv(OutputConv):
     """The last convolution as the paper has it: what the one on blocks is timed against."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, seamless: Seamless = "none") -> Tensor:
         """Convolve (B, C, H, W)."""
-        padded = F.pad(input, (self.kernel_size[0] // 2,) * 4, mode="reflect")
+        padded = bordered(input, self.kernel_size[0] // 2, seamless)
         return F.conv2d(padded, self.weight, self.bias)
 
 
 class PlainUpsampleConv(UpsampleConv):
     """The enlargement in two steps, as the paper has it: what the fused form is timed against."""
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, seamless: Seamless = "none") -> Tensor:
         """Enlarge (B, C, H, W) by 2, then convolve."""
         enlarged = F.interpolate(features, scale_factor=2, mode="nearest")
-        padded = F.pad(enlarged, (1, 1, 1, 1), mode="reflect")
+        padded = bordered(enlarged, 1, seamless)
         return F.conv2d(padded, self.weight, self.bias)
 
 

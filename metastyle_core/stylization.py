@@ -7,15 +7,17 @@ style. Where pictures come from and go to is the business of others.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from .base import Base
+from .borders import Seamless, wraps
 from .checks import require_finite_result, require_pictures, require_unit_range
 from .colour import Colouring, recolour
 from .errors import SettingsError
 from .grain import grain_relief
 from .mixing import scale_style
-from .network import FastWeights, NormStatistics, stylize_with
+from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
 from .transparency import fill_hidden
@@ -37,6 +39,7 @@ def stylize(
     statistics: NormStatistics | None = None,
     alpha: Tensor | None = None,
     colouring: Colouring = _AS_DRAWN,
+    seamless: Seamless = "none",
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -64,6 +67,9 @@ def stylize(
         alpha: (B, 1, H, W), [0, 1], of pictures with transparency: colour that it hides is
             filled from its neighbours before the network reads it (see `transparency`).
         colouring: whose colours the result has.
+        seamless: axes along which the pictures wrap, for textures and panoramas: copies of a
+            result join there as pixels do inside. Those sides are drawn at the nearest
+            multiple of 4 px and scaled back.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -92,9 +98,11 @@ def stylize(
             return content
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
-        height, width = images.shape[-2:]
-        relief = grain * grain_relief(height, width, seed) if grain else None
         read = content if alpha is None else fill_hidden(content, alpha)
+        read = _interpolate(read, *_drawing_size(*images.shape[-2:], seamless))
+        height, width = read.shape[-2:]
+        wrapping = seamless != "none"
+        relief = grain * grain_relief(height, width, seed, wrapping=wrapping) if grain else None
         chunks = [
             _stylize_chunk(
                 base,
@@ -104,10 +112,11 @@ def stylize(
                 slice(first, min(first + size, len(images))),
                 precision,
                 statistics,
+                seamless,
             )
             for first in range(0, len(images), size)
         ]
-        drawn = torch.cat(chunks) if chunks else content
+        drawn = _interpolate(torch.cat(chunks), *images.shape[-2:]) if chunks else content
         require_finite_result(drawn, chosen[0].name if chosen else "", precision)
         return finish(content, drawn, strength=strength, colouring=colouring, alpha=alpha)
 
@@ -166,13 +175,31 @@ def _stylize_chunk(
     rows: slice,
     precision: Precision,
     statistics: NormStatistics | None,
+    seamless: Seamless,
 ) -> Tensor:
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
     with autocast(precision, base.device):
-        return stylize_with(base.network, weights, chunk, statistics).to(images.device)
+        return stylize_with(base.network, weights, chunk, statistics, seamless).to(images.device)
+
+
+def _drawing_size(height: int, width: int, seamless: Seamless) -> tuple[int, int]:
+    """Height and width to draw at: multiples of what the network reads at once where they wrap."""
+    down, across = (
+        max(MIN_SIDE_PX, STRIDE_PX * round(side / STRIDE_PX)) if wraps(seamless, axis) else side
+        for axis, side in (("y", height), ("x", width))
+    )
+    return down, across
+
+
+def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
+    """Scale (B, 3, H, W) by a few pixels and keep it sharp."""
+    if images.shape[-2:] == (height, width):
+        return images
+    scaled = F.interpolate(images, (height, width), mode="bicubic", align_corners=False)
+    return scaled.clamp(0, 1)
 
 
 def _rows(styles: Sequence[AdaptedStyle]) -> FastWeights:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..metastyle_core.borders import SEAMLESS, Seamless
 from ..metastyle_core.colour import COLOURS, Colour
 from ..metastyle_core.precision import PRECISIONS, Precision
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
@@ -42,10 +43,11 @@ class Stylize(io.ComfyNode):
         colour: Colour = "style",
         colour_amount: float = 1.0,
         palette: Tensor | None = None,
+        seamless: Seamless = "none",
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
         colouring = colouring_of(colour, colour_amount, palette)
-        settings = StylizationSettings(strength, precision, grain, seed, colouring)
+        settings = StylizationSettings(strength, precision, grain, seed, colouring, seamless)
         return io.NodeOutput(stylize_images(model, style, images, settings))
 
 
@@ -61,6 +63,14 @@ def _inputs() -> list[io.Input]:
         *_drawing(),
         *_grain(),
         *_colours(),
+        io.Combo.Input(
+            "seamless",
+            options=list(SEAMLESS),
+            default="none",
+            optional=True,
+            tooltip="Axes along which copies of a picture join without an edge, where those of "
+            "the input do: x for panoramas, both for textures.",
+        ),
     ]
 
 

@@ -1,8 +1,9 @@
-"""What designers ask of `stylize` beside the style: colours."""
+"""What designers ask of `stylize` beside the style: colours, edges that join."""
 
 import argparse
 from pathlib import Path
 
+from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
 from ..errors import SettingsError
 from ..images import load_batch
@@ -11,7 +12,7 @@ from .options import non_negative_float
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `colouring_of` reads."""
+    """Add what `colouring_of` and `seamless_of` read."""
     group = parser.add_argument_group("controls")
     group.add_argument(
         "--colour",
@@ -34,6 +35,13 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the picture whose colours --colour match takes (default: the image that --style "
         "names)",
+    )
+    group.add_argument(
+        "--seamless",
+        choices=SEAMLESS,
+        default="none",
+        help="axes along which copies of the picture join without an edge, where those of the "
+        "image do: x for panoramas, both for textures (default: none)",
     )
 
 
@@ -67,9 +75,23 @@ def colouring_of(arguments: argparse.Namespace) -> Colouring:
 
 def refuse_for_films(arguments: argparse.Namespace) -> None:
     """Raise SettingsError where a control is asked for that only stills have."""
-    plain = {"--colour": "style", "--palette": None}
+    plain = {"--colour": "style", "--palette": None, "--seamless": "none"}
     asked = [name for name, value in plain.items() if getattr(arguments, name.strip("-")) != value]
     if asked:
         raise SettingsError(
             f"{asked[0]} is for stills; leave it out, or write frames first and give the folder."
         )
+
+
+def seamless_of(arguments: argparse.Namespace) -> Seamless:
+    """The axes along which pictures wrap.
+
+    Raises:
+        SettingsError: they are to be refined too, which does not wrap.
+    """
+    if arguments.seamless != "none" and arguments.refine:
+        raise SettingsError(
+            f"--seamless {arguments.seamless} and --refine {arguments.refine} cannot be used "
+            "together, as refining draws edges of its own; leave one out."
+        )
+    return arguments.seamless

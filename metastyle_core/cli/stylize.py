@@ -14,7 +14,7 @@ from ..colour import Colouring
 from ..images import opacity, save_image
 from ..style import check_style
 from ..stylization import finish, stylize
-from .controls import add_control_options, colouring_of, files_of_controls
+from .controls import add_control_options, colouring_of, files_of_controls, seamless_of
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -149,7 +149,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
         failures.report()
         _announce(arguments, words, [], len(inputs), 0.0, 0.0)
         return
-    colouring = colouring_of(arguments)
+    colouring, seamless = colouring_of(arguments), seamless_of(arguments)
     base = open_base(arguments)
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
@@ -176,6 +176,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                 seed=arguments.seed,
                 alpha=alpha,
                 colouring=Colouring() if refiner else colouring,
+                seamless=seamless,
             )
             if refiner:
                 results = finish(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...metastyle_core.base import Base
+from ...metastyle_core.borders import Seamless
 from ...metastyle_core.colour import Colour, Colouring
 from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.mixing import StyleSchedule
@@ -34,6 +35,7 @@ class StylizationSettings:
         grain: strength of the relief that the network reads with the pictures, 0 to 1.
         seed: of the grain.
         colouring: whose colours the result has.
+        seamless: axes along which the pictures wrap.
     """
 
     strength: float
@@ -41,6 +43,7 @@ class StylizationSettings:
     grain: float = 0.0
     seed: int = 0
     colouring: Colouring = field(default_factory=Colouring)
+    seamless: Seamless = "none"
 
 
 def colouring_of(colour: Colour, amount: float, palette: Tensor | None) -> Colouring:
@@ -133,6 +136,7 @@ def _stylize_rows(
         seed=settings.seed,
         alpha=alpha_to_core(chosen.to(base.device)),
         colouring=settings.colouring,
+        seamless=settings.seamless,
         batch=len(colour),
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)

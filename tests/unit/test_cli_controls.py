@@ -93,8 +93,21 @@ def test_a_palette_is_never_written_over(tmp_path, photograph, painting, capsys)
     assert palette.read_bytes() == before
 
 
-@pytest.mark.parametrize("option", [("--colour", "photograph"), ("--palette", "p.png")])
+@pytest.mark.parametrize(
+    "option", [("--colour", "photograph"), ("--palette", "p.png"), ("--seamless", "x")]
+)
 def test_what_films_do_not_have_is_refused(tmp_path, photograph, painting, capsys, option):
     command = ["stylize", str(photograph), "--style", str(painting), "--lock", "first"]
     told = refused(capsys, *command, "-o", str(tmp_path / "frames"), *option)
     assert f"{option[0]} is for stills" in told
+
+
+def test_a_seamless_picture_differs_at_its_edges(draw):
+    change = (draw("--seamless", "x") - draw()).abs().mean((0, 1))
+    assert change[[0, -1]].min() > 2 * change[24:48].mean()
+
+
+def test_refining_does_not_wrap(tmp_path, photograph, painting, capsys):
+    command = ["stylize", str(photograph), "-o", str(tmp_path / "o.png"), "--style", str(painting)]
+    told = refused(capsys, *command, "--seamless", "both", "--refine", "3")
+    assert "leave one out" in told

@@ -11,7 +11,15 @@ WORKFLOWS = sorted(FOLDER.glob("*.json"))
 WIDGETS = {
     "LoadMetaStyle": ["base"],
     "MetaStyleAdaptToStyle": ["steps", "style_weight", "brush_size", "mode", "encoder", "seed"],
-    "MetaStyleStylize": ["strength", "precision", "grain", "seed", "colour", "colour_amount"],
+    "MetaStyleStylize": [
+        "strength",
+        "precision",
+        "grain",
+        "seed",
+        "colour",
+        "colour_amount",
+        "seamless",
+    ],
     "MetaStyleSaveStyle": ["name", "fp16", "overwrite"],
     "MetaStyleLoadStyle": ["style"],
     "MetaStyleBlendSchedule": ["curve", "route"],

@@ -15,7 +15,7 @@ CORE = ROOT / "metastyle_core"
 # import what lies in lower layers and nothing beside it; only modules that one pattern names
 # together may know one another as well, without a circle.
 LAYERS = (
-    "core core.errors core.grain core.growth core.seeding",
+    "core core.borders core.errors core.grain core.growth core.seeding",
     "core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
     " core.style_distance",

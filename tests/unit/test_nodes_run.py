@@ -303,6 +303,14 @@ def test_colours_of_the_photograph_or_a_palette(run, adapt, model):
     torch.testing.assert_close(matched.mean((0, 1, 2)), palette[0, 0, 0], rtol=0, atol=0.05)
 
 
+def test_what_wraps_can_be_moved_round(run, adapt, model):
+    style, images = adapt(steps=0).style, image(40, 48)
+    drawn = stylize(run, model, style, images, seamless="both")
+    moved = stylize(run, model, style, images.roll((8, 12), (1, 2)), seamless="both")
+    torch.testing.assert_close(moved, drawn.roll((8, 12), (1, 2)), rtol=0, atol=1e-4)
+    assert (drawn - stylize(run, model, style, images)).abs().max() > 1e-2
+
+
 def test_hidden_colour_does_not_touch_what_is_visible(run, adapt, model):
     style, images = adapt(steps=0).style, image(48, 48, channels=4)
     images[..., 3] = 1.0

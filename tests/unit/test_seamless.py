@@ -1,0 +1,73 @@
+"""Pictures that wrap: moving them round moves the drawing, so that no edge is anywhere."""
+
+import pytest
+import torch
+from samples import picture
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.borders import bordered
+from metastyle_core.errors import ShapeError
+from metastyle_core.grain import FULL_GRAIN, grain_relief
+from metastyle_core.network import StylizationNetwork
+from metastyle_core.stylization import stylize
+
+
+@pytest.fixture(scope="module")
+def style(random_base):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+
+
+def tile(height: int, width: int) -> torch.Tensor:
+    """A smooth texture that wraps, (1, 3, height, width)."""
+    waves = [grain_relief(height, width, seed, wrapping=True) for seed in range(3)]
+    return (0.5 + torch.cat(waves, dim=1) * 2).clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("seamless", "move"), [("x", (0, 12)), ("y", (8, 0)), ("both", (-4, 20)), ("both", (16, 4))]
+)
+def test_moving_the_picture_round_moves_the_drawing(seamless, move):
+    torch.manual_seed(0)
+    network = StylizationNetwork(channels=4, blocks=2).double()
+    images = torch.rand(2, 3, 32, 40, dtype=torch.float64)
+    drawn = network(images, seamless)
+    moved = network(images.roll(move, (2, 3)), seamless)
+    torch.testing.assert_close(moved, drawn.roll(move, (2, 3)), rtol=0, atol=1e-9)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(network(images), drawn, rtol=0, atol=1e-3)
+
+
+def test_borders_come_from_the_other_edge_only_where_they_wrap():
+    rows = torch.arange(12.0).view(1, 1, 3, 4)
+    assert bordered(rows, 1, "x")[0, 0, 1].tolist() == [3, 0, 1, 2, 3, 0]
+    assert bordered(rows, 1, "x")[0, 0, :, 1].tolist() == [4, 0, 4, 8, 4]
+    assert bordered(rows, 1, "y", "replicate")[0, 0, :, 1].tolist() == [8, 0, 4, 8, 0]
+    assert bordered(rows, 1, "y", "replicate")[0, 0, 1].tolist() == [0, 0, 1, 2, 3, 3]
+    assert bordered(rows, 1, "both")[0, 0, 0].tolist() == [11, 8, 9, 10, 11, 8]
+
+
+@pytest.mark.parametrize("size", [(96, 80), (97, 83), (18, 30)])
+@pytest.mark.parametrize("grain", [0.0, 1.0])
+def test_the_step_over_the_wrap_is_as_inside(random_base, style, size, grain):
+    drawn = stylize(random_base, style, tile(*size), precision="fp32", seamless="both", grain=grain)
+    assert drawn.shape[-2:] == size
+    for axis in (2, 3):
+        steps = (drawn - drawn.roll(1, axis)).abs().mean((0, 1, 5 - axis))
+        assert steps[0] <= steps[1:].max()
+
+
+def test_grain_that_wraps_is_like_any_other():
+    relief = grain_relief(300, 310, 0, wrapping=True)
+    assert relief.shape == (1, 1, 300, 310)
+    assert relief.std().item() == pytest.approx(FULL_GRAIN, rel=0.15)
+    assert torch.equal(relief, grain_relief(300, 310, 0, wrapping=True))
+    assert grain_relief(16, 17, 0, wrapping=True).isfinite().all()
+
+
+def test_a_side_that_cannot_wrap_is_refused_by_the_network():
+    network = StylizationNetwork(channels=4, blocks=1)
+    images = torch.rand(1, 3, 32, 33)
+    assert network(images, "y").shape == images.shape
+    with pytest.raises(ShapeError, match="33 px cannot wrap"):
+        network(images, "x")
