@@ -5,6 +5,7 @@ style. Where pictures come from and go to is the business of others.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -14,7 +15,7 @@ from .base import Base
 from .borders import Seamless, wraps
 from .checks import require_finite_result, require_pictures, require_unit_range
 from .colour import Colouring, recolour
-from .errors import SettingsError
+from .errors import SettingsError, ShapeError
 from .grain import grain_relief
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
@@ -40,6 +41,7 @@ def stylize(
     alpha: Tensor | None = None,
     colouring: Colouring = _AS_DRAWN,
     seamless: Seamless = "none",
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -70,13 +72,15 @@ def stylize(
         seamless: axes along which the pictures wrap, for textures and panoramas: copies of a
             result join there as pixels do inside. Those sides are drawn at the nearest
             multiple of 4 px and scaled back.
+        mask: (1, 1, H, W) or (B, 1, H, W), [0, 1]: the style goes where it is 1, and where
+            it is 0 the content stays exactly (see `masks`).
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
         picture is the same whatever the batch, up to rounding on an accelerator.
 
     Raises:
-        ShapeError: not a batch of RGB pictures, too small, or `alpha` does not fit.
+        ShapeError: not a batch of RGB pictures, too small, or `alpha` or `mask` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
             `strength` or `grain` lies outside [0, 1], or `images` hold whole numbers, NaN or
             another range, such as 0..255.
@@ -85,6 +89,7 @@ def stylize(
     """
     require_pictures(images)
     require_unit_range(images, "Batch of pictures")
+    _require_fitting(mask, images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     for name, share in {"strength": strength, "grain": grain}.items():
@@ -99,26 +104,52 @@ def stylize(
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
         read = content if alpha is None else fill_hidden(content, alpha)
-        read = _interpolate(read, *_drawing_size(*images.shape[-2:], seamless))
-        height, width = read.shape[-2:]
-        wrapping = seamless != "none"
-        relief = grain * grain_relief(height, width, seed, wrapping=wrapping) if grain else None
-        chunks = [
-            _stylize_chunk(
-                base,
-                chosen,
-                read,
-                relief,
-                slice(first, min(first + size, len(images))),
-                precision,
-                statistics,
-                seamless,
-            )
-            for first in range(0, len(images), size)
-        ]
-        drawn = _interpolate(torch.cat(chunks), *images.shape[-2:]) if chunks else content
+        how = _Drawing(size, precision, grain, seed, statistics, seamless)
+        drawn = _draw(base, chosen, read, how)
         require_finite_result(drawn, chosen[0].name if chosen else "", precision)
-        return finish(content, drawn, strength=strength, colouring=colouring, alpha=alpha)
+        return finish(
+            content, drawn, strength=strength, colouring=colouring, alpha=alpha, mask=mask
+        )
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """How pictures go through the network, `size` of them at a time; see `stylize`."""
+
+    size: int
+    precision: Precision
+    grain: float
+    seed: int
+    statistics: NormStatistics | None
+    seamless: Seamless
+
+
+def _draw(base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, how: _Drawing) -> Tensor:
+    """Pictures (B, 3, H, W) through the network, on their device."""
+    if not len(pictures):
+        return pictures
+    own_height, own_width = pictures.shape[-2:]
+    height = _side_to_draw(own_height, wraps(how.seamless, "y"))
+    width = _side_to_draw(own_width, wraps(how.seamless, "x"))
+    read = _interpolate(pictures, height, width)
+    relief = None
+    if how.grain:
+        wrapping = how.seamless != "none"
+        relief = how.grain * grain_relief(height, width, how.seed, wrapping=wrapping)
+    chunks = [
+        _draw_chunk(base, styles, read, relief, slice(first, first + how.size), how)
+        for first in range(0, len(read), how.size)
+    ]
+    return _interpolate(torch.cat(chunks), own_height, own_width)
+
+
+def _require_fitting(mask: Tensor | None, images: Tensor) -> None:
+    count, _, height, width = images.shape
+    if mask is not None and mask.shape not in {(1, 1, height, width), (count, 1, height, width)}:
+        raise ShapeError(
+            f"Got a mask of shape {tuple(mask.shape)}; (1, 1, {height}, {width}) is needed, or "
+            f"({count}, 1, {height}, {width})."
+        )
 
 
 def finish(
@@ -128,6 +159,7 @@ def finish(
     strength: float = 1.0,
     colouring: Colouring = _AS_DRAWN,
     alpha: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """What is done to pixels after drawing: colours, then the photograph is mixed in.
 
@@ -137,8 +169,11 @@ def finish(
         strength: 0 gives the photographs exactly, 1 the drawing.
         colouring: whose colours the drawing gets.
         alpha: (B, 1, H, W), [0, 1], of photographs with transparency.
+        mask: (1 or B, 1, H, W), [0, 1]: strength is multiplied by it, pixel by pixel.
     """
     coloured = recolour(drawn, photographs, colouring, alpha)
+    if mask is not None:
+        return torch.lerp(photographs, coloured, strength * mask.to(coloured))
     return coloured if strength == 1 else torch.lerp(photographs, coloured, strength)
 
 
@@ -167,31 +202,28 @@ def pictures_per_pass(height: int, width: int, device: torch.device) -> int:
     return max(1, _CHUNK_PIXELS // (height * width))
 
 
-def _stylize_chunk(
+def _draw_chunk(
     base: Base,
     styles: Sequence[AdaptedStyle],
     images: Tensor,
     relief: Tensor | None,
     rows: slice,
-    precision: Precision,
-    statistics: NormStatistics | None,
-    seamless: Seamless,
+    how: _Drawing,
 ) -> Tensor:
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
-    with autocast(precision, base.device):
-        return stylize_with(base.network, weights, chunk, statistics, seamless).to(images.device)
+    with autocast(how.precision, base.device):
+        drawn = stylize_with(base.network, weights, chunk, how.statistics, how.seamless)
+    return drawn.to(images.device)
 
 
-def _drawing_size(height: int, width: int, seamless: Seamless) -> tuple[int, int]:
-    """Height and width to draw at: multiples of what the network reads at once where they wrap."""
-    down, across = (
-        max(MIN_SIDE_PX, STRIDE_PX * round(side / STRIDE_PX)) if wraps(seamless, axis) else side
-        for axis, side in (("y", height), ("x", width))
-    )
-    return down, across
+def _side_to_draw(side_px: int, wrapping: bool) -> int:
+    """The side itself, or where it wraps the nearest that the network can join."""
+    if not wrapping:
+        return side_px
+    return max(MIN_SIDE_PX, STRIDE_PX * round(side_px / STRIDE_PX))
 
 
 def _interpolate(images: Tensor, height: int, width: int) -> Tensor:

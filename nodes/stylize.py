@@ -44,10 +44,11 @@ class Stylize(io.ComfyNode):
         colour_amount: float = 1.0,
         palette: Tensor | None = None,
         seamless: Seamless = "none",
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
         colouring = colouring_of(colour, colour_amount, palette)
-        settings = StylizationSettings(strength, precision, grain, seed, colouring, seamless)
+        settings = StylizationSettings(strength, precision, grain, seed, colouring, seamless, mask)
         return io.NodeOutput(stylize_images(model, style, images, settings))
 
 
@@ -70,6 +71,12 @@ def _inputs() -> list[io.Input]:
             optional=True,
             tooltip="Axes along which copies of a picture join without an edge, where those of "
             "the input do: x for panoramas, both for textures.",
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where the style goes; where it is 0 the picture stays. Soft edges mix. One "
+            "for all pictures or one each; another size is scaled where the ratio fits.",
         ),
     ]
 

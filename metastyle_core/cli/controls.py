@@ -1,18 +1,21 @@
-"""What designers ask of `stylize` beside the style: colours, edges that join."""
+"""What designers ask of `stylize` beside the style: colours, edges that join, masks."""
 
 import argparse
 from pathlib import Path
 
+from torch import Tensor
+
 from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
-from ..errors import SettingsError
-from ..images import load_batch
+from ..errors import SettingsError, ShapeError
+from ..images import LoadedImage, load_batch, load_image
+from ..masks import fitted_mask, mask_from, require_mask
 from .inputs import image_of_style
 from .options import non_negative_float
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `colouring_of` and `seamless_of` read."""
+    """Add what `colouring_of`, `seamless_of` and `mask_of` read."""
     group = parser.add_argument_group("controls")
     group.add_argument(
         "--colour",
@@ -43,11 +46,18 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         help="axes along which copies of the picture join without an edge, where those of the "
         "image do: x for panoramas, both for textures (default: none)",
     )
+    group.add_argument(
+        "--mask",
+        type=Path,
+        metavar="PATH",
+        help="a picture that is white where the style goes, and black or transparent where the "
+        "image stays; grey mixes. Another size is scaled where the ratio fits",
+    )
 
 
 def files_of_controls(arguments: argparse.Namespace) -> list[Path]:
     """The files that these options read."""
-    return [path for path in (arguments.palette,) if path is not None]
+    return [path for path in (arguments.palette, arguments.mask) if path is not None]
 
 
 def colouring_of(arguments: argparse.Namespace) -> Colouring:
@@ -75,7 +85,7 @@ def colouring_of(arguments: argparse.Namespace) -> Colouring:
 
 def refuse_for_films(arguments: argparse.Namespace) -> None:
     """Raise SettingsError where a control is asked for that only stills have."""
-    plain = {"--colour": "style", "--palette": None, "--seamless": "none"}
+    plain = {"--colour": "style", "--palette": None, "--seamless": "none", "--mask": None}
     asked = [name for name, value in plain.items() if getattr(arguments, name.strip("-")) != value]
     if asked:
         raise SettingsError(
@@ -95,3 +105,32 @@ def seamless_of(arguments: argparse.Namespace) -> Seamless:
             "together, as refining draws edges of its own; leave one out."
         )
     return arguments.seamless
+
+
+def mask_of(arguments: argparse.Namespace) -> Tensor | None:
+    """The mask of a run at its own size, (1, 1, H, W), or None.
+
+    Raises:
+        SettingsError: it is black everywhere.
+        ImageFileError: it cannot be read.
+    """
+    if arguments.mask is None:
+        return None
+    mask = mask_from(load_image(arguments.mask))
+    require_mask(mask, 1, *mask.shape[-2:])
+    return mask
+
+
+def require_fitting(mask: Tensor | None, path: Path, loaded: LoadedImage) -> None:
+    """Raise ShapeError, which names the file, unless a picture has the ratio of a run's mask."""
+    if mask is None:
+        return
+    try:
+        require_mask(mask, 1, *loaded.pixels.shape[-2:])
+    except ShapeError as error:
+        raise ShapeError(f"{path}: {error}") from error
+
+
+def mask_over(mask: Tensor | None, pictures: Tensor) -> Tensor | None:
+    """The mask of a run at the size of pictures (B, 3, H, W), all of its ratio."""
+    return None if mask is None else fitted_mask(mask, *pictures.shape[-2:])

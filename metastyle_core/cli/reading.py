@@ -1,6 +1,6 @@
 """The pictures of a run: checked by their headers, then read in groups of one size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,11 @@ def with_good_headers(inputs: Sequence[ImageInput], failures: Failures) -> list[
 
 
 def groups_of_one_size(
-    jobs: Sequence[Job], batch: int | None, max_size_px: int | None, failures: Failures
+    jobs: Sequence[Job],
+    batch: int | None,
+    max_size_px: int | None,
+    failures: Failures,
+    check: Callable[[Path, LoadedImage], None],
 ) -> Iterator[list[tuple[Path, LoadedImage]]]:
     """Read pictures, neighbours of one size together.
 
@@ -31,6 +35,7 @@ def groups_of_one_size(
         batch: how many at most; None is one.
         max_size_px: shrink them to this long side.
         failures: where pictures that cannot be read are noted.
+        check: raises what is wrong with a picture, which is noted too.
 
     Yields:
         The files to write, each with what was read for it.
@@ -39,6 +44,7 @@ def groups_of_one_size(
     for job in jobs:
         with failures.noting(job.source):
             loaded = _limited(load_image(job.source), max_size_px)
+            check(job.source, loaded)
         if job.source in failures:
             continue
         full = len(group) >= (batch or 1)

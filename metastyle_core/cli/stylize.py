@@ -14,7 +14,15 @@ from ..colour import Colouring
 from ..images import opacity, save_image
 from ..style import check_style
 from ..stylization import finish, stylize
-from .controls import add_control_options, colouring_of, files_of_controls, seamless_of
+from .controls import (
+    add_control_options,
+    colouring_of,
+    files_of_controls,
+    mask_of,
+    mask_over,
+    require_fitting,
+    seamless_of,
+)
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -150,6 +158,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
         _announce(arguments, words, [], len(inputs), 0.0, 0.0)
         return
     colouring, seamless = colouring_of(arguments), seamless_of(arguments)
+    mask = mask_of(arguments)
     base = open_base(arguments)
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
@@ -160,10 +169,12 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     refiner = Refiner(arguments, style, base.device) if arguments.refine else None
     began_s, working_s = time.monotonic(), 0.0
     done: list[Path] = []
+    fits = partial(require_fitting, mask)
     with progress_bar(len(jobs), "stylizing") as bar:
-        for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures):
+        for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures, fits):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             alpha = opacity([loaded for _, loaded in group])
+            where = mask_over(mask, pictures)
             start_s = time.monotonic()
             results = stylize(
                 base,
@@ -177,6 +188,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                 alpha=alpha,
                 colouring=Colouring() if refiner else colouring,
                 seamless=seamless,
+                mask=None if refiner else where,
             )
             if refiner:
                 results = finish(
@@ -185,6 +197,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                     strength=arguments.strength,
                     colouring=colouring,
                     alpha=alpha,
+                    mask=where,
                 )
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):

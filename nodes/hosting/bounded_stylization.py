@@ -10,6 +10,7 @@ from ...metastyle_core.base import Base
 from ...metastyle_core.borders import Seamless
 from ...metastyle_core.colour import Colour, Colouring
 from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.masks import fitted_mask, require_mask
 from ...metastyle_core.mixing import StyleSchedule
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.precision import Precision
@@ -17,7 +18,7 @@ from ...metastyle_core.style import AdaptedStyle, check_style
 from ...metastyle_core.stylization import pictures_per_pass, stylize
 from . import host
 from .model import MetaStyleModel, style_patchers
-from .pictures import alpha_to_core, require_images, to_core, to_core_over_white
+from .pictures import alpha_to_core, mask_to_core, require_images, to_core, to_core_over_white
 from .sockets import StyleValue
 
 _LOG = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class StylizationSettings:
         seed: of the grain.
         colouring: whose colours the result has.
         seamless: axes along which the pictures wrap.
+        mask: MASK (M, H, W), where the style goes, one for all pictures or one each; None
+            for everywhere.
     """
 
     strength: float
@@ -44,6 +47,7 @@ class StylizationSettings:
     seed: int = 0
     colouring: Colouring = field(default_factory=Colouring)
     seamless: Seamless = "none"
+    mask: Tensor | None = None
 
 
 def colouring_of(colour: Colour, amount: float, palette: Tensor | None) -> Colouring:
@@ -81,6 +85,8 @@ def stylize_images(
         MetaStyleError: bad input, or too little memory for even one picture at a time.
     """
     require_images(images, "images", MIN_SIDE_PX)
+    if settings.mask is not None:
+        require_mask(mask_to_core(settings.mask), *images.shape[:3])
     base = _load(model, style, images)
     size = _first_size(base, style, images)
     result = torch.empty(
@@ -137,9 +143,19 @@ def _stylize_rows(
         alpha=alpha_to_core(chosen.to(base.device)),
         colouring=settings.colouring,
         seamless=settings.seamless,
+        mask=_mask_rows(settings.mask, rows, colour),
         batch=len(colour),
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)
+
+
+def _mask_rows(mask: Tensor | None, rows: slice, colour: Tensor) -> Tensor | None:
+    """The masks of some of the pictures, at their size and on their device."""
+    if mask is None:
+        return None
+    masks = mask_to_core(mask)
+    chosen = masks if len(masks) == 1 else masks[rows]
+    return fitted_mask(chosen.to(colour.device), *colour.shape[-2:])
 
 
 def _styles_of(style: StyleValue, rows: slice, frames: int) -> AdaptedStyle | list[AdaptedStyle]:

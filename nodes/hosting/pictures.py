@@ -62,6 +62,11 @@ def alpha_to_core(images: Tensor) -> Tensor | None:
     return images[..., 3:].movedim(-1, 1).float().clamp(0, 1)
 
 
+def mask_to_core(mask: Tensor) -> Tensor:
+    """The host's MASK (M, H, W) or (H, W) as (M, 1, H, W), not yet checked."""
+    return mask.unsqueeze(-3) if mask.ndim == 3 else mask[None, None]
+
+
 def to_core_filled(images: Tensor, role: str) -> Tensor:
     """As `to_core`, colour that alpha hides filled from its neighbours."""
     colour, alpha = to_core(images, role), alpha_to_core(images)

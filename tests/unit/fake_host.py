@@ -170,7 +170,7 @@ def _custom(io_type: str) -> type:
 def _interface(*, old: bool) -> ModuleType:
     """The host's node interface; an old one lacks search aliases, growing inputs and videos."""
     io = ModuleType("comfy_api.latest.io")
-    for name in ("Image", "Video", "String", "Boolean", "Int", "Float"):
+    for name in ("Image", "Mask", "Video", "String", "Boolean", "Int", "Float"):
         setattr(io, name, _socket(name))
     io.Combo = _socket("Combo", ComboInput)
     io.Custom = _custom

@@ -94,7 +94,13 @@ def test_a_palette_is_never_written_over(tmp_path, photograph, painting, capsys)
 
 
 @pytest.mark.parametrize(
-    "option", [("--colour", "photograph"), ("--palette", "p.png"), ("--seamless", "x")]
+    "option",
+    [
+        ("--colour", "photograph"),
+        ("--palette", "p.png"),
+        ("--seamless", "x"),
+        ("--mask", "m.png"),
+    ],
 )
 def test_what_films_do_not_have_is_refused(tmp_path, photograph, painting, capsys, option):
     command = ["stylize", str(photograph), "--style", str(painting), "--lock", "first"]
@@ -111,3 +117,57 @@ def test_refining_does_not_wrap(tmp_path, photograph, painting, capsys):
     command = ["stylize", str(photograph), "-o", str(tmp_path / "o.png"), "--style", str(painting)]
     told = refused(capsys, *command, "--seamless", "both", "--refine", "3")
     assert "leave one out" in told
+
+
+def test_the_style_goes_where_the_mask_is_white(tmp_path, draw, photograph):
+    path = tmp_path / "mask.png"
+    rows = torch.zeros(3, 32, 36)
+    rows[:, :, :12], rows[:, :, 12:24] = 1.0, 0.5
+    save_image(rows, path)
+    own, plain = load_image(photograph).pixels, draw()
+    masked = draw("--mask", str(path))
+    assert torch.equal(masked[..., 50:], own[..., 50:])
+    assert torch.equal(masked[..., :22], plain[..., :22])
+    mixed = (own + plain)[..., 26:46] / 2
+    torch.testing.assert_close(masked[..., 26:46], mixed, rtol=0, atol=1.5 / 255)
+    refined = draw("--mask", str(path), "--refine", "2")
+    assert torch.equal(refined[..., 50:], own[..., 50:])
+    assert not torch.equal(refined[..., :22], masked[..., :22])
+
+
+def test_transparent_parts_of_a_mask_are_black(tmp_path, draw, photograph):
+    path = tmp_path / "mask.png"
+    alpha = torch.zeros(1, 64, 72)
+    alpha[..., :36] = 1.0
+    save_image(torch.ones(3, 64, 72), path, alpha=alpha)
+    masked = draw("--mask", str(path))
+    assert torch.equal(masked[..., 36:], load_image(photograph).pixels[..., 36:])
+    assert torch.equal(masked[..., :36], draw()[..., :36])
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (torch.zeros(3, 64, 72), "mask is empty"),
+        (torch.ones(3, 64, 64), "mask is 64x64 px and the picture 72x64 px"),
+    ],
+)
+def test_masks_that_do_not_fit_are_one_clear_line(
+    tmp_path, photograph, painting, capsys, mask, words
+):
+    path, output = tmp_path / "mask.png", tmp_path / "o.png"
+    save_image(mask, path)
+    command = ["stylize", str(photograph), "-o", str(output), "--style", str(painting)]
+    assert words in refused(capsys, *command, "--mask", str(path))
+    assert not output.exists()
+
+
+def test_in_a_folder_the_mask_stops_only_pictures_of_another_ratio(tmp_path, painting, capsys):
+    folder, output, mask = tmp_path / "in", tmp_path / "out", tmp_path / "mask.png"
+    save_image(picture(64, 72)[0], folder / "fits.png")
+    save_image(picture(64, 64)[0], folder / "square.png")
+    save_image(torch.ones(3, 32, 36), mask)
+    command = ["stylize", str(folder), "--style", str(painting), "-o", str(output)]
+    assert main([*command, "--mask", str(mask)]) == 1
+    assert [path.name for path in output.iterdir()] == ["fits.png"]
+    assert f"{folder / 'square.png'}: The mask is 36x32 px" in capsys.readouterr().err

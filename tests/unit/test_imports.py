@@ -21,7 +21,7 @@ LAYERS = (
     " core.style_distance",
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
-    "core.colour core.content core.encoder core.losses core.network core.sheets",
+    "core.colour core.content core.encoder core.losses core.masks core.network core.sheets",
     "core.film core.film.frames core.shots",
     "core.film.reading",
     "core.film.coding core.film.sequences",

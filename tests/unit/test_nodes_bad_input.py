@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from unit.conftest import SMALL_BASE, image, load, save, stylize
 
 BAD_STYLE = {
@@ -35,6 +36,22 @@ def test_bad_pictures_to_stylize(run, adapt, model):
         stylize(run, model, style, image(32, 32), colour="match")
     with pytest.raises(Exception, match=r"'palette' has shape.*Connect"):
         stylize(run, model, style, image(32, 32), colour="match", palette=image(8, 8)[:0])
+
+
+BAD_MASK = {
+    "empty": (torch.zeros(1, 64, 64), r"mask is empty.*invert it"),
+    "another ratio": (torch.ones(1, 40, 64), r"mask is 64x40 px and the picture 32x32 px.*crop"),
+    "too many": (torch.ones(3, 32, 32), r"3 masks for 2 pictures.*one each"),
+    "NaN": (torch.full((1, 32, 32), torch.nan), r"mask holds NaN.*again"),
+    "a picture": (torch.ones(1, 32, 32, 3), r"Got a mask of shape"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MASK)
+def test_a_mask_that_cannot_be_laid_over_the_pictures_is_refused(case, run, adapt, model):
+    mask, words = BAD_MASK[case]
+    with pytest.raises(Exception, match=words):
+        stylize(run, model, adapt(steps=0).style, image(32, 32, count=2), mask=mask)
 
 
 def test_a_style_of_another_base_is_refused_before_anything_is_loaded(run, adapt, model, fake_host):

@@ -311,6 +311,24 @@ def test_what_wraps_can_be_moved_round(run, adapt, model):
     assert (drawn - stylize(run, model, style, images)).abs().max() > 1e-2
 
 
+def test_the_style_goes_where_the_mask_is(run, adapt, model, pack, monkeypatch):
+    module = pack.nodes.hosting.bounded_stylization
+    monkeypatch.setattr(module, "pictures_per_pass", lambda *_: 2)
+    style, images = adapt(steps=0).style, image(40, 48, count=3)
+    plain = stylize(run, model, style, images)
+    masks = torch.zeros(3, 40, 48)
+    masks[1, :, :24], masks[2] = 1.0, 0.25
+    each = stylize(run, model, style, images, mask=masks)
+    assert torch.equal(each[0], images[0])
+    assert torch.equal(each[1, :, 24:], images[1, :, 24:])
+    torch.testing.assert_close(each[1, :, :24], plain[1, :, :24])
+    torch.testing.assert_close(each[2], torch.lerp(images[2], plain[2], 0.25))
+    one = stylize(run, model, style, images, mask=masks[1:2])
+    flat = stylize(run, model, style, images, mask=masks[1])
+    assert torch.equal(one, flat)
+    assert torch.equal(one[:, :, 24:], images[:, :, 24:])
+
+
 def test_hidden_colour_does_not_touch_what_is_visible(run, adapt, model):
     style, images = adapt(steps=0).style, image(48, 48, channels=4)
     images[..., 3] = 1.0

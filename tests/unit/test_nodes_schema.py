@@ -21,7 +21,7 @@ INPUTS = {
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
-        "colour_amount", "palette", "seamless",
+        "colour_amount", "palette", "seamless", "mask",
     ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
     "MetaStyleLoadStyle": ["style"],
