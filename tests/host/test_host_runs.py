@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from host.fixtures import SIDE_PX
 from host.recipes import (
     adapt_workflow,
     blend_workflow,
@@ -26,6 +27,8 @@ NODES = (
     "LoadMetaStyle",
     "MetaStyleAdaptToStyle",
     "MetaStyleStylize",
+    "MetaStyleStylizeVideo",
+    "MetaStyleRefine",
     "MetaStyleSaveStyle",
     "MetaStyleLoadStyle",
     "MetaStyleBlendStyles",
@@ -83,6 +86,50 @@ def test_adapting_then_stylizing_shows_pictures_losses_and_progress(server: Host
     assert [point[0] for point in points] == [1, 2, 3, 4, 5, 6]
     live = [point for data in run.of_kind("metastyle.losses") for point in data["points"]]
     assert [point[0] for point in live] == [1, 2, 3, 4, 5, 6]
+
+
+def test_refining_shows_pictures_losses_and_progress(server: HostServer):
+    refine = node(
+        server, "MetaStyleRefine", model=["1", 0], style=["4", 0], images=["3", 0],
+        style_images=["2", 0], steps=3,
+    )  # fmt: skip
+    workflow = adapt_workflow(server, steps=0) | {"5": refine}
+    run = server.run(workflow)
+    assert succeeded(run)
+    assert run.outputs["6"]["images"]
+    assert [point[0] for point in run.outputs["5"]["metastyle_losses"]] == [1, 2, 3]
+    assert [data["value"] for data in run.of_kind("progress") if data["node"] == "5"][-1] == 3
+
+
+def test_a_video_comes_back_in_the_style_with_all_its_frames(server: HostServer):
+    video = node(
+        server, "MetaStyleStylizeVideo", model=["1", 0], style=["4", 0], video=["8", 0],
+        lock="first",
+    )  # fmt: skip
+    workflow = adapt_workflow(server, steps=0) | {
+        "7": node(server, "RepeatImageBatch", image=["3", 0], amount=4),
+        "8": node(server, "CreateVideo", images=["7", 0], fps=12.0),
+        "5": video,
+        "9": node(server, "GetVideoComponents", video=["5", 0]),
+        "6": node(server, "PreviewImage", images=["9", 0]),
+    }
+    run = server.run(workflow)
+    assert succeeded(run)
+    assert len(run.outputs["6"]["images"]) == 4
+
+
+def test_every_control_of_a_still_runs(server: HostServer):
+    workflow = adapt_workflow(server, steps=0)
+    workflow["7"] = node(server, "SolidMask", value=0.5, width=SIDE_PX, height=SIDE_PX)
+    for control in (
+        {"grain": 0.5, "seed": 3},
+        {"colour": "photograph"},
+        {"colour": "match", "palette": ["2", 0]},
+        {"seamless": "both"},
+        {"mask": ["7", 0]},
+    ):
+        stylize = {**workflow["5"], "inputs": {**workflow["5"]["inputs"], **control}}
+        assert succeeded(server.run(workflow | {"5": stylize})), control
 
 
 def test_no_step_gives_a_style_at_once(server: HostServer):
