@@ -11,9 +11,9 @@ from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .hosting.watcher import Watcher
+from .hosting.widgets import seed_input
 
 _DEFAULTS = AdaptationSettings()
-_LARGEST_SEED = 2**64 - 1
 
 
 class AdaptToStyle(io.ComfyNode):
@@ -147,13 +147,7 @@ def _choices() -> list[io.Input]:
             tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
             "others need their weights in models/metastyle.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=_LARGEST_SEED,
-            control_after_generate=False,
-            tooltip="Chance of the learning pictures and their order. The same seed gives the "
-            "same style.",
+        seed_input(
+            "Chance of the learning pictures and their order. The same seed gives the same style."
         ),
     ]

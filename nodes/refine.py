@@ -9,10 +9,10 @@ from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .hosting.watcher import Watcher
+from .hosting.widgets import seed_input
 
 _DEFAULTS = RefinementSettings()
 _LARGEST_BRUSH_PX = 2048
-_LARGEST_SEED = 2**64 - 1
 
 
 class Refine(io.ComfyNode):
@@ -115,12 +115,5 @@ def _widgets() -> list[io.Input]:
             tooltip="Short side of the style picture beside the photograph, in pixels: smaller "
             "gives finer strokes, larger broader ones. 0 makes both equally large.",
         ),
-        io.Int.Input(
-            "seed",
-            default=_DEFAULTS.seed,
-            min=0,
-            max=_LARGEST_SEED,
-            control_after_generate=False,
-            tooltip="Chance of what is compared. The same seed gives the same picture.",
-        ),
+        seed_input("Chance of what is compared. The same seed gives the same picture."),
     ]

@@ -4,12 +4,11 @@ from torch import Tensor
 
 from ..metastyle_core.borders import SEAMLESS, Seamless
 from ..metastyle_core.colour import COLOURS, Colour
-from ..metastyle_core.precision import PRECISIONS, Precision
+from ..metastyle_core.precision import Precision
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-
-_LARGEST_SEED = 2**64 - 1
+from .hosting.widgets import precision_input, seed_input, share_input
 
 
 class Stylize(io.ComfyNode):
@@ -84,47 +83,27 @@ def _inputs() -> list[io.Input]:
 def _drawing() -> list[io.Input]:
     """How strongly, and in which number format."""
     return [
-        io.Float.Input(
+        share_input(
             "strength",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            tooltip="0 gives the pictures back unchanged, 1 is the full style. Between, "
+            1.0,
+            "0 gives the pictures back unchanged, 1 is the full style. Between, "
             "strokes soften while the photograph returns.",
         ),
-        io.Combo.Input(
-            "precision",
-            options=list(PRECISIONS),
-            default="auto",
-            tooltip="Number format. auto takes the fastest that the device does well; "
-            "fp32 is the most exact.",
-        ),
+        precision_input(),
     ]
 
 
 def _grain() -> list[io.Input]:
     """How much, and which."""
     return [
-        io.Float.Input(
+        share_input(
             "grain",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            optional=True,
-            tooltip="A faint relief under the pictures, from which flat areas such as "
+            0.0,
+            "A faint relief under the pictures, from which flat areas such as "
             "skies get strokes in place of a repeated pattern. All frames have the same.",
-        ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=_LARGEST_SEED,
-            control_after_generate=False,
             optional=True,
-            tooltip="Of the grain.",
         ),
+        seed_input("Of the grain.", optional=True),
     ]
 
 
@@ -139,14 +118,11 @@ def _colours() -> list[io.Input]:
             tooltip="Whose colours: style as it is drawn; photograph keeps its own under the "
             "light and dark of the drawing; match takes those of the palette.",
         ),
-        io.Float.Input(
+        share_input(
             "colour_amount",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
+            1.0,
+            "How far photograph or match goes.",
             optional=True,
-            tooltip="How far photograph or match goes.",
         ),
         io.Image.Input(
             "palette",

@@ -1,11 +1,11 @@
 """Node: a video in, the stylized video out."""
 
-from ..metastyle_core.precision import PRECISIONS, Precision
+from ..metastyle_core.precision import Precision
 from .hosting.bounded_film import LOCKS, FilmSettings, LockName, stylize_video
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, VideoValue, io, node_schema
+from .hosting.widgets import precision_input, seed_input, share_input
 
-_LARGEST_SEED = 2**64 - 1
 _MOST_FRAMES = 1_000_000
 
 
@@ -53,22 +53,13 @@ def _inputs() -> list[io.Input]:
             "style", tooltip="From Adapt to Style, Load Adapted Style or Blend Styles."
         ),
         io.Video.Input("video", tooltip="What to draw, trimmed or whole."),
-        io.Float.Input(
+        share_input(
             "strength",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            tooltip="0 gives the frames back unchanged, 1 is the full style.",
+            1.0,
+            "0 gives the frames back unchanged, 1 is the full style.",
         ),
         *_locks(),
-        io.Combo.Input(
-            "precision",
-            options=list(PRECISIONS),
-            default="auto",
-            tooltip="Number format. auto takes the fastest that the device does well; fp32 is "
-            "the most exact.",
-        ),
+        precision_input(),
         *_grain(),
     ]
 
@@ -97,21 +88,11 @@ def _locks() -> list[io.Input]:
 def _grain() -> list[io.Input]:
     """The relief under all frames."""
     return [
-        io.Float.Input(
+        share_input(
             "grain",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            tooltip="A faint relief under the frames, from which flat areas such as skies get "
+            0.0,
+            "A faint relief under the frames, from which flat areas such as skies get "
             "strokes in place of a repeated pattern. All frames have the same.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=_LARGEST_SEED,
-            control_after_generate=False,
-            tooltip="Of the grain.",
-        ),
+        seed_input("Of the grain."),
     ]

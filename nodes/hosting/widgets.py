@@ -1,0 +1,37 @@
+"""Widgets that several nodes have, stated once."""
+
+from ...metastyle_core.precision import PRECISIONS
+from .sockets import io
+
+_LARGEST_SEED = 2**64 - 1
+
+
+def share_input(name: str, default: float, tooltip: str, *, optional: bool = False) -> io.Input:
+    """A number from 0 to 1."""
+    return io.Float.Input(
+        name, default=default, min=0.0, max=1.0, step=0.05, optional=optional, tooltip=tooltip
+    )
+
+
+def seed_input(tooltip: str, *, optional: bool = False) -> io.Input:
+    """A seed that stays as it is from run to run."""
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=_LARGEST_SEED,
+        control_after_generate=False,
+        optional=optional,
+        tooltip=tooltip,
+    )
+
+
+def precision_input() -> io.Input:
+    """The number format of the convolutions."""
+    return io.Combo.Input(
+        "precision",
+        options=list(PRECISIONS),
+        default="auto",
+        tooltip="Number format. auto takes the fastest that the device does well; fp32 is the "
+        "most exact.",
+    )
