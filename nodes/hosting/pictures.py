@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...metastyle_core.checks import require_unit_range
+from ...metastyle_core.checks import require_sides, require_unit_range
 from ...metastyle_core.errors import ShapeError
 from ...metastyle_core.images import resize
 from ...metastyle_core.mixing import shares_of_sum
@@ -35,11 +35,7 @@ def require_images(images: Tensor, role: str, least_px: int = 1) -> None:
             "(B, H, W, 3) is needed. Connect an IMAGE with at least one picture."
         )
     _, height, width, _ = images.shape
-    if min(height, width) < least_px:
-        raise ShapeError(
-            f"Input '{role}' is {width}x{height} px; both sides must be at least {least_px} px. "
-            "Resize it or pick a larger picture."
-        )
+    require_sides(f"Input '{role}'", height, width, least_px)
 
 
 def to_core(images: Tensor, role: str) -> Tensor:
