@@ -84,7 +84,10 @@ class ReflectConv(nn.Conv2d):
 
     def forward(self, input: Tensor, seamless: Seamless = "none") -> Tensor:
         """Convolve (B, C, H, W)."""
-        wide = bordered(input, self.kernel_size[0] // 2, seamless)
+        return self.convolve(bordered(input, self.kernel_size[0] // 2, seamless))
+
+    def convolve(self, wide: Tensor) -> Tensor:
+        """Convolve what has its border already."""
         return F.conv2d(wide, self.weight, self.bias, self.stride)
 
 
@@ -106,7 +109,10 @@ class UpsampleConv(nn.Module):
 
     def forward(self, features: Tensor, seamless: Seamless = "none") -> Tensor:
         """Map (B, C, H, W) to (B, C', 2H, 2W)."""
-        wide = bordered(features, 1, seamless, "replicate")
+        return self.convolve(bordered(features, 1, seamless, "replicate"))
+
+    def convolve(self, wide: Tensor) -> Tensor:
+        """Enlarge and convolve what has its border of 1 px already."""
         kernel = _spread_over_enlargement(self.weight)
         return F.conv_transpose2d(wide, kernel, self.bias, stride=2, padding=3)
 
@@ -128,11 +134,10 @@ class OutputConv(ReflectConv):
     about half the time.
     """
 
-    def forward(self, input: Tensor, seamless: Seamless = "none") -> Tensor:
-        """Map (B, C, H, W) to (B, C', H, W); H and W must be even."""
-        padded = bordered(input, self.kernel_size[0] // 2, seamless)
+    def convolve(self, wide: Tensor) -> Tensor:
+        """Map what has its border already to (B, C', H, W); H and W must be even."""
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        blocks = F.conv2d(padded, _spread_over_blocks(self.weight), bias, stride=2)
+        blocks = F.conv2d(wide, _spread_over_blocks(self.weight), bias, stride=2)
         return F.pixel_shuffle(blocks, 2)
 
 
@@ -216,8 +221,8 @@ class StylizationNetwork(nn.Module):
         require_pictures(images)
         height, width = images.shape[-2:]
         require_sides("Image", height, width, MIN_SIDE_PX)
-        left, right = _margins(width, wraps(seamless, "x"))
-        top, bottom = _margins(height, wraps(seamless, "y"))
+        left, right = margins(width, wraps(seamless, "x"))
+        top, bottom = margins(height, wraps(seamless, "y"))
         features = F.pad(images, (left, right, top, bottom), mode="reflect")
         for layer in self.encoder:
             features = F.relu(layer(features, seamless))
@@ -229,7 +234,7 @@ class StylizationNetwork(nn.Module):
         return torch.sigmoid(logits.to(images.dtype))
 
 
-def _margins(side_px: int, wrapping: bool) -> tuple[int, int]:
+def margins(side_px: int, wrapping: bool) -> tuple[int, int]:
     """What is added before and behind a side: nothing where the picture wraps."""
     if not wrapping:
         return _MARGIN_PX, _MARGIN_PX + -side_px % STRIDE_PX
