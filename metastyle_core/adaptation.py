@@ -37,7 +37,7 @@ from .network import (
     stylize_with,
 )
 from .precision import Precision, autocast
-from .style import AdaptedStyle, check_style
+from .style import STYLE_SIZE_PX, AdaptedStyle, check_style
 
 MIN_STYLE_SIDE_PX = 64
 MAX_STYLE_PIXELS = 1024 * 1024
@@ -88,7 +88,7 @@ class AdaptationSettings:
     batch: int = 2
     content_count: int = 24
     content_size_px: int = 192
-    style_size_px: int = 384
+    style_size_px: int = STYLE_SIZE_PX
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
     seed: int = 0

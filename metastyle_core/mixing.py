@@ -52,7 +52,7 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
         base_sha256=styles[0].base_sha256,
         mode=styles[0].mode,
         name=" + ".join(parts),
-        settings={"blend": parts},
+        settings={"blend": parts, "style_size_px": _mean_size(styles, shares)},
     )
 
 
@@ -96,8 +96,16 @@ def add_styles(
         base_sha256=base.sha256,
         mode=mode,
         name=" + ".join(parts),
-        settings={"blend": parts},
+        settings={"blend": parts, "style_size_px": _mean_size(styles, weights)},
     )
+
+
+def _mean_size(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> int:
+    """The size whose strokes lie between those of some styles, in ratios, as their weights do."""
+    amounts = [abs(weight) for weight in weights]
+    total = sum(amounts) or 1.0
+    logs = sum(a * math.log(s.size_px) for a, s in zip(amounts, styles, strict=True))
+    return round(math.exp(logs / total))
 
 
 def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:

@@ -14,7 +14,7 @@ from typing import IO, Literal
 import torch
 from torch import Tensor
 
-Kernel = Literal["cubic", "triangle"]
+Kernel = Literal["cubic", "triangle", "area"]
 _CUBIC = -0.75  # the sharpness of PyTorch's bicubic filter
 
 
@@ -94,7 +94,8 @@ def resampled(
         width: of the picture.
         size: the new height and width.
         kernel: `triangle` averages all that a pixel covers, for reducing, as `images.resize`
-            does; `cubic` keeps enlargements sharp, as `interpolate` does, unclamped.
+            does, and enlarges linearly; `cubic` keeps enlargements sharp, unclamped, and `area`
+            takes means, both as `interpolate` does.
         wrapping: whether the picture goes on at the other end, down and across.
 
     Returns:
@@ -119,6 +120,8 @@ def _taps(
     first: int, last: int, source: int, target: int, kernel: Kernel, wrapping: bool
 ) -> tuple[Tensor, Tensor]:
     """What new pixels are made of: places in the source and their weights, (last - first, K)."""
+    if kernel == "area":
+        return _windows(first, last, source, target)
     scale = source / target
     stretch = max(1.0, scale) if kernel == "triangle" else 1.0
     reach = stretch * (2 if kernel == "cubic" else 1)
@@ -131,6 +134,15 @@ def _taps(
     if not wrapping:
         weights = torch.where((places >= 0) & (places < source), weights, 0.0)
     return places, (weights / weights.sum(1, keepdim=True)).float()
+
+
+def _windows(first: int, last: int, source: int, target: int) -> tuple[Tensor, Tensor]:
+    """As `_taps`, each new pixel the mean of all that it touches."""
+    new = torch.arange(first, last)
+    starts, ends = new * source // target, -(-(new + 1) * source // target)
+    places = starts[:, None] + torch.arange(int((ends - starts).max()))
+    weights = (places < ends[:, None]).float()
+    return places, weights / weights.sum(1, keepdim=True)
 
 
 def _cubic(distances: Tensor) -> Tensor:
@@ -149,6 +161,14 @@ def _weighted(block: Tensor, places: Tensor, weights: Tensor, axis: Literal[-1, 
         share = block.index_select(axis, places[:, k]) * weights[:, k].view(shape)
         total = share if total is None else total.add_(share)
     return block if total is None else total
+
+
+def gathered(source: Rows, rows: int, folder: "Path | None" = None) -> "Plane":
+    """All rows of a picture, read so many at a time and kept."""
+    plane = Plane(source.height, folder)
+    for first, last in strips_of(source.height, rows):
+        plane.put(first, source.read(first, last))
+    return plane
 
 
 class Plane:

@@ -1,11 +1,12 @@
 """Stylization: pictures in, stylized pictures out, one pass each.
 
-This file owns batches, chunks and number formats. It never changes the base or the
-style. Where pictures come from and go to is the business of others.
+This file owns batches, chunks and number formats. Small pictures go through the network in
+batches, large ones and those with a brush one by one, by their rows (see `drawing`). It never
+changes the base or the style. Where pictures come from and go to is the business of others.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -14,17 +15,20 @@ from torch import Tensor
 from .base import Base
 from .borders import Seamless, wraps
 from .checks import require_finite_result, require_pictures, require_unit_range
-from .colour import Colouring, recolour
+from .colour import Colouring, ColourMoments
+from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
 from .errors import SettingsError, ShapeError
+from .finishing import AS_DRAWN, finish
 from .grain import grain_relief
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
+from .rows import Plane, Rows, rows_of, strips_of
 from .style import AdaptedStyle, check_style
-from .transparency import fill_hidden
+from .tiling import Strips, rows_of_strip
+from .transparency import fill_hidden, filled_rows
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
-_AS_DRAWN = Colouring()
 
 
 def stylize(
@@ -39,9 +43,11 @@ def stylize(
     seed: int = 0,
     statistics: NormStatistics | None = None,
     alpha: Tensor | None = None,
-    colouring: Colouring = _AS_DRAWN,
+    colouring: Colouring = AS_DRAWN,
     seamless: Seamless = "none",
     mask: Tensor | None = None,
+    brush: float | None = None,
+    strips: Strips | None = None,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -74,6 +80,11 @@ def stylize(
             multiple of 4 px and scaled back.
         mask: (1, 1, H, W) or (B, 1, H, W), [0, 1]: the style goes where it is 1, and where
             it is 0 the content stays exactly (see `masks`).
+        brush: size of the strokes in the finished picture, whatever its size in pixels: 1
+            makes them as large, beside the short side, as they were adapted, 0.5 half of that
+            (see `drawing`). None draws at the size of the pictures, where strokes have a size
+            in pixels.
+        strips: how large pictures are cut, and word of each strip; None is the default.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -83,7 +94,7 @@ def stylize(
         ShapeError: not a batch of RGB pictures, too small, or `alpha` or `mask` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
             `strength` or `grain` lies outside [0, 1], or `images` hold whole numbers, NaN or
-            another range, such as 0..255.
+            another range, such as 0..255, or no picture can be drawn with such a brush.
         BaseMismatchError: a style belongs to another base.
         ResultError: a picture comes out with NaN or infinity.
     """
@@ -92,39 +103,167 @@ def stylize(
     _require_fitting(mask, images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
-    for name, share in {"strength": strength, "grain": grain}.items():
-        if not 0 <= share <= 1:
-            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
+    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips or Strips())
+    _require_shares(strength, grain)
+    require_brush(brush)
     chosen = _per_picture(base, style, len(images))
     size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
+        if strength > 0 and goes_by_rows(images.shape[-2], images.shape[-1], base.device, how):
+            return _stylize_each(base, chosen, images, alpha, mask, strength, colouring, how)
         content = images.float().clamp(0, 1)
         if strength == 0:
             return content
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
         read = content if alpha is None else fill_hidden(content, alpha)
-        how = _Drawing(size, precision, grain, seed, statistics, seamless)
-        drawn = _draw(base, chosen, read, how)
+        drawn = _draw(base, chosen, read, size, how)
         require_finite_result(drawn, chosen[0].name if chosen else "", precision)
         return finish(
             content, drawn, strength=strength, colouring=colouring, alpha=alpha, mask=mask
         )
 
 
+def _require_shares(strength: float, grain: float) -> None:
+    for name, share in {"strength": strength, "grain": grain}.items():
+        if not 0 <= share <= 1:
+            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
+
+
+def goes_by_rows(height: int, width: int, device: torch.device, how: Drawing) -> bool:
+    """Whether pictures of a size are drawn one by one, by their rows, and not in batches."""
+    return how.brush is not None or height * width > how.strips.most_whole(device)
+
+
 @dataclass(frozen=True)
-class _Drawing:
-    """How pictures go through the network, `size` of them at a time; see `stylize`."""
+class PictureRows:
+    """One picture by its rows, on any device.
 
-    size: int
-    precision: Precision
-    grain: float
-    seed: int
-    statistics: NormStatistics | None
-    seamless: Seamless
+    Attributes:
+        width: of the picture.
+        colour: rows (1, 3, N, W), float32, [0, 1].
+        alpha: rows (1, 1, N, W), [0, 1], where there is transparency.
+        mask: rows (1, 1, N, W), [0, 1], where the style does not go everywhere.
+    """
+
+    width: int
+    colour: Rows
+    alpha: Rows | None = None
+    mask: Rows | None = None
 
 
-def _draw(base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, how: _Drawing) -> Tensor:
+@torch.inference_mode()
+def stylize_rows(
+    base: Base,
+    style: AdaptedStyle,
+    picture: PictureRows,
+    how: Drawing,
+    *,
+    strength: float = 1.0,
+    colouring: Colouring = AS_DRAWN,
+) -> Iterator[tuple[int, Tensor]]:
+    """Stylize one picture of any size in bounded memory; see `stylize`.
+
+    Args:
+        base: the base of the style.
+        style: on the device of the base.
+        picture: its rows, which are read several times.
+        how: it is drawn.
+        strength: above 0.
+        colouring: whose colours the result has.
+
+    Yields:
+        From the top down the first row of a strip and the strip, (1, 3, N, W), float32, [0, 1],
+        on the device of the picture's rows.
+
+    Raises:
+        SettingsError, ShapeError, BaseMismatchError, ResultError: as `stylize`, but for what is
+            wrong with pixels.
+    """
+    require_brush(how.brush)
+    _require_shares(strength, how.grain)
+    (style,) = _per_picture(base, style, 1)
+    height, width = picture.colour.height, picture.width
+    sizes_to_draw(height, width, style, how)
+    lighter = scale_style(base, style, (1 + strength) / 2) if strength < 1 else style
+    rows = rows_of_strip(width, how.strips.strip_px)
+    read = picture.colour
+    if picture.alpha is not None:
+        read = filled_rows(picture.colour, picture.alpha, width, rows)
+    drawn = _checked(draw_rows(base, lighter, read, width, how), style.name, how.precision)
+    palette_map = None
+    if colouring.colour == "match" and colouring.palette is not None:
+        kept, moments = Plane(height, how.strips.folder), ColourMoments()
+        for first, strip in drawn:
+            kept.put(first, strip)
+            moments.add(strip, _part(picture.alpha, first, strip))
+        palette_map = moments.map_to(colouring.palette.cpu().float())
+        drawn = ((first, kept.read(first, last)) for first, last in strips_of(height, rows))
+    for first, strip in drawn:
+        photograph = picture.colour.read(first, first + strip.shape[2])
+        yield (
+            first,
+            finish(
+                photograph,
+                strip.to(photograph.device),
+                strength=strength,
+                colouring=colouring,
+                alpha=_part(picture.alpha, first, strip),
+                mask=_part(picture.mask, first, strip),
+                palette_map=palette_map,
+            ),
+        )
+
+
+def _checked(
+    strips: Iterator[tuple[int, Tensor]], style: str, precision: Precision
+) -> Iterator[tuple[int, Tensor]]:
+    for first, strip in strips:
+        require_finite_result(strip, style, precision)
+        yield first, strip
+
+
+def _part(rows: Rows | None, first: int, strip: Tensor) -> Tensor | None:
+    return None if rows is None else rows.read(first, first + strip.shape[2])
+
+
+def _stylize_each(
+    base: Base,
+    styles: Sequence[AdaptedStyle],
+    images: Tensor,
+    alpha: Tensor | None,
+    mask: Tensor | None,
+    strength: float,
+    colouring: Colouring,
+    how: Drawing,
+) -> Tensor:
+    """Pictures (B, 3, H, W) one after another, by their rows."""
+    result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    for place in range(len(images)):
+        picture = PictureRows(
+            images.shape[-1],
+            rows_of(images[place : place + 1]).map(lambda rows: rows.float().clamp(0, 1)),
+            None if alpha is None else rows_of(alpha[place : place + 1]),
+            None if mask is None else rows_of(mask if len(mask) == 1 else mask[place : place + 1]),
+        )
+        strips = replace(how.strips, on_strip=_nth(how.strips.on_strip, place, len(images)))
+        drawing = replace(how, strips=strips)
+        style = styles[place if len(styles) > 1 else 0]
+        for first, strip in stylize_rows(
+            base, style, picture, drawing, strength=strength, colouring=colouring
+        ):
+            result[place, :, first : first + strip.shape[2]] = strip[0]
+    return result
+
+
+def _nth(report: Callable[[float], None], place: int, count: int) -> Callable[[float], None]:
+    """Word of one of several pictures as a share of all."""
+    return lambda share: report((place + share) / count)
+
+
+def _draw(
+    base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, size: int, how: Drawing
+) -> Tensor:
     """Pictures (B, 3, H, W) through the network, on their device."""
     if not len(pictures):
         return pictures
@@ -137,8 +276,8 @@ def _draw(base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, how: _Dr
         wrapping = how.seamless != "none"
         relief = how.grain * grain_relief(height, width, how.seed, wrapping=wrapping)
     chunks = [
-        _draw_chunk(base, styles, read, relief, slice(first, first + how.size), how)
-        for first in range(0, len(read), how.size)
+        _draw_chunk(base, styles, read, relief, slice(first, first + size), how)
+        for first in range(0, len(read), size)
     ]
     return _interpolate(torch.cat(chunks), own_height, own_width)
 
@@ -150,31 +289,6 @@ def _require_fitting(mask: Tensor | None, images: Tensor) -> None:
             f"Got a mask of shape {tuple(mask.shape)}; (1, 1, {height}, {width}) is needed, or "
             f"({count}, 1, {height}, {width})."
         )
-
-
-def finish(
-    photographs: Tensor,
-    drawn: Tensor,
-    *,
-    strength: float = 1.0,
-    colouring: Colouring = _AS_DRAWN,
-    alpha: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """What is done to pixels after drawing: colours, then the photograph is mixed in.
-
-    Args:
-        photographs: (B, 3, H, W), [0, 1].
-        drawn: what was made of them, of the same shape.
-        strength: 0 gives the photographs exactly, 1 the drawing.
-        colouring: whose colours the drawing gets.
-        alpha: (B, 1, H, W), [0, 1], of photographs with transparency.
-        mask: (1 or B, 1, H, W), [0, 1]: strength is multiplied by it, pixel by pixel.
-    """
-    coloured = recolour(drawn, photographs, colouring, alpha)
-    if mask is not None:
-        return torch.lerp(photographs, coloured, strength * mask.to(coloured))
-    return coloured if strength == 1 else torch.lerp(photographs, coloured, strength)
 
 
 def _per_picture(
@@ -208,7 +322,7 @@ def _draw_chunk(
     images: Tensor,
     relief: Tensor | None,
     rows: slice,
-    how: _Drawing,
+    how: Drawing,
 ) -> Tensor:
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
     chunk = images[rows].to(base.device)

@@ -32,9 +32,11 @@ from .network import (
     margins,
 )
 from .rows import Plane, Rows, bordered_rows, strips_of
+from .style_distance import at_least_float32
 
 # Below, the border that a strip needs is most of it.
 _FEWEST_ROWS = 8
+_MOST_WHOLE_ON_CPU, _MOST_WHOLE = 1024 * 768, 16 * 1024 * 1024
 BYTES_PER_PIXEL = 64  # of the feature maps that are kept, in float32
 _BYTES_PER_STRIP_PIXEL = 700  # of the widest layer, thrice, and the workspace of convolutions
 
@@ -44,25 +46,33 @@ class Strips:
     """How pictures are cut.
 
     Attributes:
-        above_px: pictures of more pixels are drawn in strips, others whole.
+        above_px: pictures of more pixels are drawn in strips, others whole; None is what a
+            device draws within two seconds or holds without trouble.
         strip_px: pixels of a strip at the picture's size; it has 8 rows at least.
         folder: where files with what is kept lie; None keeps it in memory.
         on_strip: called with the share of the work that is done, from 0 to 1; to stop, it
             raises.
     """
 
-    above_px: int = 4 * 1024 * 1024
+    above_px: int | None = None
     strip_px: int = 128 * 1024
     folder: Path | None = None
     on_strip: Callable[[float], None] = lambda _: None
 
+    def most_whole(self, device: torch.device) -> int:
+        """How many pixels a picture may have that is drawn whole."""
+        if self.above_px is not None:
+            return self.above_px
+        return _MOST_WHOLE_ON_CPU if device.type == "cpu" else _MOST_WHOLE
+
 
 def strip_bytes(width: int, strip_px: int) -> int:
     """About how much memory the drawing of a strip takes."""
-    return _rows_of_strip(width, strip_px) * width * _BYTES_PER_STRIP_PIXEL
+    return rows_of_strip(width, strip_px) * width * _BYTES_PER_STRIP_PIXEL
 
 
-def _rows_of_strip(width: int, strip_px: int) -> int:
+def rows_of_strip(width: int, strip_px: int) -> int:
+    """How many rows a strip has."""
     rows = max(_FEWEST_ROWS, strip_px // width)
     return rows - rows % 4
 
@@ -97,6 +107,7 @@ def draw_in_strips(
     spare = Plane(kept.height, strips.folder)
     for block in run.network.residual:
         run.change(kept, spare, block)
+    del spare
     features = run.decode(kept.rows)
     top, _ = margins(picture.height, wraps(seamless, "y"))
     left, _ = margins(width, wraps(seamless, "x"))
@@ -127,7 +138,7 @@ class _Run:
     ) -> None:
         self.network = network
         self._seamless, self._how = seamless, strips
-        self._rows = _rows_of_strip(width, strips.strip_px)
+        self._rows = rows_of_strip(width, strips.strip_px)
         self._passes = 7 + 3 * len(network.residual)
         self._done = 0
 
@@ -244,7 +255,7 @@ class _Run:
         if store is not None and waiting is not None:
             store.put(*waiting)
         if norm.mean is None:
-            moments.give(norm)
+            moments.give_to(norm)
 
 
 def _grouped(first: int, last: int, group: int) -> tuple[int, int]:
@@ -272,12 +283,11 @@ class _Moments:
         self._count = 0
         self._mean = torch.zeros((), dtype=torch.float64)
         self._squares = torch.zeros((), dtype=torch.float64)
-        self._device = torch.device("cpu")
 
     def add(self, rows: Tensor) -> None:
         """Take in (1, C, N, W)."""
-        self._device, count = rows.device, rows.shape[2] * rows.shape[3]
-        found = torch.var_mean(rows.float(), dim=(0, 2, 3), correction=0)
+        count = rows.shape[2] * rows.shape[3]
+        found = torch.var_mean(at_least_float32(rows), dim=(0, 2, 3), correction=0)
         variance, mean = torch.stack(found).cpu().double()
         whole = self._count + count
         away = mean - self._mean
@@ -285,10 +295,10 @@ class _Moments:
         self._mean = self._mean + away * (count / whole)
         self._count = whole
 
-    def give(self, norm: InstanceNorm) -> None:
+    def give_to(self, norm: InstanceNorm) -> None:
         """Have a norm normalise by them."""
-        norm.mean = self._mean.float().to(self._device)
-        norm.variance = (self._squares / self._count).float().to(self._device)
+        norm.mean = self._mean.to(norm.weight)
+        norm.variance = (self._squares / self._count).to(norm.weight)
 
 
 def needed_bytes(height: int, width: int) -> int:

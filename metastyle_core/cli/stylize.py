@@ -11,9 +11,10 @@ from typing import TextIO
 import torch
 
 from ..colour import Colouring
+from ..finishing import finish
 from ..images import opacity, save_image
 from ..style import check_style
-from ..stylization import finish, stylize
+from ..stylization import stylize
 from .controls import (
     add_control_options,
     colouring_of,

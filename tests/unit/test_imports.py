@@ -15,8 +15,8 @@ CORE = ROOT / "metastyle_core"
 # import what lies in lower layers and nothing beside it; only modules that one pattern names
 # together may know one another as well, without a circle.
 LAYERS = (
-    "core core.borders core.errors core.grain core.growth core.seeding",
-    "core.transparency",
+    "core core.borders core.errors core.growth core.rows core.seeding",
+    "core.grain core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
     " core.style_distance",
     "core.decoding core.deep_files",
@@ -28,9 +28,9 @@ LAYERS = (
     "core.film.writing",
     "core.encoder_tiles core.initialisation core.measures core.style_statistics",
     "core.picture_loss",
-    "core.base",
+    "core.base core.finishing core.tiling",
     "core.style",
-    "core.mixing",
+    "core.drawing core.mixing",
     "core.adaptation core.presets core.stylization",
     "core.evaluation core.film.drawing core.refinement core.speed core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
