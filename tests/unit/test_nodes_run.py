@@ -1,6 +1,7 @@
 """What the nodes do: adapt on copies, stylize in pieces, save, reuse, blend."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -363,6 +364,8 @@ def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeyp
     assert sizes == [4, 2, 2, 1]
     monkeypatch.setattr(module, "pictures_per_pass", lambda *_: 1)
     monkeypatch.setattr(module, "stylize", lambda *_, **__: (_ for _ in ()).throw(FakeMemoryError))
+    torch.testing.assert_close(stylize(run, model, style, images), wanted, rtol=0, atol=1e-5)
+    monkeypatch.setattr(module, "stylize_rows", module.stylize)
     with pytest.raises(Exception, match="Make the input 'images' smaller"):
         stylize(run, model, style, images)
 
@@ -373,6 +376,49 @@ def test_cancel_stops_between_pictures(run, adapt, model, fake_host):
     with pytest.raises(Interrupted):
         stylize(run, model, style, image(32, 32, count=50))
     assert fake_host.checks == 4
+
+
+def test_large_pictures_are_drawn_in_strips_that_can_be_stopped(
+    run, adapt, pack, model, fake_host, monkeypatch
+):
+    style = adapt(steps=0).style
+    images = image(64, 48, count=2, channels=4)
+    mask = torch.rand(1, 32, 24)
+    for changed in ({}, {"strength": 0.5, "grain": 0.5}, {"colour": "photograph", "mask": mask}):
+        whole = stylize(run, model, style, images, **changed)
+        module = pack.nodes.hosting.bounded_stylization
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "Strips", partial(module.Strips, above_px=0, strip_px=8 * 48))
+            fake_host.progress.clear()
+            drawn = stylize(run, model, style, images, **changed)
+        assert float((whole - drawn).abs().max()) < 2 / 255
+        assert torch.equal(drawn[..., 3:], images[..., 3:])
+        moves = [done for done, *_ in fake_host.progress]
+        assert moves == sorted(moves)
+        assert moves[-1] == fake_host.progress[-1][1] == 200
+        assert len(set(moves)) > 50
+
+
+def test_cancel_stops_within_a_strip(run, adapt, pack, model, fake_host, monkeypatch):
+    style = adapt(steps=0).style
+    module = pack.nodes.hosting.bounded_stylization
+    monkeypatch.setattr(module, "Strips", partial(module.Strips, above_px=0, strip_px=8 * 48))
+    fake_host.checks, fake_host.interrupt_after = 0, 10
+    with pytest.raises(Interrupted):
+        stylize(run, model, style, image(64, 48))
+    assert fake_host.checks == 11
+
+
+def test_the_brush_is_that_of_the_core_and_0_is_none(run, adapt, pack, model):
+    style, images = adapt(steps=0).style, image(130, 150)
+    plain = stylize(run, model, style, images)
+    assert torch.equal(stylize(run, model, style, images, brush=0.0), plain)
+    drawn = stylize(run, model, style, images, brush=1.0)
+    wanted = pack.metastyle_core.stylization.stylize(
+        model.base(), style, images.movedim(-1, 1), precision="fp32", brush=1.0
+    ).movedim(1, -1)
+    torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-5)
+    assert float((drawn - plain).abs().mean()) > 0.01
 
 
 @pytest.mark.parametrize("mode", ["low_rank", "full"])

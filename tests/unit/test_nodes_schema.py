@@ -21,7 +21,7 @@ INPUTS = {
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
-        "colour_amount", "palette", "seamless", "mask",
+        "colour_amount", "palette", "seamless", "mask", "brush",
     ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
     "MetaStyleLoadStyle": ["style"],
