@@ -36,6 +36,7 @@ from .inputs import (
     open_base,
     resolve_styles,
 )
+from .large import LargeRun, add_memory_option, is_large, refuse_refining
 from .options import (
     Commands,
     add_base_option,
@@ -130,6 +131,7 @@ def add_parser(commands: Commands) -> None:
         "repeated pattern; the same for all images of one size and --seed (default: 0)",
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
+    add_memory_option(parser)
     add_film_options(parser)
     add_base_option(parser)
     add_control_options(parser)
@@ -152,7 +154,8 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
     planned = _plan(arguments, inputs)
     failures = Failures(len(inputs))
-    inputs = with_good_headers(inputs, failures)
+    refuse_refining(arguments)
+    inputs = with_good_headers(inputs, failures, arguments.max_size)
     jobs = [job for job in planned if job.source not in failures]
     if not jobs:
         failures.report()
@@ -171,8 +174,20 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     began_s, working_s = time.monotonic(), 0.0
     done: list[Path] = []
     fits = partial(require_fitting, mask)
+    large = LargeRun(arguments, base, style, colouring, seamless, mask, fits)
+    small: list[Job] = []
     with progress_bar(len(jobs), "stylizing") as bar:
-        for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures, fits):
+        for job in jobs:
+            if not is_large(arguments, job.source):
+                small.append(job)
+                continue
+            start_s = time.monotonic()
+            with failures.noting(job.source):
+                large.stylize(job)
+                done.append(job.target)
+            working_s += time.monotonic() - start_s
+            bar.update(1)
+        for group in groups_of_one_size(small, arguments.batch, arguments.max_size, failures, fits):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             alpha = opacity([loaded for _, loaded in group])
             where = mask_over(mask, pictures)
@@ -190,6 +205,7 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
                 colouring=Colouring() if refiner else colouring,
                 seamless=seamless,
                 mask=None if refiner else where,
+                brush=arguments.brush,
             )
             if refiner:
                 results = finish(

@@ -28,7 +28,7 @@ LAYERS = (
     "core.film.writing",
     "core.encoder_tiles core.initialisation core.measures core.style_statistics",
     "core.picture_loss",
-    "core.base core.finishing core.tiling",
+    "core.base core.finishing core.large_files core.tiling",
     "core.style",
     "core.drawing core.mixing",
     "core.adaptation core.presets core.stylization",
@@ -42,7 +42,7 @@ LAYERS = (
     "core.cli.inputs",
     "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining"
     " core.cli.training_run",
-    "core.cli.films core.cli.reading",
+    "core.cli.films core.cli.large core.cli.reading",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
     " core.cli.stylize core.cli.train",
     "core.cli",
