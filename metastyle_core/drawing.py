@@ -162,9 +162,9 @@ class _Layers:
         self._base, self._style, self._how = base, style, how
         self._picture, self._own = picture, own
         self._done = 0.0
-        # The drawing and the photograph at the size drawn last.
+        # The drawing, and the luminance of the photograph, at the size drawn last.
         self._sketch: Plane | None = None
-        self._photograph: Plane | None = None
+        self._light: Plane | None = None
         self._size = own
 
     def plane(self, strips: Iterator[tuple[int, Tensor]], size: Size) -> Plane:
@@ -175,36 +175,36 @@ class _Layers:
         return plane
 
     def keep(self, strips: Iterator[tuple[int, Tensor]], size: Size) -> None:
-        """Keep a drawing, and the photograph at its size, to draw over them."""
+        """Keep a drawing, and the photograph's luminance at its size, to draw over it."""
         sketch = self.plane(strips, size)
         rows = rows_of_strip(size[1], self._how.strips.strip_px)
-        self._photograph = gathered(self._at(size), rows, self._how.strips.folder)
+        self._light = gathered(self._at(size).map(luminance), rows, self._how.strips.folder)
         self._sketch, self._size = sketch, size
 
     def draw(self, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Draw at a size, which is so much of the work."""
-        photograph = self._at(size)
-        if self._sketch is None or self._photograph is None:
-            return self._pass(self._with_relief(photograph, size), size, share)
-        return self._draw_over(self._sketch.rows, self._photograph.rows, size, share)
+        if self._sketch is None or self._light is None:
+            return self._pass(self._with_relief(self._at(size), size), size, share)
+        return self._draw_over(self._sketch, self._light, size, share)
 
     def _draw_over(
-        self, sketch: Rows, smaller: Rows, size: Size, share: float
+        self, sketch: Plane, light: Plane, size: Size, share: float
     ) -> Iterator[tuple[int, Tensor]]:
-        photograph, sketch = self._at(size), self._enlarged(sketch, size)
-        blurred = self._enlarged(smaller, size)
+        # Enlarging is linear: what both formulas enlarge is put together before.
+        photograph = self._at(size)
+        unlit = self._enlarged(lambda a, b: sketch.read(a, b) - light.read(a, b), size)
 
         def with_detail(first: int, last: int) -> Tensor:
-            detail = luminance(photograph.read(first, last) - blurred.read(first, last))
-            return (sketch.read(first, last) + detail).clamp(0, 1)
+            lit = unlit.read(first, last) + luminance(photograph.read(first, last))
+            return lit.clamp(0, 1)
 
         redrawn = self.plane(self._pass(Rows(size[0], with_detail), size, share), size)
-        reduced = resampled(redrawn.rows, size[1], self._size, "triangle", self._how.wrapping)
         rows = rows_of_strip(size[1], self._how.strips.strip_px)
-        coarse = self._enlarged(gathered(reduced, rows, self._how.strips.folder).rows, size)
+        reduced = resampled(redrawn.rows, size[1], self._size, "triangle", self._how.wrapping)
+        coarse = gathered(reduced, rows, self._how.strips.folder)
+        rest = self._enlarged(lambda a, b: sketch.read(a, b) - _FINE * coarse.read(a, b), size)
         for first, last in strips_of(size[0], rows):
-            fine = redrawn.read(first, last) - coarse.read(first, last)
-            yield first, (sketch.read(first, last) + _FINE * fine).clamp(0, 1)
+            yield first, (rest.read(first, last) + _FINE * redrawn.read(first, last)).clamp(0, 1)
 
     def _at(self, size: Size) -> Rows:
         """The photograph at a size."""
@@ -215,9 +215,10 @@ class _Layers:
         scaled = resampled(self._picture, self._own[1], size, kernel)
         return scaled.map(lambda rows: rows.clamp(0, 1))
 
-    def _enlarged(self, rows: Rows, size: Size) -> Rows:
+    def _enlarged(self, read: Callable[[int, int], Tensor], size: Size) -> Rows:
         """What has the size drawn last at the next one."""
-        return resampled(rows, self._size[1], size, "cubic", self._how.wrapping)
+        source = Rows(self._size[0], read)
+        return resampled(source, self._size[1], size, "cubic", self._how.wrapping)
 
     def _with_relief(self, picture: Rows, size: Size) -> Rows:
         if not self._how.grain:
