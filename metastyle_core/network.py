@@ -275,8 +275,9 @@ def stylize_with(
 def noted_statistics(network: StylizationNetwork) -> Generator[dict[str, Tensor]]:
     """Note what the instance norms see while the network runs inside the block.
 
-    Gives a dictionary, which each run fills as `NormStatistics`: float32, over all pictures
-    of the run, the variance without Bessel's correction, as the norms themselves have it.
+    Gives a dictionary, which each run over whole pictures fills as `NormStatistics`: float32,
+    over all pictures of the run, the variance without Bessel's correction, as the norms
+    themselves have it.
     """
     noted: dict[str, Tensor] = {}
     hooks = [

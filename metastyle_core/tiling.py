@@ -10,6 +10,7 @@ sees in the whole picture, so that there is no seam.
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,10 @@ class Strips:
         if self.above_px is not None:
             return self.above_px
         return _MOST_WHOLE_ON_CPU if device.type == "cpu" else _MOST_WHOLE
+
+
+# For who notes what instance norms see, which must be whole pictures.
+WHOLE = Strips(above_px=sys.maxsize)
 
 
 def strip_bytes(width: int, strip_px: int) -> int:

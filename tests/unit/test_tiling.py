@@ -7,9 +7,11 @@ import pytest
 import torch
 from samples import low_rank_style, picture
 
+from metastyle_core import tiling
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.colour import Colouring
 from metastyle_core.errors import ResultError
+from metastyle_core.film.drawing import FilmDrawing
 from metastyle_core.network import StylizationNetwork, noted_statistics, stylize_with
 from metastyle_core.rows import Plane, bordered_rows, resampled, rows_of, strips_of
 from metastyle_core.stylization import stylize
@@ -134,6 +136,17 @@ def test_a_broken_style_is_told_in_strips_too(random_base, styles):
     broken = {n: torch.full_like(t, torch.nan) for n, t in styles[0].fast_weights.items()}
     with pytest.raises(ResultError, match="draws NaN"):
         stylize(random_base, replace(styles[0], fast_weights=broken), picture(61, 47), strips=CUT)
+
+
+def test_films_note_what_whole_frames_show(random_base, styles, monkeypatch):
+    monkeypatch.setattr(tiling, "_MOST_WHOLE_ON_CPU", 100)
+    image, network = noisy(61, 47), random_base.network
+    with noted_statistics(network) as wanted:
+        stylize_with(network, styles[0].fast_weights, image)
+    with noted_statistics(network) as seen:
+        FilmDrawing(random_base, styles[0], "fp32").draw(image, None)
+    for name, value in wanted.items():
+        torch.testing.assert_close(seen[name], value, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(30, 20), (61, 47), (100, 90), (7, 9)])
