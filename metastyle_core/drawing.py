@@ -133,16 +133,17 @@ def draw_rows(
     """
     own = (picture.height, width)
     sizes = sizes_to_draw(*own, style, how)
+    *shares, last_share = _shares(sizes)
+    *smaller, size = sizes
     layers = _Layers(base, style, picture.map(lambda rows: rows.to(base.device)), own, how)
-    for size, share in zip(sizes[:-1], _shares(sizes), strict=False):
-        layers.keep(layers.draw(size, share), size)
-    last = layers.draw(sizes[-1], _shares(sizes)[-1])
-    if sizes[-1] == own:
-        yield from last
+    for each, share in zip(smaller, shares, strict=True):
+        layers.keep(layers.draw(each, share), each)
+    drawn = layers.draw(size, last_share)
+    if size == own:
+        yield from drawn
         return
-    kept = layers.plane(last, sizes[-1])
     kernel = "cubic" if how.brush is None else "triangle"
-    scaled = resampled(kept.rows, sizes[-1][1], own, kernel)
+    scaled = resampled(layers.plane(drawn, size).rows, size[1], own, kernel)
     for first, end in strips_of(own[0], rows_of_strip(width, how.strips.strip_px)):
         yield first, scaled.read(first, end).clamp(0, 1)
 
@@ -162,6 +163,7 @@ class _Layers:
         self._base, self._style, self._how = base, style, how
         self._picture, self._own = picture, own
         self._done = 0.0
+        self._photograph = picture  # at the size that is drawn
         # The drawing, and the luminance of the photograph, at the size drawn last.
         self._sketch: Plane | None = None
         self._light: Plane | None = None
@@ -176,22 +178,21 @@ class _Layers:
 
     def keep(self, strips: Iterator[tuple[int, Tensor]], size: Size) -> None:
         """Keep a drawing, and the photograph's luminance at its size, to draw over it."""
-        sketch = self.plane(strips, size)
-        rows = rows_of_strip(size[1], self._how.strips.strip_px)
-        self._light = gathered(self._at(size).map(luminance), rows, self._how.strips.folder)
-        self._sketch, self._size = sketch, size
+        self._sketch, self._size = self.plane(strips, size), size
+        self._light = self._gathered(self._photograph.map(luminance), size)
 
     def draw(self, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Draw at a size, which is so much of the work."""
+        self._photograph = self._at(size)
         if self._sketch is None or self._light is None:
-            return self._pass(self._with_relief(self._at(size), size), size, share)
+            return self._pass(self._with_relief(self._photograph, size), size, share)
         return self._draw_over(self._sketch, self._light, size, share)
 
     def _draw_over(
         self, sketch: Plane, light: Plane, size: Size, share: float
     ) -> Iterator[tuple[int, Tensor]]:
         # Enlarging is linear: what both formulas enlarge is put together before.
-        photograph = self._at(size)
+        photograph = self._photograph
         unlit = self._enlarged(lambda a, b: sketch.read(a, b) - light.read(a, b), size)
 
         def with_detail(first: int, last: int) -> Tensor:
@@ -199,11 +200,10 @@ class _Layers:
             return lit.clamp(0, 1)
 
         redrawn = self.plane(self._pass(Rows(size[0], with_detail), size, share), size)
-        rows = rows_of_strip(size[1], self._how.strips.strip_px)
         reduced = resampled(redrawn.rows, size[1], self._size, "triangle", self._how.wrapping)
-        coarse = gathered(reduced, rows, self._how.strips.folder)
+        coarse = self._gathered(reduced, self._size)
         rest = self._enlarged(lambda a, b: sketch.read(a, b) - _FINE * coarse.read(a, b), size)
-        for first, last in strips_of(size[0], rows):
+        for first, last in strips_of(size[0], rows_of_strip(size[1], self._how.strips.strip_px)):
             yield first, (rest.read(first, last) + _FINE * redrawn.read(first, last)).clamp(0, 1)
 
     def _at(self, size: Size) -> Rows:
@@ -213,7 +213,11 @@ class _Layers:
         enlarging = size[0] > self._own[0]
         kernel = "cubic" if enlarging or self._how.brush is None else "triangle"
         scaled = resampled(self._picture, self._own[1], size, kernel)
-        return scaled.map(lambda rows: rows.clamp(0, 1))
+        return self._gathered(scaled.map(lambda rows: rows.clamp(0, 1)), size).rows
+
+    def _gathered(self, rows: Rows, size: Size) -> Plane:
+        strip = rows_of_strip(size[1], self._how.strips.strip_px)
+        return gathered(rows, strip, self._how.strips.folder)
 
     def _enlarged(self, read: Callable[[int, int], Tensor], size: Size) -> Rows:
         """What has the size drawn last at the next one."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Kernel = Literal["cubic", "triangle", "area"]
+_PIXELS_AT_ONCE = 2**18  # that are read of a picture which is reduced
 _CUBIC = -0.75  # the sharpness of PyTorch's bicubic filter
 
 
@@ -103,8 +104,13 @@ def resampled(
     """
     height = size[0]
     columns = _taps(0, size[1], width, size[1], kernel, wrapping[1])
+    at_once = max(1, _PIXELS_AT_ONCE * height // (max(height, source.height) * width))
 
     def read(first: int, last: int) -> Tensor:
+        parts = strips_of(last - first, at_once)
+        return torch.cat([read_some(first + a, first + b) for a, b in parts], dim=-2)
+
+    def read_some(first: int, last: int) -> Tensor:
         places, weights = _taps(first, last, source.height, height, kernel, wrapping[0])
         least, most = int(places.min()), int(places.max()) + 1
         mode = "circular" if wrapping[0] else "replicate"
