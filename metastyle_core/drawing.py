@@ -238,7 +238,11 @@ class _Layers:
     def _pass(self, picture: Rows, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Once through the network, whole or in strips."""
         before, how = self._done, self._how
-        strips = replace(how.strips, on_strip=lambda s: how.strips.on_strip(before + share * s))
+
+        def report(part: float) -> None:
+            how.strips.on_strip(before + share * part)
+
+        strips = replace(how.strips, on_strip=report)
         self._done += share
         network, weights = self._base.network, self._style.fast_weights
         computing = partial(autocast, how.precision, self._base.device)

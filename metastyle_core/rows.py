@@ -14,6 +14,7 @@ from typing import IO, Literal
 import torch
 from torch import Tensor
 
+Border = Literal["reflect", "replicate", "circular"]
 Kernel = Literal["cubic", "triangle", "area"]
 _PIXELS_AT_ONCE = 2**18  # that are read of a picture which is reduced
 _CUBIC = -0.75  # the sharpness of PyTorch's bicubic filter
@@ -47,9 +48,7 @@ def strips_of(height: int, rows: int) -> Iterator[tuple[int, int]]:
         yield first, min(height, first + rows)
 
 
-def bordered_rows(
-    source: Rows, first: int, last: int, mode: Literal["reflect", "replicate", "circular"]
-) -> Tensor:
+def bordered_rows(source: Rows, first: int, last: int, mode: Border) -> Tensor:
     """Rows from `first` up to `last`, exclusive, of which some may lie beyond an end.
 
     Args:
@@ -113,7 +112,7 @@ def resampled(
     def read_some(first: int, last: int) -> Tensor:
         places, weights = _taps(first, last, source.height, height, kernel, wrapping[0])
         least, most = int(places.min()), int(places.max()) + 1
-        mode = "circular" if wrapping[0] else "replicate"
+        mode: Border = "circular" if wrapping[0] else "replicate"
         block = bordered_rows(source, least, most, mode)
         down = _weighted(block, places - least, weights, -2)
         across = columns[0] % width if wrapping[1] else columns[0].clamp(0, width - 1)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from .borders import Seamless, wraps
 from .low_rank import merge_updates
 from .network import (
+    ConvNorm,
     FastWeights,
     InstanceNorm,
     NormStatistics,
@@ -32,9 +34,10 @@ from .network import (
     UpsampleConv,
     margins,
 )
-from .rows import Plane, Rows, bordered_rows, strips_of
+from .rows import Border, Plane, Rows, bordered_rows, strips_of
 from .style_distance import at_least_float32
 
+_M = TypeVar("_M", bound=nn.Module)
 # Below, the border that a strip needs is most of it.
 _FEWEST_ROWS = 8
 _MOST_WHOLE_ON_CPU, _MOST_WHOLE = 1024 * 768, 16 * 1024 * 1024
@@ -111,7 +114,7 @@ def draw_in_strips(
     kept = run.encode(picture)
     spare = Plane(kept.height, strips.folder)
     for block in run.network.residual:
-        run.change(kept, spare, block)
+        run.change(kept, spare, _of_kind(block, ResidualBlock))
     del spare
     features = run.decode(kept.rows)
     top, _ = margins(picture.height, wraps(seamless, "y"))
@@ -142,7 +145,8 @@ class _Run:
         self, network: StylizationNetwork, width: int, strips: Strips, seamless: Seamless
     ) -> None:
         self.network = network
-        self._seamless, self._how = seamless, strips
+        self._seamless: Seamless = seamless
+        self._how = strips
         self._rows = rows_of_strip(width, strips.strip_px)
         self._passes = 7 + 3 * len(network.residual)
         self._done = 0
@@ -162,22 +166,22 @@ class _Run:
     def encode(self, picture: Rows) -> Plane:
         """From the picture to the map at a quarter of its sides."""
         features = self._with_margins(picture)
-        *wide, narrow = self.network.encoder
-        for stride, layer in enumerate(wide):
+        *wide, last = self.network.encoder
+        narrow = _of_kind(last, ConvNorm)
+        for stride, module in enumerate(wide):
+            layer = _of_kind(module, ConvNorm)
             raw = self.convolved(layer.convolution, features)
             self._measure(layer.norm, raw, 1 + stride)
             features = _normed(layer.norm, raw)
         raw = self.convolved(narrow.convolution, features)
         kept = Plane(raw.height, self._how.folder)
         self._measure(narrow.norm, raw, 4, kept)
-        for first, last in self.strips(kept.height, 1):
-            kept.put(first, F.relu(narrow.norm(kept.read(first, last))))
+        for first, end in self.strips(kept.height, 1):
+            kept.put(first, F.relu(narrow.norm(kept.read(first, end))))
         return kept
 
-    def change(self, kept: Plane, spare: Plane, block: nn.Module) -> None:
+    def change(self, kept: Plane, spare: Plane, block: ResidualBlock) -> None:
         """Add a residual block's change to what is kept."""
-        if not isinstance(block, ResidualBlock):
-            raise TypeError(type(block))
         raw = self.convolved(block.first.convolution, kept.rows)
         self._measure(block.first.norm, raw, 1, spare)
         features = _normed(block.first.norm, _with_lasting_top(spare))
@@ -189,7 +193,8 @@ class _Run:
 
     def decode(self, features: Rows) -> Rows:
         """From the map at a quarter of the sides to the widest one, as it is read."""
-        for layer in self.network.decoder:
+        for module in self.network.decoder:
+            layer = _of_kind(module, ConvNorm)
             raw = self.convolved(layer.convolution, features)
             self._measure(layer.norm, raw, 1)
             features = _normed(layer.norm, raw)
@@ -199,9 +204,9 @@ class _Run:
         """What a convolution makes of rows."""
         if isinstance(layer, UpsampleConv):
             return Rows(2 * source.height, self._enlarging(layer, source))
-        if not isinstance(layer, ReflectConv):
-            raise TypeError(type(layer))
-        return Rows(-(-source.height // layer.stride[0]), self._reading(layer, source))
+        reflecting = _of_kind(layer, ReflectConv)
+        height = -(-source.height // reflecting.stride[0])
+        return Rows(height, self._reading(reflecting, source))
 
     def _reading(self, layer: ReflectConv, source: Rows) -> Callable[[int, int], Tensor]:
         (kernel, _), (stride, _) = layer.kernel_size, layer.stride
@@ -224,12 +229,12 @@ class _Run:
 
         return read
 
-    def _bordered(self, source: Rows, first: int, last: int, across: int, mode: str) -> Tensor:
+    def _bordered(self, source: Rows, first: int, last: int, across: int, mode: Border) -> Tensor:
         """Rows, some of them beyond an end, with a border at both sides."""
-        down = "circular" if wraps(self._seamless, "y") else mode
+        down: Border = "circular" if wraps(self._seamless, "y") else mode
         block = bordered_rows(source, first, last, down)
-        mode = "circular" if wraps(self._seamless, "x") else mode
-        return F.pad(block, (across, across, 0, 0), mode=mode)
+        sides = "circular" if wraps(self._seamless, "x") else mode
+        return F.pad(block, (across, across, 0, 0), mode=sides)
 
     def _with_margins(self, picture: Rows) -> Rows:
         """The picture with what the network draws around it and cuts off."""
@@ -261,6 +266,13 @@ class _Run:
             store.put(*waiting)
         if norm.mean is None:
             moments.give_to(norm)
+
+
+def _of_kind(module: nn.Module, kind: type[_M]) -> _M:
+    """A module of which the network's lists say no more than that it is one."""
+    if not isinstance(module, kind):
+        raise TypeError(f"A {type(module).__name__} stands where a {kind.__name__} should.")
+    return module
 
 
 def _grouped(first: int, last: int, group: int) -> tuple[int, int]:

@@ -122,7 +122,8 @@ def stylize_images(
         dtype=host.result_dtype(),
     )
     drawing = settings.drawing(Strips())
-    in_strips = goes_by_rows(*images.shape[1:3], host.work_device(), drawing)
+    _, height, width, _ = images.shape
+    in_strips = goes_by_rows(height, width, host.work_device(), drawing)
     base = _load(model, style, images, in_strips=in_strips)
     if settings.strength > 0 and in_strips:
         _draw_in_strips(base, style, images, settings, result, Strips())
