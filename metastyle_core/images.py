@@ -25,6 +25,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from .checks import require_unit_range
@@ -58,6 +59,7 @@ IMAGE_SUFFIXES = (
 SAVE_SUFFIXES = JPEG_SUFFIXES | _TIFF_SUFFIXES | {".png", ".webp"}
 DEEP_SUFFIXES = _TIFF_SUFFIXES | {".png"}
 MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
+_JPEG_START = b"\xff\xd8"
 _MOST_READ_WHOLE = 25_000_000  # above, a JPEG that will be shrunk is read small
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
 # What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
@@ -161,7 +163,7 @@ def _opened(
             raise ImageFileError(f"{path} does not exist; check the name of the image file.")
         # A pipe cannot go back, as decoders do.
         source = path.read_bytes() if path.is_fifo() else path
-        with _open(source) as image:
+        with _open(source) if long_side_px is None else _open_to_shrink(source) as image:
             if long_side_px is not None and image.width * image.height > _MOST_READ_WHOLE:
                 image.draft(image.mode, _twice(image, long_side_px))
             _refuse_unsupported(path, image, max_pixels)
@@ -181,6 +183,22 @@ def _open(source: Path | bytes) -> ImageFile:
         # Pillow warns of sizes that `_refuse_unsupported` decides on.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _open_to_shrink(source: Path | bytes) -> ImageFile:
+    """Open a picture that will be read small, even one of more pixels than Pillow opens."""
+    try:
+        return _open(source)
+    except Image.DecompressionBombError:
+        start = source[:2] if isinstance(source, bytes) else _first_bytes(source)
+        if start != _JPEG_START:
+            raise
+        return JpegImageFile(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)
 
 
 def _twice(image: Image.Image, long_side_px: int) -> tuple[int, int]:

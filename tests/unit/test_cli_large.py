@@ -177,6 +177,11 @@ def test_jpegs_beyond_the_limit_are_read_small_where_they_will_be_shrunk(tmp_pat
     assert (shrunk.colour.height, shrunk.width) == (78, 100)
     with pytest.raises(ImageFileError, match="more than 100,000"):
         open_within(tmp_path / "huge.png", 100)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 90_000)  # Pillow refuses twice as many
+    assert open_within(path, 100).width == 100
+    for name in ("huge.jpg", "huge.png"):
+        with pytest.raises(ImageFileError, match="declares more than"):
+            open_rows(tmp_path / name)
 
 
 def test_a_style_is_read_at_the_size_of_what_is_shrunk(tmp_path, painting, monkeypatch):
