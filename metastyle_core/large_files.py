@@ -14,7 +14,7 @@ from .picture_metadata import PictureMetadata
 from .rows import gathered, resampled
 from .transparency import filled_rows, over_white
 
-BYTES_PER_PIXEL = 8  # of a picture that is read and one that is written, each of 8 bits a channel
+_BYTES_PER_PIXEL, _DEEP_BYTES_PER_PIXEL = 8, 20
 _STRIP_PX = 128 * 1024
 
 
@@ -40,6 +40,11 @@ def open_within(path: Path, long_side_px: int | None) -> RowImage:
     shrunk = gathered(resampled(colour, width, size, "triangle"), rows).rows
     shrunk = shrunk.map(lambda values: values.clamp(0, 1))
     return replace(opened, width=size[1], colour=shrunk, alpha=alpha)
+
+
+def held_bytes(height: int, width: int, depth: int) -> int:
+    """What a picture that is read and one that is written take together, of so many bits."""
+    return height * width * (_BYTES_PER_PIXEL if depth == 8 else _DEEP_BYTES_PER_PIXEL)
 
 
 class PictureSink:

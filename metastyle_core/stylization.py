@@ -1,12 +1,12 @@
 """Stylization: pictures in, stylized pictures out, one pass each.
 
 This file owns batches, chunks and number formats. Small pictures go through the network in
-batches, large ones and those with a brush one by one, by their rows (see `drawing`). It never
+batches, large ones and those with a brush one by one (see `large_pictures`). It never
 changes the base or the style. Where pictures come from and go to is the business of others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -15,18 +15,19 @@ from torch import Tensor
 from .base import Base
 from .borders import Seamless, wraps
 from .checks import require_finite_result, require_pictures, require_unit_range
-from .colour import Colouring, ColourMoments
-from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
+from .colour import Colouring
+from .drawing import Drawing, require_brush
 from .errors import SettingsError, ShapeError
 from .finishing import AS_DRAWN, finish
 from .grain import grain_relief
+from .large_pictures import PictureRows, goes_by_rows, require_shares, stylize_rows
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
-from .rows import Plane, Rows, rows_of, strips_of
+from .rows import rows_of
 from .style import AdaptedStyle, check_style
-from .tiling import Strips, rows_of_strip
-from .transparency import fill_hidden, filled_rows
+from .tiling import Strips
+from .transparency import fill_hidden
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
 
@@ -104,7 +105,7 @@ def stylize(
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     how = Drawing(precision, grain, seed, statistics, seamless, brush, strips or Strips())
-    _require_shares(strength, grain)
+    require_shares(strength, grain)
     require_brush(brush)
     chosen = _per_picture(base, style, len(images))
     size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
@@ -122,109 +123,6 @@ def stylize(
         return finish(
             content, drawn, strength=strength, colouring=colouring, alpha=alpha, mask=mask
         )
-
-
-def _require_shares(strength: float, grain: float) -> None:
-    for name, share in {"strength": strength, "grain": grain}.items():
-        if not 0 <= share <= 1:
-            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
-
-
-def goes_by_rows(height: int, width: int, device: torch.device, how: Drawing) -> bool:
-    """Whether pictures of a size are drawn one by one, by their rows, and not in batches."""
-    return how.brush is not None or height * width > how.strips.most_whole(device)
-
-
-@dataclass(frozen=True)
-class PictureRows:
-    """One picture by its rows, on any device.
-
-    Attributes:
-        width: of the picture.
-        colour: rows (1, 3, N, W), float32, [0, 1].
-        alpha: rows (1, 1, N, W), [0, 1], where there is transparency.
-        mask: rows (1, 1, N, W), [0, 1], where the style does not go everywhere.
-    """
-
-    width: int
-    colour: Rows
-    alpha: Rows | None = None
-    mask: Rows | None = None
-
-
-@torch.inference_mode()
-def stylize_rows(
-    base: Base,
-    style: AdaptedStyle,
-    picture: PictureRows,
-    how: Drawing,
-    *,
-    strength: float = 1.0,
-    colouring: Colouring = AS_DRAWN,
-) -> Iterator[tuple[int, Tensor]]:
-    """Stylize one picture of any size in bounded memory; see `stylize`.
-
-    Args:
-        base: the base of the style.
-        style: on the device of the base.
-        picture: its rows, which are read several times.
-        how: it is drawn.
-        strength: above 0.
-        colouring: whose colours the result has.
-
-    Yields:
-        From the top down the first row of a strip and the strip, (1, 3, N, W), float32, [0, 1],
-        on the device of the picture's rows.
-
-    Raises:
-        SettingsError, ShapeError, BaseMismatchError, ResultError: as `stylize`, but for what is
-            wrong with pixels.
-    """
-    require_brush(how.brush)
-    _require_shares(strength, how.grain)
-    (style,) = _per_picture(base, style, 1)
-    height, width = picture.colour.height, picture.width
-    sizes_to_draw(height, width, style, how)
-    lighter = scale_style(base, style, (1 + strength) / 2) if strength < 1 else style
-    rows = rows_of_strip(width, how.strips.strip_px)
-    read = picture.colour
-    if picture.alpha is not None:
-        read = filled_rows(picture.colour, picture.alpha, width, rows)
-    drawn = _checked(draw_rows(base, lighter, read, width, how), style.name, how.precision)
-    palette_map = None
-    if colouring.colour == "match" and colouring.palette is not None:
-        kept, moments = Plane(height, how.strips.folder), ColourMoments()
-        for first, strip in drawn:
-            kept.put(first, strip)
-            moments.add(strip, _part(picture.alpha, first, strip))
-        palette_map = moments.map_to(colouring.palette.cpu().float())
-        drawn = ((first, kept.read(first, last)) for first, last in strips_of(height, rows))
-    for first, strip in drawn:
-        photograph = picture.colour.read(first, first + strip.shape[2])
-        yield (
-            first,
-            finish(
-                photograph,
-                strip.to(photograph.device),
-                strength=strength,
-                colouring=colouring,
-                alpha=_part(picture.alpha, first, strip),
-                mask=_part(picture.mask, first, strip),
-                palette_map=palette_map,
-            ),
-        )
-
-
-def _checked(
-    strips: Iterator[tuple[int, Tensor]], style: str, precision: Precision
-) -> Iterator[tuple[int, Tensor]]:
-    for first, strip in strips:
-        require_finite_result(strip, style, precision)
-        yield first, strip
-
-
-def _part(rows: Rows | None, first: int, strip: Tensor) -> Tensor | None:
-    return None if rows is None else rows.read(first, first + strip.shape[2])
 
 
 def _stylize_each(

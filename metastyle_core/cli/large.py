@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from ..colour import Colouring
 from ..drawing import Drawing
 from ..errors import SettingsError
 from ..images import image_size
-from ..large_files import BYTES_PER_PIXEL, PictureSink, open_within
+from ..large_files import PictureSink, held_bytes, open_within
+from ..large_pictures import PictureRows, stylize_rows
 from ..rows import Rows, resampled, rows_of, strips_of
 from ..style import AdaptedStyle
-from ..stylization import PictureRows, stylize_rows
 from ..tiling import Strips, needed_bytes, rows_of_strip, strip_bytes
 from .outputs import Job, chosen_depth
 from .progress import progress_bar
@@ -78,12 +79,15 @@ def is_large(arguments: argparse.Namespace, source: Path) -> bool:
     return height * width > limit
 
 
-def strips_within(height: int, width: int, limit_mb: int | None, folder: Path) -> Strips:
+def strips_within(
+    height: int, width: int, depth: int, limit_mb: int | None, folder: Path
+) -> Strips:
     """How a picture is cut so that it takes no more memory than it may.
 
     Args:
         height: of the picture.
         width: of the picture.
+        depth: bits a channel that it is read with.
         limit_mb: megabytes; None is no limit.
         folder: for the files of what does not fit.
 
@@ -93,16 +97,16 @@ def strips_within(height: int, width: int, limit_mb: int | None, folder: Path) -
     whole = Strips()
     if limit_mb is None:
         return whole
-    pixels = height * width
-    room = limit_mb * _MEGABYTE - BYTES_PER_PIXEL * pixels
-    kept = needed_bytes(height, width) + _DRAWINGS_BYTES_PER_PIXEL * pixels
+    held = held_bytes(height, width, depth)
+    room = limit_mb * _MEGABYTE - held
+    kept = needed_bytes(height, width) + _DRAWINGS_BYTES_PER_PIXEL * height * width
     if kept + strip_bytes(width, whole.strip_px) <= room:
         return whole
     strip_px = whole.strip_px
     while strip_bytes(width, strip_px) > room and strip_px > _SMALLEST_STRIP_PX:
         strip_px //= 2
     if strip_bytes(width, strip_px) > room:
-        least = BYTES_PER_PIXEL * pixels + strip_bytes(width, strip_px)
+        least = held + strip_bytes(width, strip_px)
         raise SettingsError(
             f"--max-memory is {limit_mb}; a picture of {width}x{height} px takes at least "
             f"{math.ceil(least / _MEGABYTE)} MB. Give so much, or shrink it with --max-size."
@@ -132,8 +136,11 @@ class LargeRun:
     mask: Tensor | None
     fits: Callable[[Path, int, int], None]
 
-    def stylize(self, job: Job) -> None:
+    def stylize(self, job: Job) -> float:
         """Read, draw and write one picture.
+
+        Returns:
+            Seconds that the drawing took.
 
         Raises:
             ImageFileError, ShapeError: it cannot be read, or does not fit the mask.
@@ -145,11 +152,12 @@ class LargeRun:
         self.fits(job.source, height, width)
         folder = job.target.parent
         folder.mkdir(parents=True, exist_ok=True)
-        strips = strips_within(height, width, arguments.max_memory, folder)
+        strips = strips_within(height, width, opened.depth, arguments.max_memory, folder)
         depth = chosen_depth(arguments.depth, opened.depth, job.target)
         sink = PictureSink(job.target, height, width, alpha=opened.alpha is not None, depth=depth)
         mask = _rows_of_mask(self.mask, (height, width))
         picture = PictureRows(width, opened.colour, opened.alpha, mask)
+        began_s = time.monotonic()
         with progress_bar(_PARTS, job.source.name) as bar:
 
             def show(share: float) -> None:
@@ -159,7 +167,9 @@ class LargeRun:
                 last = first + strip.shape[2]
                 alpha = None if opened.alpha is None else opened.alpha.read(first, last)
                 sink.put(first, strip, alpha)
+        taken_s = time.monotonic() - began_s
         sink.save(None if arguments.strip else opened.metadata)
+        return taken_s
 
     def _drawn(
         self, picture: PictureRows, strips: Strips, show: Callable[[float], None]

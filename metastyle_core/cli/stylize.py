@@ -175,18 +175,14 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     done: list[Path] = []
     fits = partial(require_fitting, mask)
     large = LargeRun(arguments, base, style, colouring, seamless, mask, fits)
-    small: list[Job] = []
+    small = [job for job in jobs if not is_large(arguments, job.source)]
     with progress_bar(len(jobs), "stylizing") as bar:
         for job in jobs:
-            if not is_large(arguments, job.source):
-                small.append(job)
-                continue
-            start_s = time.monotonic()
-            with failures.noting(job.source):
-                large.stylize(job)
-                done.append(job.target)
-            working_s += time.monotonic() - start_s
-            bar.update(1)
+            if job not in small:
+                with failures.noting(job.source):
+                    working_s += large.stylize(job)
+                    done.append(job.target)
+                bar.update(1)
         for group in groups_of_one_size(small, arguments.batch, arguments.max_size, failures, fits):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             alpha = opacity([loaded for _, loaded in group])

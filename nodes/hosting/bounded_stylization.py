@@ -17,19 +17,14 @@ from ...metastyle_core.checks import require_unit_range
 from ...metastyle_core.colour import Colour, Colouring
 from ...metastyle_core.drawing import Drawing
 from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.large_pictures import PictureRows, goes_by_rows, stylize_rows
 from ...metastyle_core.masks import fitted_mask, require_mask
 from ...metastyle_core.mixing import StyleSchedule
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.precision import Precision
 from ...metastyle_core.rows import Rows, resampled, rows_of, strips_of
 from ...metastyle_core.style import AdaptedStyle, check_style
-from ...metastyle_core.stylization import (
-    PictureRows,
-    goes_by_rows,
-    pictures_per_pass,
-    stylize,
-    stylize_rows,
-)
+from ...metastyle_core.stylization import pictures_per_pass, stylize
 from ...metastyle_core.tiling import Strips, needed_bytes, rows_of_strip, strip_bytes
 from . import host
 from .model import MetaStyleModel, style_patchers

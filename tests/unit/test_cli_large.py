@@ -122,13 +122,15 @@ def test_a_limit_of_memory_moves_what_does_not_fit_into_files(
 
 def test_strips_fit_the_memory_that_there_is():
     folder = Path("somewhere")
-    assert large.strips_within(3000, 4000, None, folder) == Strips()
-    assert large.strips_within(3000, 4000, 1500, folder) == Strips()
-    small = large.strips_within(8000, 2000, 180, folder)
+    assert large.strips_within(3000, 4000, 8, None, folder) == Strips()
+    assert large.strips_within(3000, 4000, 8, 1500, folder) == Strips()
+    assert large.strips_within(3000, 4000, 16, 1500, folder).folder is None
+    assert large.strips_within(3000, 4000, 16, 1300, folder).folder == folder
+    small = large.strips_within(8000, 2000, 8, 180, folder)
     assert small.folder == folder
     assert small.strip_px < Strips().strip_px
     with pytest.raises(SettingsError, match=r"12500x8000 px takes at least 8\d\d MB\. Give"):
-        large.strips_within(8000, 12500, 512, folder)
+        large.strips_within(8000, 12500, 8, 512, folder)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ LAYERS = (
     "core.base core.finishing core.large_files core.tiling",
     "core.style",
     "core.drawing core.mixing",
-    "core.adaptation core.presets core.stylization",
+    "core.adaptation core.large_pictures core.presets",
+    "core.stylization",
     "core.evaluation core.film.drawing core.refinement core.speed core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
