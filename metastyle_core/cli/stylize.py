@@ -174,15 +174,15 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     began_s, working_s = time.monotonic(), 0.0
     done: list[Path] = []
     fits = partial(require_fitting, mask)
-    large = LargeRun(arguments, base, style, colouring, seamless, mask, fits)
-    small = [job for job in jobs if not is_large(arguments, job.source)]
+    run_of_large = LargeRun(arguments, base, style, colouring, seamless, mask, fits)
+    large = {job for job in jobs if is_large(arguments, job.source)}
+    small = [job for job in jobs if job not in large]
     with progress_bar(len(jobs), "stylizing") as bar:
-        for job in jobs:
-            if job not in small:
-                with failures.noting(job.source):
-                    working_s += large.stylize(job)
-                    done.append(job.target)
-                bar.update(1)
+        for job in (job for job in jobs if job in large):
+            with failures.noting(job.source):
+                working_s += run_of_large.stylize(job)
+                done.append(job.target)
+            bar.update(1)
         for group in groups_of_one_size(small, arguments.batch, arguments.max_size, failures, fits):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             alpha = opacity([loaded for _, loaded in group])

@@ -178,6 +178,7 @@ def _draw_in_strips(
                 strength=settings.strength,
                 colouring=settings.colouring,
             ):
+                host.stop_if_interrupted()
                 target[first : first + strip.shape[2], :, :3] = strip[0].movedim(0, -1)
         except RuntimeError as error:
             host.recover(error)
