@@ -58,7 +58,7 @@ DEEP_SUFFIXES = _TIFF_SUFFIXES | {".png"}
 MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
 # What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
     ArithmeticError, RuntimeError, struct.error,
 )  # fmt: skip
@@ -143,7 +143,7 @@ def _opened(path: Path, max_pixels: int) -> Generator[tuple[ImageFile, Path | by
         raise ImageFileError(
             f"{path} declares more than {max_pixels:,} pixels; resize it first."
         ) from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise ImageFileError(_reason(path, error)) from error
 
 

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from torch import Generator, Tensor, nn
 
-from ..checkpoint import fill_module, read_tensors, refuse_other_keys, write_tensors
+from ..checkpoint import (
+    JSON_ERRORS,
+    fill_module,
+    read_tensors,
+    refuse_other_keys,
+    write_tensors,
+)
 from ..errors import CheckpointError, TrainingError
 from .average import MovingAverage
 from .optimizer import WeightOptimizer
@@ -122,7 +128,7 @@ def load_state(state: TrainingState, folder: Path) -> bool:
         counters = json.loads(weights.metadata["counters"])
         state.update, state.skipped = int(counters["update"]), int(counters["skipped"])
         state.elapsed_s, state.samples = float(counters["elapsed_s"]), int(counters["samples"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, *JSON_ERRORS) as error:
         raise CheckpointError(f"{newest}: the counters in its header are damaged.") from error
     return True
 

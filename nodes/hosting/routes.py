@@ -8,6 +8,7 @@ from typing import cast
 
 from aiohttp import web
 
+from ...metastyle_core.checkpoint import JSON_ERRORS
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from . import host
 from .library import StyleNotFound
@@ -69,7 +70,7 @@ async def _change(
 async def _body(request: web.Request) -> object:
     try:
         return await request.json()
-    except ValueError as error:
+    except JSON_ERRORS as error:
         raise SettingsError("The request is not JSON; send an object.") from error
 
 
