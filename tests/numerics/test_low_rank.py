@@ -48,6 +48,16 @@ def test_an_update_is_the_product_of_its_halves_added_to_the_kernel():
     assert set(merged) == {"k"}
 
 
+def test_kernels_are_merged_in_float32_inside_autocast():
+    generator = torch.Generator().manual_seed(0)
+    up, down = (torch.randn(shape, generator=generator) for shape in ((4, 2), (2, 9)))
+    kernel = torch.randn(4, 1, 3, 3, generator=generator)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        merged = merge_updates({"k": kernel}, {"k.up": up, "k.down": down})["k"]
+    assert merged.dtype == torch.float32
+    torch.testing.assert_close(merged, kernel + (up @ down).view_as(kernel))
+
+
 def test_stylizing_with_updates_equals_a_network_with_those_kernels(network, images):
     updates = random_updates(network, rank=2, seed=5)
     changed = StylizationNetwork(channels=3, blocks=1).double()

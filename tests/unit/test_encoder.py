@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from samples import picture
 
@@ -32,6 +33,42 @@ def test_taps_have_the_names_channels_and_sizes_of_vgg(vgg16):
         "relu4_3": (1, 512, 4, 6),
     }
     assert all(f.min() >= 0 for f in features.values())
+
+
+def twin(state, spec, images):
+    """Features by plain functions: zeros around, a rectifier, the largest of two by two."""
+    hidden = images.flip(1) if spec.channel_order == "bgr" else images
+    hidden = hidden * spec.scale - torch.tensor(spec.mean).view(1, 3, 1, 1)
+    hidden = hidden / torch.tensor(spec.std).view(1, 3, 1, 1)
+    features = {}
+    for block, widths in enumerate(spec.blocks, start=1):
+        if block > 1:
+            height, width = hidden.shape[-2] // 2 * 2, hidden.shape[-1] // 2 * 2
+            squares = hidden[..., :height, :width].unfold(2, 2, 2).unfold(3, 2, 2)
+            hidden = squares.flatten(-2).max(-1).values
+        for index in range(1, len(widths) + 1):
+            weight, bias = (
+                state[f"convolutions.conv{block}_{index}.{kind}"] for kind in ("weight", "bias")
+            )
+            padded = F.pad(hidden, (1, 1, 1, 1))
+            hidden = F.conv2d(padded, weight, bias).clamp_min(0)
+            mixing = state.get(f"projections.relu{block}_{index}.weight")
+            tap = hidden if mixing is None else F.conv2d(hidden, mixing)
+            features[f"relu{block}_{index}"] = tap
+    return features
+
+
+@pytest.mark.parametrize("name", ["compact", "vgg19", "vgg19_caffe"])
+def test_features_are_those_of_plain_convolutions(name):
+    if name == "compact":
+        encoder = load_encoder("compact")
+    else:
+        torch.manual_seed(1)
+        encoder = PerceptualEncoder(ENCODER_SPECS[name]).requires_grad_(False)
+    images = picture(37, 42, seed=1)
+    wanted = twin(encoder.state_dict(), encoder.spec, images)
+    for layer, features in encoder(images).items():
+        torch.testing.assert_close(features, wanted[layer], rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_deeper_than_the_last_wanted_layer_is_computed(vgg16):

@@ -16,9 +16,8 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.borders core.errors core.grain core.growth core.seeding",
-    "core.transparency",
-    "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
-    " core.style_distance",
+    "core.precision core.transparency",
+    "core.checks core.colour_profiles core.files core.picture_metadata core.style_distance",
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
     "core.colour core.content core.encoder core.losses core.masks core.network core.sheets",

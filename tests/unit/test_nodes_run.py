@@ -31,6 +31,26 @@ def test_adaptation_learns_and_changes_nothing_that_others_hold(adapt, model, fa
     assert fake_host.emptied > 0
 
 
+def test_the_copy_to_adapt_shares_no_memory_with_the_model(model):
+    own = dict(model.base().network.named_parameters())
+    for name, parameter in model.copy().network.named_parameters():
+        assert torch.equal(parameter, own[name]), name
+        assert parameter.data_ptr() != own[name].data_ptr(), name
+
+
+@pytest.mark.parametrize("mode", ["norm", "full"])
+def test_adaptation_in_float32_changes_nothing_that_others_hold(
+    adapt, model, pack, monkeypatch, mode
+):
+    # In a shorter format the convolutions copy what they read, which hides what is shared.
+    precision = pack.metastyle_core.precision
+    monkeypatch.setattr(precision, "_cpu_multiplies_bf16", lambda: False)
+    before = content_hash(model.patcher.model.state_dict())
+    adapt(steps=2, mode=mode)
+    assert content_hash(model.patcher.model.state_dict()) == before
+    assert not any(p.requires_grad for p in model.patcher.model.parameters())
+
+
 def test_a_model_that_the_host_moved_in_inference_mode_still_trains(adapt, model):
     adapt()
     with torch.inference_mode():

@@ -1,6 +1,7 @@
 """The loop of updates: resuming to the bit, interruptions, averages, what it writes."""
 
 import json
+import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from unit.small_training import LOOP, META, SAVE_ALWAYS, make_recipe, needs_muon
 from metastyle_core.base import load_base
 from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, TrainingError
+from metastyle_core.training.average import MovingAverage
 from metastyle_core.training.meta_learning import meta_step
 from metastyle_core.training.meta_training import MetaTraining
 from metastyle_core.training.recipe import Outcome
@@ -208,13 +210,60 @@ def test_a_run_is_not_resumed_with_another_optimizer(tmp_path, tiny_encoder, poo
 
 def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
     recipe = make_recipe(tiny_encoder, pool)
-    trainer = run(recipe, tmp_path)
+    # Steps large enough that half precision tells the average from the weights.
+    trainer = run(recipe, tmp_path, replace(LOOP, learning_rate=0.1))
     base = load_base(tmp_path / "base.safetensors")
-    name = "output.bias"
-    average = trainer.state.average[f"network.{name}"]
-    exported = base.network.state_dict()[name]
-    torch.testing.assert_close(exported, average, rtol=1e-3, atol=1e-4)
-    assert not torch.equal(average, recipe.learner.network.output.bias)
+    raw = dict(recipe.learner.network.named_parameters())
+    for name, exported in base.network.state_dict().items():
+        average = trainer.state.average[f"network.{name}"]
+        assert torch.equal(exported, average.half().float()), name
+        assert not torch.equal(exported, raw[name].half().float()), name
+
+
+class _Known:
+    """A recipe that adds up the same gradient for so many tasks."""
+
+    def __init__(self, gradient: list[float], tasks: int) -> None:
+        self.modules = nn.Linear(len(gradient), 1, bias=False)
+        self.gradient, self.tasks = torch.tensor([gradient]), tasks
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        for _ in range(self.tasks):
+            self.modules.weight.grad += self.gradient
+        return Outcome(self.tasks, 0, {})
+
+    def draw_picture(self) -> None:
+        return None
+
+    def export(self, folder, provenance) -> None:
+        return None
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("gradient", "stepped"), [([0.3, 0.4], [0.3, 0.4]), ([30.0, 40.0], [0.6, 0.8])]
+)
+def test_a_step_takes_the_mean_over_tasks_clipped_to_its_norm(tmp_path, tasks, gradient, stepped):
+    recipe, seen = _Known(gradient, tasks), []
+    trainer = Trainer(recipe, replace(LOOP, updates=1, gradient_clip=1.0), tmp_path)
+    trainer.state.optimizer.step = lambda rate: seen.append(recipe.modules.weight.grad.clone())
+    trainer.run()
+    torch.testing.assert_close(seen, [torch.tensor([stepped])])
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert line["gradient_norm"] == pytest.approx(math.hypot(*gradient))
+
+
+def test_the_average_forgets_its_random_start():
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 1.0)
+    average = MovingAverage(module, 0.999)
+    nn.init.constant_(module.weight, 3.0)
+    average.update(0)
+    assert float(average["weight"]) == pytest.approx(0.1 * 1 + 0.9 * 3)
+    average.update(8)
+    assert float(average["weight"]) == pytest.approx(0.5 * 2.8 + 0.5 * 3)
+    average.update(100_000)
+    assert float(average["weight"]) == pytest.approx(0.999 * 2.9 + 0.001 * 3)
 
 
 class _Broken:
@@ -251,6 +300,8 @@ def test_the_learning_rate_warms_up_and_falls():
     assert rates[9] == rates[20] == 1.0
     assert rates[99] < 0.02
     assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[60] == pytest.approx(0.01 + 0.99 * 0.5)
+    assert rates[40] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.sqrt(0.5)))
     constant = replace(settings, schedule="constant")
     assert constant.rate_at(99) == 1.0
 
