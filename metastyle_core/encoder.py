@@ -5,6 +5,7 @@ One class, several named specs. `compact` is ours and ships with the package;
 original release. What is done with the features is said in `losses`.
 """
 
+import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 
-from .checkpoint import fill_module, parse_json, read_tensors
+from .checkpoint import fill_module, parse_json, read_tensors, write_tensors
 from .checks import require_pictures
 from .errors import CheckpointError, EncoderWeightsError, SettingsError
 
@@ -310,6 +311,33 @@ def _load_compact(path: Path) -> PerceptualEncoder:
         )
     file = read_tensors(path, file_format=ENCODER_FORMAT)
     return build_encoder(path, parse_json(path, file.metadata, "spec"), file.tensors)
+
+
+def save_encoder(
+    path: Path | str,
+    encoder: PerceptualEncoder,
+    training: Mapping[str, object],
+    *,
+    half: bool,
+) -> None:
+    """Write an encoder that `load_encoder("compact", weights=path)` reads.
+
+    Args:
+        path: the file; folders are created.
+        encoder: of any spec.
+        training: how it was made, kept in the header as JSON.
+        half: store float16, otherwise float32.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    tensors = encoder.state_dict()
+    write_tensors(
+        path,
+        {name: tensor.half() for name, tensor in tensors.items()} if half else tensors,
+        file_format=ENCODER_FORMAT,
+        metadata={"spec": json.dumps(encoder.spec.to_json()), "training": json.dumps(training)},
+    )
 
 
 def build_encoder(

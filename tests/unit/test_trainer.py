@@ -13,6 +13,7 @@ from unit.small_training import LOOP, META, SAVE_ALWAYS, make_recipe, needs_muon
 
 from metastyle_core.base import load_base
 from metastyle_core.cli.training_run import run_with_progress
+from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, TrainingError
 from metastyle_core.training.average import MovingAverage
 from metastyle_core.training.meta_learning import meta_step
@@ -137,6 +138,24 @@ def test_an_average_turned_on_later_begins_at_the_trained_weights(tmp_path, tiny
         assert torch.equal(trainer.state.average[name], parameter), name
 
 
+def test_a_resumed_predictor_reads_the_encoder_that_it_read_before(tmp_path, tiny_encoder, pool):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(40)
+        own = PerceptualEncoder(tiny_encoder.spec).requires_grad_(False).eval()
+    recipe = make_recipe(own, pool)
+    run(recipe, tmp_path / "started", replace(LOOP, updates=1))
+    started = make_recipe(tiny_encoder, pool)
+    started.start_from(tmp_path / "started" / "base.safetensors")
+    straight = run(started, tmp_path / "run", replace(LOOP, updates=2))
+    resumed = make_recipe(tiny_encoder, pool)
+    Trainer(resumed, LOOP, tmp_path / "run", resume=True)
+    read = started.learner.predictor.encoder.state_dict()
+    for name, value in resumed.learner.predictor.encoder.state_dict().items():
+        assert torch.equal(value, read[name]), name
+        assert not torch.equal(value, tiny_encoder.state_dict()[name]), name
+    assert straight.state.update == 2
+
+
 def test_a_run_is_not_overwritten_without_resume(tmp_path, tiny_encoder, pool):
     short = replace(LOOP, updates=1)
     run(make_recipe(tiny_encoder, pool), tmp_path, short)
@@ -232,6 +251,12 @@ class _Known:
             self.modules.weight.grad += self.gradient
         return Outcome(self.tasks, 0, {})
 
+    def keep_beside(self, checkpoint) -> None:
+        return None
+
+    def take_from(self, checkpoint) -> None:
+        return None
+
     def draw_picture(self) -> None:
         return None
 
@@ -275,6 +300,12 @@ class _Broken:
     def accumulate_gradients(self, generator, shard) -> Outcome:
         self.modules.weight.grad = torch.full((1, 1), float("nan"))
         return Outcome(1, 0, {})
+
+    def keep_beside(self, checkpoint) -> None:
+        return None
+
+    def take_from(self, checkpoint) -> None:
+        return None
 
     def draw_picture(self) -> None:
         return None
