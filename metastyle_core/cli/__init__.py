@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # What Pillow warns of in spoilt pictures is said in our own words, or does not matter.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         return _run(arguments)
     except BrokenPipeError:

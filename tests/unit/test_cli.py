@@ -671,6 +671,20 @@ def test_quiet_in_a_pipe(tmp_path, image_file):
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_warnings_as_errors_stop_nothing_and_pillows_are_not_shown(tmp_path, style_file):
+    spoilt = tmp_path / "spoilt.jpg"
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0"
+    Image.new("RGB", (32, 32)).save(spoilt, exif=exif)
+    done = run_apart(
+        "stylize", str(spoilt), "--style", str(style_file), "-o", str(tmp_path / "a.png"),
+        PYTHONWARNINGS="error",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "PIL" not in done.stderr
+    with Image.open(spoilt) as image, pytest.warns(UserWarning, match="Corrupt EXIF"):
+        image.getexif()
+
+
 def test_the_version_is_that_of_the_package(capsys, monkeypatch):
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     declared = re.search(r'^version = "(.+)"$', project, re.MULTILINE).group(1)

@@ -121,6 +121,7 @@ def test_encoder_files(readers, data):
     readers.encoder(data)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(FEW, max_examples=300)
 @given(damaged(IMAGES))
 def test_picture_files(readers, data):

@@ -289,8 +289,9 @@ def test_alpha_is_saved_with_png_and_lies_over_white_in_a_jpeg(tmp_path):
     image, alpha = torch.rand(3, 8, 8), torch.zeros(1, 8, 8)
     save_image(image, tmp_path / "a.png", alpha=alpha)
     save_image(image, tmp_path / "a.jpg", alpha=alpha)
-    assert Image.open(tmp_path / "a.png").mode == "RGBA"
-    assert Image.open(tmp_path / "a.jpg").mode == "RGB"
+    for name, mode in {"a.png": "RGBA", "a.jpg": "RGB"}.items():
+        with Image.open(tmp_path / name) as saved:
+            assert saved.mode == mode
     assert load_image(tmp_path / "a.jpg").pixels.min() > 0.99
 
 
