@@ -681,8 +681,8 @@ def test_warnings_as_errors_stop_nothing_and_pillows_are_not_shown(tmp_path, sty
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "PIL" not in done.stderr
-    with Image.open(spoilt) as image, pytest.warns(UserWarning, match="Corrupt EXIF"):
-        image.getexif()
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        load_image(spoilt)
 
 
 def test_the_version_is_that_of_the_package(capsys, monkeypatch):
