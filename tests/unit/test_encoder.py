@@ -1,5 +1,8 @@
 """Encoders: layer names, borders of computation, weights in two naming schemes."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -11,10 +14,11 @@ from metastyle_core.encoder import (
     ENCODER_SPECS,
     EncoderSpec,
     PerceptualEncoder,
+    _torchvision_names,
     features_at_scales,
     load_encoder,
 )
-from metastyle_core.errors import CheckpointError, SettingsError, ShapeError
+from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError, ShapeError
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,49 @@ def test_weights_under_our_names_and_under_torchvisions(tmp_path, vgg16):
         for tap, features in vgg16(image).items():
             assert torch.equal(loaded(image)[tap], features)
         assert not any(p.requires_grad for p in loaded.parameters())
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """A torchvision whose weights are a function of what it is asked for."""
+
+    def install(fetch):
+        weights = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(get_state_dict=fetch))
+        models = SimpleNamespace(VGG16_Weights=weights, VGG19_Weights=None)
+        monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(models=models))
+        monkeypatch.setitem(sys.modules, "torchvision.models", models)
+
+    return install
+
+
+def test_torchvision_downloads_into_the_folder_and_checks_what_came(tmp_path, downloads, vgg16):
+    asked = []
+    names = _torchvision_names(vgg16.spec)
+    state = {
+        f"{names[layer]}.{kind}": tensor
+        for key, tensor in vgg16.state_dict().items()
+        for layer, kind in [key.removeprefix("convolutions.").split(".")]
+    }
+
+    def fetch(**options):
+        asked.append(options)
+        return state
+
+    downloads(fetch)
+    loaded = load_encoder("vgg16", download_folder=tmp_path)
+    assert asked == [{"model_dir": str(tmp_path), "progress": True, "check_hash": True}]
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, vgg16.state_dict()[name])
+
+
+@pytest.mark.parametrize("error", [OSError("no network"), RuntimeError("invalid hash value")])
+def test_a_download_that_fails_names_the_encoder_that_needs_none(tmp_path, downloads, error):
+    def fetch(**_: object) -> None:
+        raise error
+
+    downloads(fetch)
+    with pytest.raises(EncoderWeightsError, match=rf"vgg16.*\({error}\).*'compact'"):
+        load_encoder("vgg16", download_folder=tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path, vgg16):
