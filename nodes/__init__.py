@@ -9,6 +9,7 @@ from .hosting.sockets import ComfyExtension, io, takes_videos
 from .load_metastyle import LoadMetaStyle
 from .load_style import LoadAdaptedStyle
 from .refine import Refine
+from .regions import StylizeByRegions
 from .save_style import SaveAdaptedStyle
 from .stylize import Stylize
 from .stylize_video import StylizeVideo
@@ -22,6 +23,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BlendStyles,
     BlendSchedule,
     Refine,
+    StylizeByRegions,
     *((StylizeVideo,) if takes_videos() else ()),
 )
 

@@ -3,16 +3,19 @@
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import torch
+from torch import Tensor
 
+from ..base import Base
+from ..borders import Seamless
 from ..colour import Colouring
-from ..images import opacity, save_image
-from ..style import check_style
+from ..images import LoadedImage, opacity, save_image
+from ..style import AdaptedStyle, check_style
 from ..stylization import finish, stylize
 from .controls import (
     add_control_options,
@@ -57,6 +60,12 @@ from .outputs import (
 from .progress import progress_bar
 from .reading import groups_of_one_size, with_good_headers
 from .refining import Refiner, add_refinement_options
+from .regions import (
+    RegionDrawer,
+    add_region_options,
+    files_of_regions,
+    require_style_or_regions,
+)
 from .streams import files_for_streams
 
 
@@ -78,7 +87,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--style",
         action="append",
-        required=True,
+        default=[],
         metavar="STYLE[:WEIGHT]",
         help="a style file, a preset's name or an image; repeat it to add styles up, e.g. "
         "--style a --style b:0.3: what each changes of the base counts WEIGHT times, and styles "
@@ -132,6 +141,7 @@ def add_parser(commands: Commands) -> None:
     add_film_options(parser)
     add_base_option(parser)
     add_control_options(parser)
+    add_region_options(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object when done")
@@ -140,6 +150,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture, or every film."""
+    require_style_or_regions(arguments)
     with files_for_streams(arguments) as words:
         if concern_films(arguments):
             stylize_films(arguments)
@@ -163,42 +174,20 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
     from_image = partial(style_from_image, arguments, base, brush, contents)
-    style = resolve_styles(base, arguments.style, from_image)
-    check_style(style, base)
-    style = style.to(base.device)
-    refiner = Refiner(arguments, style, base.device) if arguments.refine else None
+    drawer: _Drawer = (
+        RegionDrawer(arguments, base, colouring, from_image)
+        if arguments.region
+        else _StyleDrawer(arguments, base, colouring, seamless, mask, from_image)
+    )
     began_s, working_s = time.monotonic(), 0.0
     done: list[Path] = []
-    fits = partial(require_fitting, mask)
+    fits = drawer.require_fitting
     with progress_bar(len(jobs), "stylizing") as bar:
         for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures, fits):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             alpha = opacity([loaded for _, loaded in group])
-            where = mask_over(mask, pictures)
             start_s = time.monotonic()
-            results = stylize(
-                base,
-                style,
-                pictures,
-                precision=arguments.precision,
-                batch=arguments.batch,
-                strength=1.0 if refiner else arguments.strength,
-                grain=arguments.grain,
-                seed=arguments.seed,
-                alpha=alpha,
-                colouring=Colouring() if refiner else colouring,
-                seamless=seamless,
-                mask=None if refiner else where,
-            )
-            if refiner:
-                results = finish(
-                    pictures,
-                    refiner.refine(pictures, results, alpha),
-                    strength=arguments.strength,
-                    colouring=colouring,
-                    alpha=alpha,
-                    mask=where,
-                )
+            results = drawer.draw(pictures, alpha)
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(
@@ -216,6 +205,70 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     failures.report()
 
 
+class _Drawer(Protocol):
+    """What makes stylized pictures of pictures."""
+
+    def require_fitting(self, path: Path, loaded: LoadedImage) -> None:
+        """Raise ShapeError, which names the file, unless a picture can be drawn."""
+        ...
+
+    def draw(self, pictures: Tensor, alpha: Tensor | None) -> Tensor:
+        """Draw pictures (B, 3, H, W); alpha (B, 1, H, W) of those with transparency."""
+        ...
+
+
+class _StyleDrawer:
+    """Draws the pictures of a run in one style, and refines them where that is asked for."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        base: Base,
+        colouring: Colouring,
+        seamless: Seamless,
+        mask: Tensor | None,
+        from_image: Callable[[Path], AdaptedStyle],
+    ) -> None:
+        self._arguments, self._base, self._colouring = arguments, base, colouring
+        self._seamless: Seamless = seamless
+        self._mask = mask
+        style = resolve_styles(base, arguments.style, from_image)
+        check_style(style, base)
+        self._style = style.to(base.device)
+        self._refiner = Refiner(arguments, self._style, base.device) if arguments.refine else None
+
+    def require_fitting(self, path: Path, loaded: LoadedImage) -> None:
+        require_fitting(self._mask, path, loaded)
+
+    def draw(self, pictures: Tensor, alpha: Tensor | None) -> Tensor:
+        arguments, refiner = self._arguments, self._refiner
+        where = mask_over(self._mask, pictures)
+        results = stylize(
+            self._base,
+            self._style,
+            pictures,
+            precision=arguments.precision,
+            batch=arguments.batch,
+            strength=1.0 if refiner else arguments.strength,
+            grain=arguments.grain,
+            seed=arguments.seed,
+            alpha=alpha,
+            colouring=Colouring() if refiner else self._colouring,
+            seamless=self._seamless,
+            mask=None if refiner else where,
+        )
+        if refiner is None:
+            return results
+        return finish(
+            pictures,
+            refiner.refine(pictures, results, alpha),
+            strength=arguments.strength,
+            colouring=self._colouring,
+            alpha=alpha,
+            mask=where,
+        )
+
+
 def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[Job]:
     """What to stylize into which files, none of which may be lost by it."""
     jobs = plan_jobs(inputs, arguments.output)
@@ -223,6 +276,7 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
     pictures = [*(arguments.style_picture or []), *files_of_controls(arguments)]
+    pictures += files_of_regions(arguments)
     refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style), *pictures])
     if arguments.skip_existing:
         return [job for job in jobs if not job.target.exists()]

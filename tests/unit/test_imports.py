@@ -31,7 +31,7 @@ LAYERS = (
     "core.style",
     "core.mixing",
     "core.adaptation core.presets core.stylization",
-    "core.evaluation core.film.drawing core.refinement core.speed core.thumbnails",
+    "core.evaluation core.film.drawing core.refinement core.regions core.speed core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
     "core.training.judged_pictures core.training.state core.training.tasks",
@@ -39,7 +39,7 @@ LAYERS = (
     "core.training.distillation core.training.meta_training",
     "core.cli.failures core.cli.options core.cli.progress core.cli.streams",
     "core.cli.inputs",
-    "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining"
+    "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining core.cli.regions"
     " core.cli.training_run",
     "core.cli.films core.cli.reading",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"

@@ -11,6 +11,8 @@ from unit.fake_host import loaded_pack
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("en", "de")
 STYLES = [f"styles.style_{number}" for number in range(1, 7)]
+MASKS = [f"masks.mask_{number}" for number in range(1, 7)]
+GROWING = {"styles": STYLES, "masks": MASKS}
 WEIGHTS = [f"weight_{number}" for number in range(1, 7)]
 # Widgets are saved by position and sockets by id: this table may only grow at the ends.
 INPUTS = {
@@ -31,6 +33,10 @@ INPUTS = {
         "model", "style", "images", "steps", "style_weight", "brush_size", "seed", "stylized",
         "style_images",
     ],
+    "MetaStyleRegions": [
+        "model", "images", "styles", "masks", "rest", "feather", "strength", "precision", "grain",
+        "seed", "colour", "colour_amount", "palette",
+    ],
     "MetaStyleStylizeVideo": [
         "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",
     ],
@@ -44,6 +50,7 @@ OUTPUTS = {
     "MetaStyleBlendStyles": ["style"],
     "MetaStyleBlendSchedule": ["style"],
     "MetaStyleRefine": ["images"],
+    "MetaStyleRegions": ["images"],
     "MetaStyleStylizeVideo": ["video"],
 }
 
@@ -131,7 +138,7 @@ def test_every_language_says_everything_and_nothing_else(language):
         entry = words[node_id]
         assert entry["display_name"]
         assert entry["description"]
-        wanted = [part for name in names for part in (STYLES if name == "styles" else [name])]
+        wanted = [part for name in names for part in GROWING.get(name, [name])]
         keys = [name.replace(".", "_") for name in wanted]
         assert list(entry["inputs"]) == keys, node_id
         assert list(entry["outputs"]) == [str(i) for i in range(len(OUTPUTS[node_id]))]
@@ -146,7 +153,7 @@ def test_the_english_words_are_those_of_the_schemas(schemas):
         assert words[node_id]["display_name"] == schema.display_name
         assert words[node_id]["description"] == schema.description
         for part in schema.inputs:
-            key = "styles_style_1" if part.id == "styles" else part.id
+            key = GROWING[part.id][0].replace(".", "_") if part.id in GROWING else part.id
             assert words[node_id]["inputs"][key]["tooltip"] == part.tooltip
         for number, part in enumerate(schema.outputs):
             assert words[node_id]["outputs"][str(number)]["tooltip"] == part.tooltip
