@@ -7,7 +7,7 @@ stopping go through one callback.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -25,7 +25,7 @@ from .checks import (
 from .content import shipped_contents
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
-from .images import fit_within, resize
+from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
 from .losses import LossSettings, perceptual_loss, style_target
 from .low_rank import merge_updates, rank_of
@@ -38,6 +38,7 @@ from .network import (
 )
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
+from .style_pictures import StylePicture, style_pictures
 
 MIN_STYLE_SIDE_PX = 64
 MAX_STYLE_PIXELS = 1024 * 1024
@@ -154,6 +155,7 @@ def adapt_to_style(
     resume: AdaptedStyle | None = None,
     on_step: OnStep | None = None,
     preview_images: Tensor | None = None,
+    style_masks: Sequence[Tensor] | None = None,
 ) -> AdaptedStyle:
     """Turn one or several pictures of one style into an adapted style.
 
@@ -172,19 +174,21 @@ def adapt_to_style(
             adaptation and passes through.
         preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
             first contents when left out.
+        style_masks: (1, 1, H, W), [0, 1], one for all style pictures or one each, of their
+            ratio: only where it is white does a picture count; see `style_pictures`.
 
     Returns:
         The best state met, on the device of the base.
 
     Raises:
-        ShapeError: a picture has the wrong shape or is too small.
-        SettingsError: NaN in a picture, a predicted start without a predictor, or
-            steps without an encoder.
+        ShapeError: a picture has the wrong shape or is too small, or a mask does not fit.
+        SettingsError: NaN in a picture or mask, an empty mask, a predicted start without a
+            predictor, or steps without an encoder.
         BaseMismatchError: `resume` belongs to another base.
         AdaptationDiverged: the loss exploded, and again at a tenth of the rate.
     """
     settings = settings or AdaptationSettings()
-    scaled = _prepare_styles(style_images, settings.style_size_px, base.device)
+    scaled = _prepare_styles(style_images, style_masks, settings.style_size_px, base.device)
     if contents is not None:
         contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
     start = _starting_weights(base, scaled, settings, resume)
@@ -208,6 +212,7 @@ def adapt_to_style(
             "encoder": encoder.spec.name if encoder else None,
             "contents": "shipped" if contents is None else len(contents),
             "style_images": len(style_images),
+            **({} if style_masks is None else {"style_masks": len(style_masks)}),
             "resumed_from": resume.name if resume else None,
         },
         losses=losses,
@@ -237,7 +242,7 @@ class _InnerLoop:
         self,
         base: Base,
         encoder: PerceptualEncoder,
-        style_images: list[Tensor],
+        styles: list[StylePicture],
         contents: Tensor,
         settings: AdaptationSettings,
         shown: Tensor,
@@ -247,10 +252,17 @@ class _InnerLoop:
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
             scales = settings.loss.style_scales
-            features = [features_at_scales(encoder, i, scales, layers) for i in style_images]
+            features = [
+                each.counted(features_at_scales(encoder, each.pixels, scales, layers))
+                for each in styles
+            ]
             generator = Generator().manual_seed(settings.seed)
             self._target = style_target(
-                features, style_images, settings.loss.style_distance, generator
+                features,
+                [each.pixels for each in styles],
+                settings.loss.style_distance,
+                generator,
+                [each.share() for each in styles],
             )
             # Contents repeat, so their features are found once.
             self._content_features = {
@@ -365,7 +377,10 @@ def _preview(base: Base, weights: Mapping[str, Tensor], shown: Tensor) -> Callab
 
 
 def _starting_weights(
-    base: Base, styles: list[Tensor], settings: AdaptationSettings, resume: AdaptedStyle | None
+    base: Base,
+    styles: list[StylePicture],
+    settings: AdaptationSettings,
+    resume: AdaptedStyle | None,
 ) -> dict[str, Tensor]:
     weights = _detached(adapted_weights(base.network, settings.mode, settings.rank))
     if resume is not None:
@@ -386,13 +401,13 @@ def _starting_weights(
 
 
 def predict_norms(
-    base: Base, style_images: list[Tensor], style_weight: float, precision: Precision
+    base: Base, styles: list[StylePicture], style_weight: float, precision: Precision
 ) -> dict[str, Tensor]:
     """The predicted initialisation of a style: parameter name to (C,).
 
     Args:
         base: with a predictor.
-        style_images: (1, 3, H, W), [0, 1], on the device of the base.
+        styles: on the device of the base.
         style_weight: the balance to strike, as in `LossSettings`.
         precision: of the encoder.
 
@@ -401,7 +416,9 @@ def predict_norms(
     """
     if base.predictor is None:
         raise SettingsError("This base has no predictor; choose the initialisation 'fixed'.")
-    read = [base.predictor.statistics(image, precision) for image in style_images]
+    read = [
+        base.predictor.statistics(each.pixels, precision, counted=each.counted) for each in styles
+    ]
     statistics = torch.stack(read).mean(0)
     with torch.no_grad():
         weights = statistics.new_tensor([style_weight])
@@ -409,15 +426,17 @@ def predict_norms(
     return {name: norms[name][0].clone() for name in norm_parameter_names(base.network)}
 
 
-def _prepare_styles(images: list[Tensor], size_px: int, device: torch.device) -> list[Tensor]:
+def _prepare_styles(
+    images: list[Tensor], masks: Sequence[Tensor] | None, size_px: int, device: torch.device
+) -> list[StylePicture]:
     if not images:
         raise ShapeError("There is no style image; give at least one.")
-    scaled: list[Tensor] = []
-    for image in images:
-        checked = _checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device)
-        factor = size_px / min(checked.shape[-2:])
-        height, width = (round(side * factor) for side in checked.shape[-2:])
-        scaled.append(resize(checked, *fit_within(height, width, MAX_STYLE_PIXELS)))
+    checked = [_checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device) for image in images]
+    scaled: list[StylePicture] = []
+    for style in style_pictures(checked, masks, MIN_STYLE_SIDE_PX):
+        factor = size_px / min(style.pixels.shape[-2:])
+        height, width = (round(side * factor) for side in style.pixels.shape[-2:])
+        scaled.append(style.resized(*fit_within(height, width, MAX_STYLE_PIXELS)))
     return scaled
 
 

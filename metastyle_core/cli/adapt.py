@@ -10,7 +10,8 @@ from pathlib import Path
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
 from ..errors import SettingsError
 from ..files import refuse_unwritable
-from ..images import load_batch
+from ..images import load_batch, load_image
+from ..masks import mask_from
 from ..refinement import measure_statistics
 from ..style import AdaptedStyle, load_style, save_style
 from ..thumbnails import draw_thumbnail
@@ -56,6 +57,14 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="store, in 48 KB, what stylize --refine needs of the style in place of its images",
     )
+    parser.add_argument(
+        "--style-mask",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="a picture that is white where the style image counts, and black on what is no part "
+        "of the style, such as a frame or a signature; one for all style images or one each",
+    )
     add_setting(parser, AdaptationSettings, "--mode", help="which parameters adapt")
     add_setting(
         parser,
@@ -91,6 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_from(arguments, AdaptationSettings, style_size_px=brush)
     resume = load_style(arguments.resume) if arguments.resume else None
     images = [load_batch(path) for path in arguments.style_images]
+    masks = [mask_from(load_image(path)) for path in arguments.style_mask or []] or None
     failures = Failures(len(given))
     contents = crops_of(given, settings, failures) if given else None
     base = open_base(arguments)
@@ -111,10 +121,13 @@ def run(arguments: argparse.Namespace) -> None:
             name=arguments.name or arguments.output.stem,
             resume=resume,
             on_step=show,
+            style_masks=masks,
         )
     elapsed_s = time.monotonic() - began_s
     if arguments.keep_statistics:
-        kept = measure_statistics(encoder, images, settings.style_size_px, settings.precision)
+        kept = measure_statistics(
+            encoder, images, settings.style_size_px, settings.precision, masks
+        )
         style = replace(style, statistics=kept)
     style = style.with_thumbnail(draw_thumbnail(base, style))
     save_style(style, arguments.output, half=arguments.half)
@@ -124,7 +137,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _files_read(arguments: argparse.Namespace) -> list[Path]:
     named = (arguments.resume, arguments.base, arguments.encoder_weights)
-    return [*arguments.style_images, *(path for path in named if path)]
+    masks = arguments.style_mask or []
+    return [*arguments.style_images, *masks, *(path for path in named if path)]
 
 
 def _announce(arguments: argparse.Namespace, style: AdaptedStyle, elapsed_s: float) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -43,18 +43,21 @@ class AdaptationRequest:
     """What the node was asked for.
 
     Attributes:
-        style_images: IMAGE, pictures of one style.
-        content_images: IMAGE to adapt on, or None for photographs that ship.
+        style_images: batches IMAGE, whose pictures are all of one style.
+        content_images: batches IMAGE to adapt on; none for photographs that ship.
         resume: style to go on from, or None.
         encoder: name of the perceptual encoder.
         settings: of the adaptation.
+        style_masks: (1, 1, H, W), where style pictures count, one for all or one each; None
+            for everywhere.
     """
 
-    style_images: Tensor
-    content_images: Tensor | None
+    style_images: Sequence[Tensor]
+    content_images: Sequence[Tensor]
     resume: StyleValue | None
     encoder: str
     settings: AdaptationSettings
+    style_masks: Sequence[Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,27 +93,28 @@ def adapt(model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher) -
         host.empty_cache()
 
 
-def brush_or_default(brush_size: int, content_images: Tensor | None) -> int:
+def brush_or_default(brush_size: int, content_images: Sequence[Tensor]) -> int:
     """The style size that a node asks for; 0 follows the contents, where there are any.
 
     Args:
         brush_size: in pixels, or 0.
-        content_images: IMAGE (B, H, W, C), or None.
+        content_images: batches IMAGE (B, H, W, C); the first is followed.
     """
     if brush_size:
         return brush_size
-    if content_images is None:
+    if not content_images:
         return AdaptationSettings.style_size_px
-    return brush_for(*content_images.shape[1:3])
+    return brush_for(*content_images[0].shape[1:3])
 
 
 def _adapt_copy(
     model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher
 ) -> AdaptationResult:
     began_s = time.monotonic()
-    styles = list(_pictures(request.style_images, "style_images").split(1))
+    batches = [_pictures(batch, "style_images") for batch in request.style_images]
+    styles = [picture for batch in batches for picture in batch.split(1)]
     contents = _crops(request.content_images, request.settings)
-    shown = pictures_to_show(request.content_images)
+    shown = pictures_to_show(request.content_images[0] if request.content_images else None)
     host.make_room(activation_bytes(request, shown))
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
@@ -125,17 +129,19 @@ def _pictures(images: Tensor, role: str) -> Tensor:
     return to_core_over_white(images, role, MIN_STYLE_SIDE_PX).clone()
 
 
-def _crops(images: Tensor | None, settings: AdaptationSettings) -> Tensor | None:
+def _crops(batches: Sequence[Tensor], settings: AdaptationSettings) -> Tensor | None:
     """Squares to learn on out of the user's pictures; None where there are none.
 
     Of a long clip only as many frames are read as there are squares, evenly picked.
     """
-    if images is None:
+    if not batches:
         return None
-    require_images(images, "content_images", MIN_STYLE_SIDE_PX)
+    for batch in batches:
+        require_images(batch, "content_images", MIN_STYLE_SIDE_PX)
+    images = [row for batch in batches for row in batch.split(1)]
     count = min(len(images), settings.content_count)
     picked = torch.linspace(0, len(images) - 1, count).round().int().tolist()
-    frames = [_pictures(images[i : i + 1], "content_images") for i in picked]
+    frames = [_pictures(images[i], "content_images") for i in picked]
     generator = Generator().manual_seed(settings.seed)
     return crop_contents(frames, settings.content_count, settings.content_size_px, generator)
 
@@ -153,6 +159,7 @@ def _adapt_within_memory(
     resume = _cloned(request.resume)
     start = "fixed" if base.predictor is None else "predicted"
     settings = replace(request.settings, initialisation=start)
+    masks = None if request.style_masks is None else [each.clone() for each in request.style_masks]
     while True:
         try:
             return adapt_to_style(
@@ -164,6 +171,7 @@ def _adapt_within_memory(
                 resume=resume,
                 on_step=watcher,
                 preview_images=shrink(shown, _LIVE_PREVIEW_PX),
+                style_masks=masks,
             )
         except RuntimeError as error:
             host.recover(error)
@@ -210,8 +218,8 @@ def activation_bytes(request: AdaptationRequest, shown: Tensor) -> int:
         shown: (B, 3, H, W), drawn one at a time.
     """
     settings = request.settings
-    height, width = request.style_images.shape[1:3]
-    scaled = settings.style_size_px**2 * max(height, width) / min(height, width)
+    sizes = [batch.shape[1:3] for batch in request.style_images]
+    scaled = settings.style_size_px**2 * max(max(size) / min(size) for size in sizes)
     preview = shown.shape[-2] * shown.shape[-1]
     step = settings.batch * settings.content_size_px**2
     pixels = max(step, _FORWARD_SHARE * max(preview, min(scaled, MAX_STYLE_PIXELS)))

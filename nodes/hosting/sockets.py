@@ -72,9 +72,11 @@ def node_schema(
     hidden: Sequence[io.Hidden] = (),
     is_output_node: bool = False,
     has_intermediate_output: bool = False,
+    is_input_list: bool = False,
 ) -> io.Schema:
     """A schema of this pack's category, without the keywords that an older host lacks.
 
+    With `is_input_list` a list of pictures is one run and not as many.
     `has_intermediate_output` has what a node shows sent again when the node itself came from
     the cache; a page that was opened since has not seen it.
     """
@@ -89,6 +91,7 @@ def node_schema(
         "hidden": list(hidden),
         "is_output_node": is_output_node,
         "has_intermediate_output": has_intermediate_output,
+        "is_input_list": is_input_list,
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in keywords.items() if name in known})

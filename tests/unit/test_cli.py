@@ -792,3 +792,22 @@ def test_every_command_has_help(capsys):
             main([command, "--help"])
         assert caught.value.code == 0
         assert "usage: metastyle" in capsys.readouterr().out
+
+
+def test_a_style_mask_leaves_out_what_is_no_part_of_the_style(tmp_path, capsys):
+    inside, painting = torch.zeros(3, 96, 120), picture(96, 120)[0]
+    inside[..., :90] = 1
+    save_image(inside, tmp_path / "mask.png")
+    styles = []
+    for number, pixels in enumerate((painting, torch.where(inside > 0, painting, 1 - painting))):
+        save_image(pixels, tmp_path / "painting.png")
+        output = tmp_path / f"{number}.safetensors"
+        mask = ("--style-mask", str(tmp_path / "mask.png"))
+        assert adapt(tmp_path / "painting.png", output, *mask) == 0
+        styles.append(load_style(output))
+    for name, tensor in styles[0].fast_weights.items():
+        assert torch.equal(tensor, styles[1].fast_weights[name])
+    save_image(torch.zeros(3, 96, 120), tmp_path / "mask.png")
+    capsys.readouterr()
+    assert adapt(tmp_path / "painting.png", tmp_path / "o.safetensors", *mask) == 2
+    assert "The style mask is empty" in capsys.readouterr().err

@@ -25,7 +25,8 @@ LAYERS = (
     "core.film.reading",
     "core.film.coding core.film.sequences",
     "core.film.writing",
-    "core.encoder_tiles core.initialisation core.measures core.style_statistics",
+    "core.encoder_tiles core.initialisation core.measures core.style_pictures"
+    " core.style_statistics",
     "core.picture_loss",
     "core.base",
     "core.style",

@@ -488,3 +488,24 @@ def test_a_blend_over_frames_goes_from_style_to_style(run, adapt, model, mode):
     for frame, style in ((0, one), (2, two)):
         alone = stylize(run, model, style, images[:1])
         torch.testing.assert_close(frames[frame : frame + 1], alone, rtol=0, atol=1e-5)
+
+
+def test_a_list_of_pictures_of_any_sizes_is_one_style(adapt, pack):
+    pictures = [image(72, 80), image(96, 70, count=2, seed=4)]
+    listed = adapt(style_images=pictures, steps=[2], mode=["norm"])
+    assert listed.style.settings["style_images"] == 3
+    contents = [image(70, 90, count=2), image(80, 64, seed=3)]
+    assert adapt(content_images=contents).preview.shape == (2, 70, 90, 3)
+    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="'steps' is a list of 2"):
+        adapt(steps=[1, 2])
+
+
+def test_a_mask_leaves_out_what_is_no_part_of_the_style(adapt):
+    inside = torch.zeros(1, 96, 100)
+    inside[:, :, :80] = 1
+    painting = image(96, 100)
+    changed = painting.clone()
+    changed[:, :, 80:] = 1 - changed[:, :, 80:]
+    one, other = (adapt(style_images=p, style_mask=inside).style for p in (painting, changed))
+    for name, tensor in one.fast_weights.items():
+        assert torch.equal(tensor, other.fast_weights[name])

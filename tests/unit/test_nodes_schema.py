@@ -19,7 +19,7 @@ INPUTS = {
     "LoadMetaStyle": ["base"],
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
-        "content_images", "resume",
+        "content_images", "resume", "style_mask",
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",

@@ -139,6 +139,7 @@ class Schema:
     search_aliases: list[str] | None = None
     is_output_node: bool = False
     has_intermediate_output: bool = False
+    is_input_list: bool = False
 
 class NodeOutput:
     def __init__(
