@@ -144,6 +144,20 @@ class StepReport:
 OnStep = Callable[[StepReport], None]
 
 
+class StopLearning(Exception):  # noqa: N818 - names the event
+    """Raised in `on_step` to end the steps and keep what they have reached."""
+
+
+def wants_to_stop(on_step: OnStep | None, report: StepReport) -> bool:
+    """Tell a step to whoever listens; True where they raise `StopLearning`."""
+    try:
+        if on_step is not None:
+            on_step(report)
+    except StopLearning:
+        return True
+    return False
+
+
 def adapt_to_style(
     base: Base,
     encoder: PerceptualEncoder | None,
@@ -170,8 +184,8 @@ def adapt_to_style(
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
-        on_step: called after each step; an exception raised in it stops the
-            adaptation and passes through.
+        on_step: called after each step. `StopLearning` raised in it ends the steps, and
+            the best state so far is the style; another exception passes through.
         preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
             first contents when left out.
         style_masks: (1, 1, H, W), [0, 1], one for all style pictures or one each, of their
@@ -192,31 +206,40 @@ def adapt_to_style(
     if contents is not None:
         contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
     start = _starting_weights(base, scaled, settings, resume)
-    losses: dict[str, float] = {}
-    fast_weights = start
+    reached = _Reached(start, {}, 0)
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
         drawn = _shipped_contents(base, settings) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
         loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
-        fast_weights, losses = _run_with_one_retry(loop, start, on_step)
+        reached = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(
-        fast_weights=fast_weights,
+        fast_weights=reached.weights,
         base_sha256=base.sha256,
         mode=settings.mode,
         name=name,
         settings={
             **asdict(settings),
-            "rank": rank_of(fast_weights),
+            "rank": rank_of(reached.weights),
             "encoder": encoder.spec.name if encoder else None,
             "contents": "shipped" if contents is None else len(contents),
             "style_images": len(style_images),
             **({} if style_masks is None else {"style_masks": len(style_masks)}),
+            **({} if reached.steps == settings.steps else {"stopped_after": reached.steps}),
             "resumed_from": resume.name if resume else None,
         },
-        losses=losses,
+        losses=reached.losses,
     )
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """Where a run of steps ended: its best weights, their smoothed losses, the steps done."""
+
+    weights: dict[str, Tensor]
+    losses: dict[str, float]
+    steps: int
 
 
 def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
@@ -227,7 +250,7 @@ def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
 
 def _run_with_one_retry(
     loop: "_InnerLoop", start: dict[str, Tensor], on_step: OnStep | None
-) -> tuple[dict[str, Tensor], dict[str, float]]:
+) -> _Reached:
     rate = loop.settings.learning_rate or _LEARNING_RATES[loop.settings.mode]
     try:
         return loop.run(start, rate, on_step)
@@ -273,10 +296,8 @@ class _InnerLoop:
             }
 
     @torch.enable_grad()
-    def run(
-        self, start: dict[str, Tensor], rate: float, on_step: OnStep | None
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """All steps from `start`; returns the best weights and their smoothed losses."""
+    def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
+        """All steps from `start`, or those up to `StopLearning`."""
         steps, began_s = self.settings.steps, time.monotonic()
         weights = {k: v.detach().clone().requires_grad_() for k, v in start.items()}
         optimizer = torch.optim.Adam(weights.values(), lr=rate)
@@ -289,11 +310,12 @@ class _InnerLoop:
             losses = self._step(weights, optimizer, next(batches), generator)
             if tracker.add(losses, step):
                 best = _detached(weights)
-            if on_step is not None:
-                preview = _preview(self._base, weights, self._shown)
-                elapsed_s = time.monotonic() - began_s
-                on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview))
-        return best, tracker.best
+            preview = _preview(self._base, weights, self._shown)
+            elapsed_s = time.monotonic() - began_s
+            report = StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview)
+            if wants_to_stop(on_step, report):
+                return _Reached(best, tracker.best, step)
+        return _Reached(best, tracker.best, steps)
 
     def _batches(self, generator: Generator) -> Iterator[Tensor]:
         """Positions of contents, reshuffled whenever all were used."""

@@ -15,7 +15,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor
 
-from .adaptation import MAX_STYLE_PIXELS, MIN_STYLE_SIDE_PX, OnStep, StepReport
+from .adaptation import (
+    MAX_STYLE_PIXELS,
+    MIN_STYLE_SIDE_PX,
+    OnStep,
+    StepReport,
+    wants_to_stop,
+)
 from .checks import require_above_zero, require_from
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
@@ -97,8 +103,9 @@ def refine(
         style: (1, 3, H', W') pictures of the style from 64 px up, [0, 1], or what a style
             keeps of them.
         settings: how; the defaults when left out.
-        on_step: called after each step, its losses those of the whole picture; an
-            exception raised in it stops and passes through.
+        on_step: called after each step, its losses those of the whole picture.
+            `StopLearning` raised in it ends the steps, and the picture as it then is, at its
+            full size, is the result; another exception passes through.
         on_tile: called before each tile is encoded, many times a step where a picture is
             large; an exception raised in it stops and passes through.
 
@@ -201,7 +208,9 @@ class _Run:
                 losses, picture.grad = judge.look(picture, generator)
                 optimizer.step()
                 picture.clamp_(0, 1)
-                self._tell(done + step, losses, picture, time.monotonic() - began_s)
+                if self._tell(done + step, losses, picture, time.monotonic() - began_s):
+                    picture.grad = None
+                    return self._begin(self._sizes[-1], picture)
             done += steps
             picture.grad = None
         return picture
@@ -253,10 +262,11 @@ class _Run:
         own, finished = min(style_image.shape[-2:]), min(self._photograph.shape[-2:])
         return self._settings.style_size_px or min(own, finished)
 
-    def _tell(self, step: int, losses: dict[str, float], picture: Tensor, elapsed_s: float) -> None:
-        if self._on_step is not None:
-            steps, shown = sum(self._steps), picture.detach().clone
-            self._on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=shown))
+    def _tell(self, step: int, losses: dict[str, float], picture: Tensor, elapsed_s: float) -> bool:
+        """Report a step; True where the steps are to end with it."""
+        steps, shown = sum(self._steps), picture.detach().clone
+        report = StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=shown)
+        return wants_to_stop(self._on_step, report)
 
 
 def sizes_px(height: int, width: int) -> list[tuple[int, int]]:

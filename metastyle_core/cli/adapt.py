@@ -30,6 +30,7 @@ from .options import (
 )
 from .outputs import add_overwrite_options, refuse_existing, refuse_inputs
 from .progress import progress_bar
+from .stopping import LearningStop
 
 
 def add_parser(commands: Commands) -> None:
@@ -37,7 +38,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "adapt",
         help="turn one image (or several of one style) into a style file",
-        description="Turn one image, or several of one style, into a reusable style file.",
+        description="Turn one image, or several of one style, into a reusable style file. Ctrl-C "
+        "ends the steps and keeps the best style so far; a second one gives it up.",
     )
     parser.add_argument("style_images", nargs="+", type=Path, metavar="STYLE_IMAGE")
     parser.add_argument(
@@ -106,11 +108,13 @@ def run(arguments: argparse.Namespace) -> None:
     base = open_base(arguments)
     encoder = open_encoder(arguments, base.device)
     began_s = time.monotonic()
-    with progress_bar(settings.steps, "adapting") as bar:
+    stop = LearningStop("the style")
+    with progress_bar(settings.steps, "adapting") as bar, stop.watched():
 
         def show(report: StepReport) -> None:
             bar.update(1)
             bar.set_postfix(content=report.content, style=report.style, refresh=False)
+            stop.check()
 
         style = adapt_to_style(
             base,
@@ -142,18 +146,19 @@ def _files_read(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _announce(arguments: argparse.Namespace, style: AdaptedStyle, elapsed_s: float) -> None:
-    size = arguments.output.stat().st_size
+    size, steps = arguments.output.stat().st_size, style.settings.get("stopped_after")
+    done = arguments.steps if steps is None else steps
     if arguments.json:
         summary = {
             "output": str(arguments.output),
             "name": style.name,
             "mode": style.mode,
-            "steps": arguments.steps,
+            "steps": done,
             "bytes": size,
             "elapsed_s": round(elapsed_s, 3),
             "losses": dict(style.losses),
         }
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
-        did = f"{arguments.steps} steps in {elapsed_s:.1f} s, {size / 1024:.1f} KB"
+        did = f"{done} steps in {elapsed_s:.1f} s, {size / 1024:.1f} KB"
         sys.stdout.write(f"{arguments.output}: {did}\n")

@@ -226,6 +226,12 @@ def activation_bytes(request: AdaptationRequest, shown: Tensor) -> int:
     return round(pixels * _BYTES_PER_PIXEL.get(request.encoder, _BYTES_PER_PIXEL_VGG))
 
 
+def _steps_done(style: AdaptedStyle) -> str:
+    steps = style.settings["steps"]
+    stopped_after = style.settings.get("stopped_after")
+    return f"{steps}" if stopped_after is None else f"{stopped_after} of {steps}, then stopped,"
+
+
 def describe(style: AdaptedStyle, elapsed_s: float) -> str:
     """The loss report: one fact a line.
 
@@ -236,7 +242,7 @@ def describe(style: AdaptedStyle, elapsed_s: float) -> str:
     values = sum(tensor.numel() for tensor in style.fast_weights.values())
     facts = {
         "mode": f"{style.mode}, {values:,} numbers",
-        "steps": f"{style.settings['steps']} in {elapsed_s:.1f} s",
+        "steps": f"{_steps_done(style)} in {elapsed_s:.1f} s",
         "encoder": style.settings["encoder"] or "not needed",
         "contents": style.settings["contents"],
         "batch": style.settings["batch"],

@@ -22,6 +22,7 @@ from samples import picture
 
 from metastyle_core.adaptation import brush_for
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
+from metastyle_core.cli import adapt as adapt_command
 from metastyle_core.cli import main
 from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
 from metastyle_core.images import load_image, save_image
@@ -638,7 +639,7 @@ def read_until(words: bytes, screen: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
+def test_ctrl_c_ends_the_steps_and_keeps_the_style(tmp_path, image_file):
     """The progress bar, which only a terminal shows, tells when adaptation is under way."""
     output = tmp_path / "style.safetensors"
     screen, terminal = os.openpty()
@@ -653,12 +654,28 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
     try:
         read_until(b"adapting", screen)
         process.send_signal(signal.SIGINT)
-        read_until(b"metastyle adapt: stopped", screen)
-        assert process.wait(timeout=60) == 130
+        read_until(b"keeping the style", screen)
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         os.close(screen)
+    assert files_below(tmp_path) == {"painting.png", "style.safetensors"}
+    assert 0 < load_style(output).settings["stopped_after"] < 100000
+
+
+def test_a_second_ctrl_c_gives_the_style_up(tmp_path, image_file, monkeypatch, capsys):
+    def press_twice(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(adapt_command, "adapt_to_style", press_twice)
+    assert adapt(image_file, tmp_path / "style.safetensors") == 130
+    assert signal.getsignal(signal.SIGINT) is handler
     assert files_below(tmp_path) == {"painting.png"}
+    told = capsys.readouterr().err
+    assert "keeping the style; Ctrl-C again gives it up" in told
+    assert told.endswith("metastyle adapt: stopped\n")
 
 
 def test_quiet_in_a_pipe(tmp_path, image_file):

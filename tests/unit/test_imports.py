@@ -38,7 +38,7 @@ LAYERS = (
     "core.training.judged_pictures core.training.state core.training.tasks",
     "core.training.meta_learning core.training.trainer",
     "core.training.distillation core.training.meta_training",
-    "core.cli.failures core.cli.options core.cli.progress core.cli.streams",
+    "core.cli.failures core.cli.options core.cli.progress core.cli.stopping core.cli.streams",
     "core.cli.inputs",
     "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining core.cli.regions"
     " core.cli.training_run",

@@ -153,3 +153,23 @@ def test_other_errors_are_not_hidden(refine, pack, monkeypatch):
     monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", fail)
     with pytest.raises(RuntimeError, match="scalar type"):
         refine()
+
+
+def test_stop_and_keep_leaves_the_other_pictures_as_drawn(
+    refine, run, model, style, pack, monkeypatch
+):
+    watching = pack.nodes.hosting.watcher
+    images = image(64, 80, count=3)
+    drawn = stylize(run, model, style, images, precision="auto")
+
+    def press_in_the_second_picture():
+        if len(watching._RUNNING["7"].points) >= 3:
+            assert watching.stop_and_keep("7")
+
+    monkeypatch.setattr(watching.host, "stop_if_interrupted", press_in_the_second_picture)
+    result = refine(images=images, stylized=drawn)
+    steps = len(result.ui["metastyle_losses"])
+    assert 3 < steps < 6
+    assert (result.images[1] - drawn[1]).abs().mean() > 1e-4
+    assert torch.equal(result.images[2], drawn[2])
+    assert not watching.stop_and_keep("8")

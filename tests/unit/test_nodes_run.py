@@ -509,3 +509,19 @@ def test_a_mask_leaves_out_what_is_no_part_of_the_style(adapt):
     one, other = (adapt(style_images=p, style_mask=inside).style for p in (painting, changed))
     for name, tensor in one.fast_weights.items():
         assert torch.equal(tensor, other.fast_weights[name])
+
+
+def test_stop_and_keep_gives_the_best_so_far(adapt, pack, monkeypatch):
+    watching = pack.nodes.hosting.watcher
+
+    def press():
+        if len(watching._RUNNING["7"].points) == 2:
+            watching.stop_and_keep("7")
+
+    monkeypatch.setattr(watching.host, "stop_if_interrupted", press)
+    result = adapt(steps=40)
+    assert result.style.settings["stopped_after"] == 3
+    assert "steps: 3 of 40, then stopped, in" in result.report
+    assert len(result.ui["metastyle_losses"]) == 3
+    monkeypatch.undo()
+    assert "stopped_after" not in adapt(steps=1).style.settings, "the next run is not stopped"
