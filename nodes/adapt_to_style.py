@@ -5,11 +5,12 @@ from typing import cast
 from ..metastyle_core.adaptation import LARGEST_BRUSH_PX, MIN_STYLE_SIDE_PX, AdaptationSettings
 from ..metastyle_core.encoder import ENCODER_NAMES
 from ..metastyle_core.network import ADAPTATION_MODES
+from ..metastyle_core.quality import QUALITIES
 from .hosting.adaptation_inputs import AdaptationInputs, adaptation_request
 from .hosting.bounded_adaptation import adapt
 from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
-from .hosting.sockets import ModelSocket, StyleSocket, io, node_schema
+from .hosting.sockets import ModelSocket, StyleSocket, advanced, io, node_schema
 from .hosting.watcher import Watcher
 from .hosting.widgets import seed_input
 
@@ -88,6 +89,15 @@ def _inputs() -> list[io.Input]:
             "frame or a signature. One for all style images or one each; another size is scaled "
             "where the ratio fits.",
         ),
+        io.Combo.Input(
+            "quality",
+            options=list(QUALITIES),
+            default="custom",
+            optional=True,
+            tooltip="Sets steps, mode, batch and encoder together, in place of the single widgets. "
+            "fast: 30 steps of norm. balanced: 100. best: 100 of low_rank. custom: the widgets "
+            "count.",
+        ),
     ]
 
 
@@ -126,20 +136,24 @@ def _numbers() -> list[io.Input]:
 def _choices() -> list[io.Input]:
     """What learns, who judges, and the seed."""
     return [
-        io.Combo.Input(
-            "mode",
-            options=list(ADAPTATION_MODES),
-            default=_DEFAULTS.mode,
-            tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these and "
-            "a small change of every filter, 320 KB, with 100 steps as good as full. decoder: norm "
-            "and the layers that draw, 400 KB. full: everything, 7 MB.",
+        advanced(
+            io.Combo.Input(
+                "mode",
+                options=list(ADAPTATION_MODES),
+                default=_DEFAULTS.mode,
+                tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these "
+                "and a small change of every filter, 320 KB, with 100 steps as good as full. "
+                "decoder: norm and the layers that draw, 400 KB. full: everything, 7 MB.",
+            )
         ),
-        io.Combo.Input(
-            "encoder",
-            options=list(ENCODER_NAMES),
-            default="compact",
-            tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
-            "others need their weights in models/metastyle.",
+        advanced(
+            io.Combo.Input(
+                "encoder",
+                options=list(ENCODER_NAMES),
+                default="compact",
+                tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
+                "others need their weights in models/metastyle.",
+            )
         ),
         seed_input(
             "Chance of the learning pictures and their order. The same seed gives the same style."

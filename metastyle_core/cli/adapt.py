@@ -23,6 +23,7 @@ from .options import (
     add_base_option,
     add_compute_options,
     add_encoder_options,
+    add_quality_option,
     add_setting,
     add_style_size_option,
     non_negative_int,
@@ -67,6 +68,7 @@ def add_parser(commands: Commands) -> None:
         help="a picture that is white where the style image counts, and black on what is no part "
         "of the style, such as a frame or a signature; one for all style images or one each",
     )
+    add_quality_option(parser)
     add_setting(parser, AdaptationSettings, "--mode", help="which parameters adapt")
     add_setting(
         parser,

@@ -10,6 +10,7 @@ from ...metastyle_core.adaptation import AdaptationSettings
 from ...metastyle_core.errors import SettingsError
 from ...metastyle_core.losses import LossSettings
 from ...metastyle_core.network import AdaptationMode
+from ...metastyle_core.quality import Quality, with_quality
 from .bounded_adaptation import AdaptationRequest, brush_or_default
 from .pictures import mask_to_core
 from .sockets import StyleValue
@@ -72,12 +73,14 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         loss=LossSettings(style_weight=cast(float, inputs.only("style_weight"))),
         seed=inputs.whole("seed"),
     )
+    quality = cast(Quality, inputs.only("quality", "custom"))
+    settings, encoder = with_quality(settings, cast(str, inputs.only("encoder")), quality)
     masks = [row[None] for mask in inputs.batches("style_mask") for row in mask_to_core(mask)]
     return AdaptationRequest(
         style_images=inputs.batches("style_images"),
         content_images=contents,
         resume=cast("StyleValue | None", inputs.only("resume")),
-        encoder=cast(str, inputs.only("encoder")),
+        encoder=encoder,
         settings=settings,
         style_masks=masks or None,
     )

@@ -23,6 +23,7 @@ __all__ = [
     "StyleSocket",
     "StyleValue",
     "VideoValue",
+    "advanced",
     "collect_masks",
     "collect_styles",
     "growing_masks",
@@ -95,6 +96,13 @@ def node_schema(
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in keywords.items() if name in known})
+
+
+def advanced(widget: io.Input) -> io.Input:
+    """Mark a widget as one that few need; hosts that know of it fold it away."""
+    if hasattr(widget, "advanced"):
+        widget.advanced = True
+    return widget
 
 
 def takes_videos() -> bool:

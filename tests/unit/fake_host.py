@@ -56,6 +56,7 @@ class Input:
         self.optional = optional
         self.tooltip = tooltip
         self.options = options
+        self.advanced = None
 
 
 class ComboInput(Input):

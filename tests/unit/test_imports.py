@@ -32,7 +32,8 @@ LAYERS = (
     "core.style",
     "core.mixing",
     "core.adaptation core.presets core.stylization",
-    "core.evaluation core.film.drawing core.refinement core.regions core.speed core.thumbnails",
+    "core.evaluation core.film.drawing core.quality core.refinement core.regions core.speed"
+    " core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
     "core.training.judged_pictures core.training.state core.training.tasks",

@@ -525,3 +525,16 @@ def test_stop_and_keep_gives_the_best_so_far(adapt, pack, monkeypatch):
     assert len(result.ui["metastyle_losses"]) == 3
     monkeypatch.undo()
     assert "stopped_after" not in adapt(steps=1).style.settings, "the next run is not stopped"
+
+
+def test_quality_stands_in_for_the_widgets_and_custom_does_not(adapt, monkeypatch, pack):
+    quality = pack.metastyle_core.quality
+    short = quality.QualityPreset(1, "low_rank", batch=1)
+    monkeypatch.setitem(quality.PRESETS, "best", short)
+    style = adapt(steps=3, encoder="vgg19", quality="best").style
+    assert (style.mode, style.settings["steps"], style.settings["encoder"]) == (
+        "low_rank",
+        1,
+        "compact",
+    )
+    assert adapt(quality="custom").style.settings["steps"] == 2

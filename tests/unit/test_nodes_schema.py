@@ -19,7 +19,7 @@ INPUTS = {
     "LoadMetaStyle": ["base"],
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
-        "content_images", "resume", "style_mask",
+        "content_images", "resume", "style_mask", "quality",
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
@@ -178,3 +178,10 @@ def test_every_node_has_help(node_id):
     text = (ROOT / "web" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
     for name in (*INPUTS[node_id], *OUTPUTS[node_id]):
         assert f"`{name.split('_')[0] if name in WEIGHTS else name}" in text, name
+
+
+def test_what_quality_sets_is_folded_away_where_the_host_can(schemas, fake_host):
+    inputs = {each.id: each for each in schemas["MetaStyleAdaptToStyle"].inputs}
+    assert [name for name, each in inputs.items() if each.advanced] == ["mode", "encoder"]
+    assert inputs["quality"].options["default"] == "custom", "saved workflows run unchanged"
+    assert inputs["quality"].optional

@@ -9,6 +9,7 @@ class Input:
     display_name: str | None
     optional: bool
     tooltip: str | None
+    advanced: bool | None
     def __init__(
         self,
         id: str,
