@@ -59,7 +59,7 @@ class VideoValue(Protocol):
         ...
 
 
-_STYLE_TOOLTIP = "A style to mix in. All must belong to one base and be of one mode."
+_STYLE_TOOLTIP = "A style to mix in. All must belong to one base."
 
 
 def node_schema(

@@ -538,3 +538,25 @@ def test_quality_stands_in_for_the_widgets_and_custom_does_not(adapt, monkeypatc
         "compact",
     )
     assert adapt(quality="custom").style.settings["steps"] == 2
+
+
+def test_styles_of_any_modes_blend_once_the_model_is_connected(adapt, run, model, pack, caplog):
+    narrow, wide = adapt(steps=0).style, adapt(steps=1, mode="full").style
+    sockets = {"styles": {"style_1": narrow, "style_2": wide}}
+    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="the input 'model'"):
+        run("MetaStyleBlendStyles", **sockets)
+    mixed = run("MetaStyleBlendStyles", **sockets, model=model).args[0]
+    assert mixed.mode == "full"
+    assert "The mixture is of mode full" in caplog.text
+    images = image(40, 48, count=3)
+    assert stylize(run, model, mixed, images[:1]).shape == (1, 40, 48, 3)
+    blend = run("MetaStyleBlendSchedule", **sockets, model=model, curve="linear", route="once")
+    drawn = stylize(run, model, blend.args[0], images)
+    for row, style in ((0, narrow), (2, wide)):
+        alone = stylize(run, model, style, images[[row]])
+        torch.testing.assert_close(drawn[[row]], alone, rtol=1e-4, atol=1e-4)
+    fine = adapt(steps=1, mode="low_rank").style
+    small = {"styles": {"style_1": narrow, "style_2": fine}}
+    assert run("MetaStyleBlendStyles", **small).args[0].mode == "low_rank"
+    blend = run("MetaStyleBlendSchedule", **small, curve="linear", route="once").args[0]
+    assert stylize(run, model, blend, images).shape == images.shape

@@ -27,8 +27,8 @@ INPUTS = {
     ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
     "MetaStyleLoadStyle": ["style"],
-    "MetaStyleBlendStyles": ["styles", *WEIGHTS],
-    "MetaStyleBlendSchedule": ["styles", "curve", "route"],
+    "MetaStyleBlendStyles": ["styles", *WEIGHTS, "model"],
+    "MetaStyleBlendSchedule": ["styles", "curve", "route", "model"],
     "MetaStyleRefine": [
         "model", "style", "images", "steps", "style_weight", "brush_size", "seed", "stylized",
         "style_images",
@@ -119,7 +119,7 @@ def test_an_older_host_gets_fixed_sockets_of_the_same_ids(fake_host):
         schemas = {s.node_id: s for s in (n.define_schema() for n in pack.nodes.NODES)}
     blend = schemas["MetaStyleBlendStyles"]
     assert not hasattr(blend, "search_aliases")
-    assert [i.id for i in blend.inputs] == STYLES + WEIGHTS
+    assert [i.id for i in blend.inputs] == [*STYLES, *WEIGHTS, "model"]
     assert [i.optional for i in blend.inputs[:6]] == [False, False, True, True, True, True]
 
 
