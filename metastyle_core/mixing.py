@@ -57,7 +57,7 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
     return AdaptedStyle(
         fast_weights=mixed,
         base_sha256=styles[0].base_sha256,
-        mode=common_mode([style.mode for style in styles]),
+        mode=common_mode(styles),
         name=" + ".join(parts),
         settings={"blend": parts},
     )
@@ -85,7 +85,7 @@ def add_styles(
         CheckpointError: the tensors of a style are not those its mode needs.
     """
     _require_weights(styles, weights)
-    mode = common_mode([style.mode for style in styles])
+    mode = common_mode(styles)
     whole = [widened(base, style, mode).fast_weights for style in styles]
     device = next(iter(whole[0].values())).device
     own = dict(base.network.named_parameters())
@@ -167,8 +167,9 @@ def shares_of_sum(weights: Sequence[float]) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def common_mode(modes: Sequence[AdaptationMode]) -> AdaptationMode:
-    """The narrowest mode that holds styles of all these modes."""
+def common_mode(styles: Sequence[AdaptedStyle]) -> AdaptationMode:
+    """The narrowest mode that holds all of some styles."""
+    modes = [style.mode for style in styles]
     if "low_rank" in modes and "decoder" in modes:
         return "full"
     return ADAPTATION_MODES[max(ADAPTATION_MODES.index(mode) for mode in modes)]

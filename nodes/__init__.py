@@ -13,6 +13,7 @@ from .regions import StylizeByRegions
 from .save_style import SaveAdaptedStyle
 from .stylize import Stylize
 from .stylize_video import StylizeVideo
+from .sweep import SweepStyles
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     LoadMetaStyle,
@@ -24,6 +25,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BlendSchedule,
     Refine,
     StylizeByRegions,
+    SweepStyles,
     *((StylizeVideo,) if takes_videos() else ()),
 )
 

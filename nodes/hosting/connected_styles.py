@@ -52,10 +52,9 @@ def _common(
 ) -> dict[int, AdaptedStyle]:
     """The styles in one mode, where they differ and the model is connected."""
     model = cast("MetaStyleModel | None", inputs.get("model"))
-    modes = [style.mode for style in styles.values()]
-    if model is None or len(set(modes)) == 1:
+    if model is None or len({style.mode for style in styles.values()}) == 1:
         return styles
-    mode, base = common_mode(modes), model.base()
+    mode, base = common_mode(list(styles.values())), model.base()
     return {number: widened(base, style, mode) for number, style in styles.items()}
 
 

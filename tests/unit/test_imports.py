@@ -33,7 +33,7 @@ LAYERS = (
     "core.mixing",
     "core.adaptation core.presets core.stylization",
     "core.evaluation core.film.drawing core.quality core.refinement core.regions core.speed"
-    " core.thumbnails",
+    " core.sweep core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
     "core.training.judged_pictures core.training.state core.training.tasks",
@@ -45,7 +45,7 @@ LAYERS = (
     " core.cli.training_run",
     "core.cli.films core.cli.reading",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
-    " core.cli.stylize core.cli.train",
+    " core.cli.stylize core.cli.sweep core.cli.train",
     "core.cli",
     "core.__main__",
     "nodes.hosting nodes.hosting.*",

@@ -37,6 +37,9 @@ INPUTS = {
         "model", "images", "styles", "masks", "rest", "feather", "strength", "precision", "grain",
         "seed", "colour", "colour_amount", "palette",
     ],
+    "MetaStyleSweep": [
+        "model", "images", "styles", "strengths", "grains", "cell_size", "precision", "seed",
+    ],
     "MetaStyleStylizeVideo": [
         "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",
     ],
@@ -51,6 +54,7 @@ OUTPUTS = {
     "MetaStyleBlendSchedule": ["style"],
     "MetaStyleRefine": ["images"],
     "MetaStyleRegions": ["images"],
+    "MetaStyleSweep": ["sheet"],
     "MetaStyleStylizeVideo": ["video"],
 }
 
