@@ -83,4 +83,5 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         encoder=encoder,
         settings=settings,
         style_masks=masks or None,
+        keep_statistics=bool(inputs.only("keep_statistics")),
     )

@@ -19,6 +19,7 @@ from ...metastyle_core.base import Base
 from ...metastyle_core.content import crop_contents
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.refinement import measure_statistics
 from ...metastyle_core.style import AdaptedStyle
 from . import host
 from .model import MetaStyleModel, host_style
@@ -50,6 +51,7 @@ class AdaptationRequest:
         settings: of the adaptation.
         style_masks: (1, 1, H, W), where style pictures count, one for all or one each; None
             for everywhere.
+        keep_statistics: whether the style also gets what refining needs of its pictures.
     """
 
     style_images: Sequence[Tensor]
@@ -58,6 +60,7 @@ class AdaptationRequest:
     encoder: str
     settings: AdaptationSettings
     style_masks: Sequence[Tensor] | None = None
+    keep_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def _adapt_copy(
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
     style = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
+    if request.keep_statistics:
+        style = _with_statistics(style, encoder or open_encoder(request.encoder), styles, request)
     preview = draw_preview(base, style, shown)
     report = describe(style, time.monotonic() - began_s)
     return AdaptationResult(host_style(with_picture(base, style)), preview, report)
@@ -176,6 +181,25 @@ def _adapt_within_memory(
         except RuntimeError as error:
             host.recover(error)
             settings = _with_half_the_batch(settings, request.encoder, error)
+
+
+def _with_statistics(
+    style: AdaptedStyle,
+    encoder: PerceptualEncoder,
+    styles: list[Tensor],
+    request: AdaptationRequest,
+) -> AdaptedStyle:
+    """The style with what refining needs of its pictures, or as it is where memory is short."""
+    settings = request.settings
+    try:
+        kept = measure_statistics(
+            encoder, styles, settings.style_size_px, settings.precision, request.style_masks
+        )
+    except RuntimeError as error:
+        host.recover(error)
+        _LOG.warning("Out of memory for the statistics; the style keeps none.")
+        return style
+    return replace(style, statistics=kept)
 
 
 def _with_half_the_batch(
@@ -246,6 +270,7 @@ def describe(style: AdaptedStyle, elapsed_s: float) -> str:
         "encoder": style.settings["encoder"] or "not needed",
         "contents": style.settings["contents"],
         "batch": style.settings["batch"],
+        **({} if style.statistics is None else {"statistics": "kept for Refine"}),
         **{f"{name} loss": f"{value:.4g}" for name, value in style.losses.items()},
     }
     return "\n".join(f"{name}: {value}" for name, value in facts.items())

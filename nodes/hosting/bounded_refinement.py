@@ -91,7 +91,7 @@ def _goal(request: RefinementRequest) -> list[Tensor] | StyleStatistics:
     if style.statistics is None:
         raise SettingsError(
             f"Style '{style.name}' keeps no statistics to refine by. Connect the picture it was "
-            "learned from to 'style_images'."
+            "learned from to 'style_images', or adapt it again with keep_statistics."
         )
     return style.statistics
 
