@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from .borders import Seamless, bordered, wraps
 from .checks import require_pictures, require_sides
-from .errors import ShapeError
+from .errors import SettingsError, ShapeError
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
@@ -285,7 +285,12 @@ def stylize_with(
 
     Returns:
         (B, 3, H, W), [0, 1]. Gradients flow to `fast_weights`, `images` and network.
+
+    Raises:
+        SettingsError: shares without statistics.
     """
+    if shares is not None and not statistics:
+        raise SettingsError("Shares of styles need the statistics of each; note them before.")
     replaced = merge_updates(dict(network.named_parameters()), fast_weights)
     replaced |= {**(statistics or {}), **_norm_shares(network, shares, seamless)}
     return functional_call(network, replaced, (images, seamless))

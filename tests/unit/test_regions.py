@@ -9,6 +9,7 @@ from samples import low_rank_style, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import BaseMismatchError, SettingsError, ShapeError
+from metastyle_core.network import stylize_with
 from metastyle_core.regions import (
     Region,
     RegionSettings,
@@ -38,6 +39,12 @@ def halves(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def whole(base, style, images, **more):
     return stylize(base, style, images, precision="fp32", **more)
+
+
+def test_shares_need_statistics(random_base, styles):
+    weights = {name: tensor[None] for name, tensor in styles[0].fast_weights.items()}
+    with pytest.raises(SettingsError, match="need the statistics of each"):
+        stylize_with(random_base.network, weights, picture(40, 50), shares=torch.ones(1, 1, 40, 50))
 
 
 @pytest.mark.parametrize("grain", [0.0, 0.5])
