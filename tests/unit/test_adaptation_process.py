@@ -125,7 +125,9 @@ def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):
 
 def test_a_style_picture_keeps_within_a_megapixel():
     wide = torch.rand(1, 3, 64, 4096)
-    (scaled,) = adaptation._prepare_styles([wide], 768, torch.device("cpu"))
-    assert scaled.shape == (1, 3, 128, 8192)
-    (whole,) = adaptation._prepare_styles([wide[..., :64]], 768, torch.device("cpu"))
-    assert whole.shape == (1, 3, 768, 768)
+    cpu = torch.device("cpu")
+    scaled, whole = (
+        adaptation._prepare_styles([image], None, 768, cpu)[0] for image in (wide, wide[..., :64])
+    )
+    assert scaled.pixels.shape == (1, 3, 128, 8192)
+    assert whole.pixels.shape == (1, 3, 768, 768)
