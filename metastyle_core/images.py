@@ -63,7 +63,7 @@ _JPEG_START = b"\xff\xd8"
 _MOST_READ_WHOLE = 25_000_000  # above, a JPEG that will be shrunk is read small
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
 # What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
     ArithmeticError, RuntimeError, struct.error,
 )  # fmt: skip
@@ -174,7 +174,7 @@ def _opened(
         raise ImageFileError(
             f"{path} declares more than {max_pixels:,} pixels; resize it first."
         ) from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise ImageFileError(_reason(path, error)) from error
 
 

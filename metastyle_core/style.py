@@ -14,13 +14,13 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from .base import Base
 from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
 from .errors import BaseMismatchError, CheckpointError
-from .images import limit_long_side, to_pil
+from .images import DECODER_ERRORS, limit_long_side, to_pil
 from .low_rank import update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 from .style_statistics import StyleStatistics, split_statistics
@@ -171,7 +171,7 @@ def _is_picture(data: bytes) -> bool:
     try:
         with Image.open(BytesIO(data)) as image:
             image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError):
+    except (Image.DecompressionBombError, *DECODER_ERRORS):
         return False
     return True
 

@@ -194,8 +194,10 @@ def files_of_styles(requests: Sequence[str]) -> list[Path]:
 
 def image_of_style(requests: Sequence[str]) -> Path | None:
     """The image that is the style where `--style` names one image and nothing else."""
-    first = Path(requests[0])
-    return first if len(requests) == 1 and is_image_name(first) else None
+    if len(requests) != 1:
+        return None
+    only = Path(requests[0])
+    return only if is_image_name(only) else None
 
 
 def _split_weight(request: str) -> tuple[str, float | None]:

@@ -235,7 +235,7 @@ def _load(model: MetaStyleModel, style: StyleValue, images: Tensor, *, in_strips
 
 
 def _first_size(base: Base, style: StyleValue, images: Tensor) -> int:
-    if isinstance(style, StyleSchedule) and style.styles[0].mode != "norm":
+    if isinstance(style, StyleSchedule) and any(each.mode != "norm" for each in style.styles):
         return 1
     return pictures_per_pass(images.shape[1], images.shape[2], base.device)
 
