@@ -155,7 +155,7 @@ def match_palette(images: Tensor, palette: Tensor, alpha: Tensor | None = None) 
 
 
 class ColourMoments:
-    """Mean and covariance of the colours of a picture, strip by strip."""
+    """Mean and covariance of the colours of a picture, strip by strip, or of several."""
 
     def __init__(self) -> None:
         # Of weight, of colours and of their products, each times its weight.
@@ -169,6 +169,14 @@ class ColourMoments:
         self._sums[0] += weights.clamp(min=_LEAST_WEIGHT).sum()
         self._sums[1] += weighted.sum(1, keepdim=True)
         self._sums[2] += weighted @ pixels.T
+
+    def moved(self, picture: Tensor, share: float) -> "ColourMoments":
+        """A mixture with those of one more picture (1, 3, H, W), which has this share of it."""
+        other, mixed = ColourMoments(), ColourMoments()
+        other.add(picture)
+        pairs = zip(self._sums, other._sums, strict=True)
+        mixed._sums = [torch.lerp(a / self._sums[0], b / other._sums[0], share) for a, b in pairs]
+        return mixed
 
     def map_to(self, palette: Tensor) -> PaletteMap:
         """The map of `match_palette` for the whole picture."""

@@ -29,6 +29,7 @@ from .images import luminance
 from .network import MIN_SIDE_PX, STRIDE_PX, NormStatistics, stylize_with
 from .precision import Precision, autocast
 from .rows import Plane, Rows, gathered, resampled, strips_of
+from .steady import Steady
 from .style import AdaptedStyle
 from .tiling import Strips, draw_in_strips, rows_of_strip
 
@@ -51,6 +52,7 @@ class Drawing:
         seamless: axes along which the picture wraps.
         brush: size of the strokes, 1 as adapted; None as the network draws them.
         strips: how large pictures are cut.
+        steady: how many shifts within the stride are averaged (see `steady`).
     """
 
     precision: Precision = "auto"
@@ -60,6 +62,7 @@ class Drawing:
     seamless: Seamless = "none"
     brush: float | None = None
     strips: Strips = field(default_factory=Strips)
+    steady: Steady = 1
 
     @property
     def wrapping(self) -> tuple[bool, bool]:

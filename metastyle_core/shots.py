@@ -1,4 +1,4 @@
-"""Shots of a film, and instance-norm statistics that hold over each.
+"""Shots of a film, and statistics that hold over each: of instance norms, and of colours.
 
 A network with instance norms sets its contrast by the whole picture: what enters a frame
 changes the colours of all the rest, and a fade to black stays as bright as it began. Held to
@@ -14,6 +14,7 @@ Source: cuts by the distance of luminance histograms go back to Zhang, Kankanhal
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
@@ -25,6 +26,7 @@ from einops import rearrange
 from torch import Tensor
 
 from .checks import require_from
+from .colour import ColourMoments
 from .errors import SettingsError
 from .images import luminance
 from .network import NormStatistics, StylizationNetwork, noted_statistics
@@ -32,6 +34,8 @@ from .network import NormStatistics, StylizationNetwork, noted_statistics
 LockKind = Literal["first", "frame", "mean", "slow"]
 # Draws (1, 3, H, W) with given statistics, or None for the picture's own.
 Draw = Callable[[Tensor, NormStatistics | None], Tensor]
+# Finishes a drawing, given the photograph, the drawing and the colours of all that is drawn.
+Finish = Callable[[Tensor, Tensor, ColourMoments], Tensor]
 _T = TypeVar("_T")
 
 _LOOK_PX = 256  # the short side at which frames are compared, at least
@@ -100,6 +104,19 @@ class Shot:
     frames: range
     clear: tuple[int, ...]
     gains: Mapping[int, float] = field(default_factory=dict[int, float])
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a shot is held to.
+
+    Attributes:
+        norms: what instance norms normalise by.
+        colours: of the drawings of the references.
+    """
+
+    norms: NormStatistics
+    colours: ColourMoments
 
 
 @dataclass(frozen=True)
@@ -208,8 +225,8 @@ def measure_shots(
     images: Iterable[Tensor],
     shots: Sequence[Shot],
     lock: Lock,
-) -> list[NormStatistics]:
-    """The statistics that each shot is held to, or begins with.
+) -> list[Held]:
+    """What each shot is held to, or begins with.
 
     Args:
         draw: runs the network on one frame.
@@ -229,14 +246,15 @@ def measure_shots(
     references = [_references(shot, lock) for shot in shots]
     owners = {place: owner for owner, places in enumerate(references) for place in places}
     noted: list[list[NormStatistics]] = [[] for _ in shots]
+    colours = [ColourMoments() for _ in shots]
     for place, image in enumerate(images):
         if place in owners:
             with noted_statistics(network) as seen:
-                draw(image, None)
+                colours[owners[place]].add(draw(image, None))
             noted[owners[place]].append(seen)
         if place == max(owners):
             break
-    return [_pooled(each) for each in noted]
+    return [Held(_pooled(norms), own) for norms, own in zip(noted, colours, strict=True)]
 
 
 def _references(shot: Shot, lock: Lock) -> tuple[int, ...]:
@@ -261,17 +279,19 @@ def _pooled(noted: Sequence[NormStatistics]) -> NormStatistics:
 
 def draw_shots(
     draw: Draw,
+    finish: Finish,
     network: StylizationNetwork,
     frames: Iterable[tuple[_T, Tensor | None]],
     shots: Sequence[Shot],
-    held: Sequence[NormStatistics],
+    held: Sequence[Held],
     lock: Lock,
 ) -> Iterator[tuple[_T, Tensor | None]]:
     """Draw a film with the statistics of its shots.
 
     Args:
         draw: runs the network on one frame.
-        network: what it runs.
+        finish: what is done to a drawing.
+        network: what is run.
         frames: anything with its image (1, 3, H, W), or None where it need not be drawn; all
             of the film in order.
         shots: from `find_shots`.
@@ -282,28 +302,24 @@ def draw_shots(
         Each of `frames` with its drawn image, or None.
     """
     following = iter(frames)
-    for shot, statistics in zip(shots, held, strict=True):
-        clear, current = frozenset(shot.clear), statistics
+    for shot, current in zip(shots, held, strict=True):
+        clear = frozenset(shot.clear) if lock.kind == "slow" else frozenset[int]()
         for place, (frame, image) in zip(shot.frames, following, strict=False):
             if image is None:
                 yield frame, None
-            elif place in shot.gains:
-                yield frame, _draw_faded(draw, image, current, shot.gains[place])
-            elif lock.kind != "slow" or place not in clear:
-                yield frame, draw(image, current)
-            else:
-                with noted_statistics(network) as seen:
-                    drawn = draw(image, current)
-                current = _moved(current, seen)
-                yield frame, drawn
+                continue
+            gain = shot.gains.get(place, 1.0)
+            read = image if gain == 1 else (image / max(gain, _LEAST_GAIN)).clamp(0, 1)
+            with noted_statistics(network) if place in clear else nullcontext({}) as seen:
+                drawn = draw(read, current.norms)
+            # What fades is drawn as it is without the fade, then fades.
+            yield frame, gain * finish(read, drawn, current.colours)
+            if place in clear:
+                current = _moved(current, seen, drawn)
 
 
-def _draw_faded(draw: Draw, image: Tensor, statistics: NormStatistics, gain: float) -> Tensor:
-    """Draw what fades as it is without the fade, then fade it."""
-    return gain * draw((image / max(gain, _LEAST_GAIN)).clamp(0, 1), statistics)
-
-
-def _moved(current: NormStatistics, seen: Mapping[str, Tensor]) -> NormStatistics:
+def _moved(current: Held, seen: NormStatistics, drawn: Tensor) -> Held:
     """A running mean over about `_SLOW_FRAMES` frames, one frame on."""
     share = 1 / _SLOW_FRAMES
-    return {name: torch.lerp(value, seen[name], share) for name, value in current.items()}
+    norms = {name: torch.lerp(value, seen[name], share) for name, value in current.norms.items()}
+    return Held(norms, current.colours.moved(drawn, share))

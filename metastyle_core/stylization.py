@@ -7,6 +7,7 @@ changes the base or the style. Where pictures come from and go to is the busines
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -25,6 +26,7 @@ from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
 from .rows import rows_of
+from .steady import Steady, require_steady, steady_mean
 from .style import AdaptedStyle, check_style
 from .tiling import Strips
 from .transparency import fill_hidden
@@ -49,6 +51,7 @@ def stylize(
     mask: Tensor | None = None,
     brush: float | None = None,
     strips: Strips | None = None,
+    steady: Steady = 1,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -86,6 +89,9 @@ def stylize(
             (see `drawing`). None draws at the size of the pictures, where strokes have a size
             in pixels.
         strips: how large pictures are cut, and word of each strip; None is the default.
+        steady: the mean of 2 or 4 drawings, each shifted within the network's stride, swims less
+            when a picture pans (see `steady`); as many times the work. For pictures that are
+            drawn whole.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -104,13 +110,16 @@ def stylize(
     _require_fitting(mask, images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
-    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips or Strips())
+    strips = strips or Strips()
+    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips, steady)
     require_shares(strength, grain)
     require_brush(brush)
+    require_steady(steady)
     chosen = _per_picture(base, style, len(images))
     size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
         if strength > 0 and goes_by_rows(images.shape[-2], images.shape[-1], base.device, how):
+            _refuse_steady(steady)
             return _stylize_each(base, chosen, images, alpha, mask, strength, colouring, how)
         content = images.float().clamp(0, 1)
         if strength == 0:
@@ -152,6 +161,14 @@ def _stylize_each(
         ):
             result[place, :, first : first + strip.shape[2]] = strip[0]
     return result
+
+
+def _refuse_steady(steady: Steady) -> None:
+    if steady > 1:
+        raise SettingsError(
+            f"steady is {steady}, which needs pictures that are drawn whole; leave it at 1 for "
+            "large ones and with a brush."
+        )
 
 
 def _nth(report: Callable[[float], None], place: int, count: int) -> Callable[[float], None]:
@@ -226,8 +243,11 @@ def _draw_chunk(
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
+    draw = partial(
+        stylize_with, base.network, weights, statistics=how.statistics, seamless=how.seamless
+    )
     with autocast(how.precision, base.device):
-        drawn = stylize_with(base.network, weights, chunk, how.statistics, how.seamless)
+        drawn = steady_mean(draw, chunk, how.steady, how.seamless)
     return drawn.to(images.device)
 
 

@@ -93,15 +93,7 @@ def colouring_of(arguments: argparse.Namespace) -> Colouring:
 
 def refuse_for_films(arguments: argparse.Namespace) -> None:
     """Raise SettingsError where a control is asked for that only stills have."""
-    plain: dict[str, object] = {
-        "--colour": "style",
-        "--palette": None,
-        "--seamless": "none",
-        "--mask": None,
-        "--region": [],
-        "--brush": None,
-        "--max-memory": None,
-    }
+    plain: dict[str, object] = {"--region": [], "--brush": None, "--max-memory": None}
     asked = [
         name
         for name, value in plain.items()

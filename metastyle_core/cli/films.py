@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from ..adaptation import AdaptationSettings, brush_for
 from ..base import Base
 from ..checks import require_sides
+from ..colour import Colouring
 from ..content import crop_contents
 from ..errors import FilmError, MetaStyleError, SettingsError, ShapeError
 from ..film.coding import CONTAINERS, container_of
@@ -34,8 +35,16 @@ from ..film.writing import FilmWriter, NumberedFiles, film_file
 from ..images import IMAGE_SUFFIXES, SAVE_SUFFIXES
 from ..network import MIN_SIDE_PX
 from ..shots import Lock
+from ..steady import STEADY
 from ..style import AdaptedStyle, check_style
-from .controls import refuse_for_films
+from .controls import (
+    colouring_of,
+    files_of_controls,
+    mask_of,
+    refuse_for_films,
+    require_fitting,
+    seamless_of,
+)
 from .failures import report_failures
 from .image_styles import style_from_image
 from .inputs import files_of_styles, open_base, resolve_styles
@@ -63,6 +72,15 @@ def add_film_options(parser: argparse.ArgumentParser) -> None:
         help="hold contrast and colours over each shot to those of its first frame, of frame N, "
         "of N frames spread over it, or of a slowly moving mean; so that what enters the picture "
         "changes nothing else, and fades fade",
+    )
+    group.add_argument(
+        "--steady",
+        type=int,
+        choices=STEADY,
+        default=1,
+        help="draw every frame as the mean of 2 or 4 drawings, each shifted within the network's "
+        "stride, so that strokes swim less when the picture moves; softer, and as many times the "
+        "work (default: 1)",
     )
     group.add_argument(
         "--fps", type=_rate, metavar="N", help="rate of numbered frames (default: 24)"
@@ -107,7 +125,7 @@ def _lock(text: str) -> Lock:
 
 def concern_films(arguments: argparse.Namespace) -> bool:
     """Whether inputs, output or options are of films and not of pictures one by one."""
-    if arguments.lock or any(_is_film(path) for path in arguments.images):
+    if arguments.lock or arguments.steady > 1 or any(_is_film(path) for path in arguments.images):
         return True
     output = Path(arguments.output)
     if output.is_dir():
@@ -155,12 +173,15 @@ def stylize_films(arguments: argparse.Namespace) -> None:
     waiting = [job for job in jobs if not (arguments.skip_existing and job.target.is_file())]
     reasons: list[str] = []
     reports: list[_Report] = []
+    colouring, mask = colouring_of(arguments), mask_of(arguments)
     prepared: tuple[Base, AdaptedStyle] | None = None
     for job in waiting:
         try:
             film = _open(job, arguments)
+            require_fitting(mask, Path(film.name), film.facts.height, film.facts.width)
             prepared = prepared or _prepare(arguments, film)
-            report = _stylize_film(job, film, _drawing(arguments, *prepared), arguments)
+            drawing = _drawing(arguments, *prepared, colouring, mask)
+            report = _stylize_film(job, film, drawing, arguments)
         except MetaStyleError as error:
             if len(jobs) == 1:
                 raise
@@ -188,7 +209,7 @@ def _plan(arguments: argparse.Namespace) -> list[_FilmJob]:
     if len(set(targets)) < len(targets):
         raise FilmError("Two films would be written to one file; stylize them one by one.")
     refuse_inputs(targets, [path for job in jobs for path in job.read])
-    pictures = arguments.style_picture or []
+    pictures = [*(arguments.style_picture or []), *files_of_controls(arguments)]
     refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style), *pictures])
     if not (arguments.skip_existing or arguments.overwrite):
         refuse_existing(targets)
@@ -315,7 +336,13 @@ def _crops_of(arguments: argparse.Namespace, film: Film, settings: AdaptationSet
     return crop_contents(images, count, settings.content_size_px, generator)
 
 
-def _drawing(arguments: argparse.Namespace, base: Base, style: AdaptedStyle) -> FilmDrawing:
+def _drawing(
+    arguments: argparse.Namespace,
+    base: Base,
+    style: AdaptedStyle,
+    colouring: Colouring,
+    mask: Tensor | None,
+) -> FilmDrawing:
     return FilmDrawing(
         base,
         style,
@@ -325,6 +352,10 @@ def _drawing(arguments: argparse.Namespace, base: Base, style: AdaptedStyle) -> 
         seed=arguments.seed,
         max_size_px=arguments.max_size,
         lock=arguments.lock,
+        steady=arguments.steady,
+        colouring=colouring,
+        seamless=seamless_of(arguments),
+        mask=mask,
     )
 
 

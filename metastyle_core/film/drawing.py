@@ -1,20 +1,32 @@
 """A film drawn frame by frame, with or without statistics held over its shots."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from ..base import Base
+from ..borders import Seamless
+from ..colour import Colouring, ColourMoments
+from ..finishing import AS_DRAWN, finish
 from ..images import limit_long_side
+from ..large_pictures import require_shares
+from ..masks import fitted_mask
+from ..mixing import scale_style
 from ..network import NormStatistics
 from ..precision import Precision
-from ..shots import Lock, draw_shots, find_shots, measure_shots
+from ..shots import Held, Lock, Shot, draw_shots, find_shots, measure_shots
+from ..steady import Steady, require_steady
 from ..style import AdaptedStyle
 from ..stylization import stylize
 from ..tiling import WHOLE
 from .frames import Film, FilmFrame, ahead
+
+# A frame, and its image unless it is kept as it is.
+_Wanted: TypeAlias = tuple[FilmFrame, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,12 @@ class FilmDrawing:
         seed: of the grain.
         max_size_px: the long side to which frames are shrunk first, or None.
         lock: what statistics shots are held to; None takes each frame's own.
+        steady: how many shifts within the stride every frame is the mean of.
+        colouring: whose colours frames have; with a lock `match` moves those of all frames of
+            a shot alike.
+        seamless: axes along which frames wrap.
+        mask: (1, 1, H, W), [0, 1], of the ratio of the frames: where the style goes, the same
+            for all; None for everywhere.
     """
 
     base: Base
@@ -40,20 +58,57 @@ class FilmDrawing:
     seed: int = 0
     max_size_px: int | None = None
     lock: Lock | None = None
+    steady: Steady = 1
+    colouring: Colouring = AS_DRAWN
+    seamless: Seamless = "none"
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        require_shares(self.strength, self.grain)
+        require_steady(self.steady)
 
     def draw(self, image: Tensor, statistics: NormStatistics | None) -> Tensor:
-        """One frame, (1, 3, H, W), [0, 1], with statistics to hold to or its own."""
+        """One frame, (1, 3, H, W), [0, 1], with statistics to hold to or its own; unfinished."""
+        if self.strength == 0:
+            return image
+        style = self.style
+        if self.strength < 1:
+            style = scale_style(self.base, style, (1 + self.strength) / 2)
         return stylize(
             self.base,
-            self.style,
+            style,
             image,
             precision=self.precision,
-            strength=self.strength,
             grain=self.grain,
             seed=self.seed,
             statistics=statistics,
+            seamless=self.seamless,
             strips=WHOLE,
+            steady=self.steady,
         )
+
+    @torch.inference_mode()
+    def finish(self, image: Tensor, drawn: Tensor, colours: ColourMoments | None = None) -> Tensor:
+        """Give what was drawn of an image its colours, and mix the image into it.
+
+        Args:
+            image: (1, 3, H, W), [0, 1].
+            drawn: the same shape.
+            colours: of the drawings of a shot, or None for those of this one.
+        """
+        held, palette = None, self.colouring.palette
+        if colours is not None and palette is not None:
+            held = colours.map_to(palette)
+        return finish(
+            image, drawn, strength=self.strength, colouring=self.colouring, palette_map=held
+        )
+
+    def masked(self, image: Tensor, finished: Tensor) -> Tensor:
+        """The finished drawing where the mask is 1, the image where it is 0."""
+        if self.mask is None:
+            return finished
+        mask = fitted_mask(self.mask.to(image.device), *image.shape[-2:])
+        return torch.lerp(image, finished, mask)
 
     def image(self, frame: FilmFrame) -> Tensor:
         """What is drawn of a frame."""
@@ -89,21 +144,53 @@ def draw_film(
         MetaStyleError: the film cannot be read, frames are too small, or the lock is a frame
             that is not there.
     """
-    lock, network = drawing.lock, drawing.base.network
-    if lock is None:
-        with closing(ahead(film.frames())) as frames:
-            for frame in frames:
-                yield frame, None if kept(frame) else drawing.draw(drawing.image(frame), None)
-        return
+    # A moving mean needs every frame, those that are there already too.
+    every = drawing.lock is not None and drawing.lock.kind == "slow"
+    if drawing.lock is None:
+        found = _draw_freely(_wanted(film, drawing, kept, every), drawing)
+    else:
+        shots, held = _measure(film, drawing, drawing.lock, on_look)
+        found = draw_shots(
+            drawing.draw,
+            drawing.finish,
+            drawing.base.network,
+            _wanted(film, drawing, kept, every),
+            shots,
+            held,
+            drawing.lock,
+        )
+    for (frame, image), finished in found:
+        done = image is not None and finished is not None
+        yield frame, drawing.masked(image, finished) if done else None
+
+
+def _wanted(
+    film: Film, drawing: FilmDrawing, kept: Callable[[FilmFrame], bool], every: bool
+) -> Iterator[tuple[_Wanted, Tensor | None]]:
+    """Each frame with its image where it is wanted, and the image where it has to be drawn."""
+    with closing(ahead(film.frames())) as frames:
+        for frame in frames:
+            wanted = not kept(frame)
+            image = drawing.image(frame) if wanted or every else None
+            yield (frame, image if wanted else None), image
+
+
+def _draw_freely(
+    frames: Iterable[tuple[_Wanted, Tensor | None]], drawing: FilmDrawing
+) -> Iterator[tuple[_Wanted, Tensor | None]]:
+    for wanted, image in frames:
+        drawn = None if image is None else drawing.finish(image, drawing.draw(image, None))
+        yield wanted, drawn
+
+
+def _measure(
+    film: Film, drawing: FilmDrawing, lock: Lock, on_look: Callable[[FilmFrame], None]
+) -> tuple[list[Shot], list[Held]]:
+    """Look through a film twice: for its cuts, then for what its shots are held to."""
     with closing(_images(film, drawing, on_look)) as images:
         shots = find_shots(images)
     with closing(_images(film, drawing, on_look)) as images:
-        held = measure_shots(drawing.draw, network, images, shots, lock)
-    # A moving mean needs every frame, those that are there already too.
-    drawn_again = lock.kind == "slow"
-    with closing(ahead(film.frames())) as frames:
-        pairs = ((f, None if kept(f) and not drawn_again else drawing.image(f)) for f in frames)
-        yield from draw_shots(drawing.draw, network, pairs, shots, held, lock)
+        return shots, measure_shots(drawing.draw, drawing.base.network, images, shots, lock)
 
 
 def _images(

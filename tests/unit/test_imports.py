@@ -16,7 +16,7 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.borders core.errors core.growth core.rows core.seeding",
-    "core.grain core.precision core.transparency",
+    "core.grain core.precision core.steady core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.style_distance",
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",

@@ -22,6 +22,10 @@ def fade(image: torch.Tensor, frames: int):
     return [image * (1 - i / (frames - 1)) for i in range(frames)]
 
 
+def as_drawn(_image, drawn, _colours):
+    return drawn
+
+
 @pytest.fixture(scope="module")
 def draw(random_base):
     settings = AdaptationSettings(steps=0, style_size_px=64)
@@ -41,7 +45,7 @@ def locked(random_base, draw):
         shots, lock = find_shots(frames), Lock.parse(lock)
         held = measure_shots(draw, random_base.network, frames, shots, lock)
         pairs = enumerate(frames)
-        found = list(draw_shots(draw, random_base.network, pairs, shots, held, lock))
+        found = list(draw_shots(draw, as_drawn, random_base.network, pairs, shots, held, lock))
         assert [place for place, _ in found] == list(range(len(frames)))
         return [drawn for _, drawn in found]
 
@@ -137,8 +141,8 @@ def test_a_mean_over_frames_is_that_of_all_their_pixels_together(random_base, dr
         draw(frame, None)
     hook.remove()
     variance, mean = torch.var_mean(torch.cat(seen), dim=(0, 2, 3), correction=0)
-    torch.testing.assert_close(held[f"{name}.mean"], mean)
-    torch.testing.assert_close(held[f"{name}.variance"], variance)
+    torch.testing.assert_close(held.norms[f"{name}.mean"], mean)
+    torch.testing.assert_close(held.norms[f"{name}.variance"], variance)
 
 
 def test_a_slow_mean_moves_with_the_film(locked):
@@ -154,9 +158,9 @@ def test_what_need_not_be_drawn_is_passed_on(random_base, draw):
     shots = find_shots(frames)
     held = measure_shots(draw, random_base.network, frames, shots, lock)
     pairs = [(i, frame if i != 2 else None) for i, frame in enumerate(frames)]
-    found = dict(draw_shots(draw, random_base.network, pairs, shots, held, lock))
+    found = dict(draw_shots(draw, as_drawn, random_base.network, pairs, shots, held, lock))
     assert found[2] is None
-    torch.testing.assert_close(found[3], draw(frames[3], held[0]))
+    torch.testing.assert_close(found[3], draw(frames[3], held[0].norms))
 
 
 def test_bad_locks_and_empty_films_are_refused():
