@@ -20,11 +20,12 @@ from .errors import SettingsError
 
 Steady = Literal[1, 2, 4]
 STEADY: tuple[Steady, ...] = get_args(Steady)
-# Down and across, px.
+# Down and across, px. The picture as it lies comes last: who notes what norms see of it while it
+# is drawn (`noted_statistics`) keeps that of the last run.
 _SHIFTS: dict[int, tuple[tuple[int, int], ...]] = {
     1: ((0, 0),),
-    2: ((0, 0), (2, 2)),
-    4: ((0, 0), (1, 2), (2, 1), (3, 3)),
+    2: ((2, 2), (0, 0)),
+    4: ((3, 3), (2, 1), (1, 2), (0, 0)),
 }
 
 

@@ -67,7 +67,7 @@ def _inputs() -> list[io.Input]:
         io.Image.Input("images", tooltip="What to draw. Size and transparency stay as they are."),
         *_drawing(),
         *_grain(),
-        *_colours(),
+        *colour_inputs(),
         io.Combo.Input(
             "seamless",
             options=list(SEAMLESS),
@@ -123,7 +123,7 @@ def _grain() -> list[io.Input]:
     ]
 
 
-def _colours() -> list[io.Input]:
+def colour_inputs() -> list[io.Input]:
     """Whose, and how far."""
     return [
         io.Combo.Input(

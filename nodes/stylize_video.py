@@ -1,10 +1,23 @@
 """Node: a video in, the stylized video out."""
 
+from torch import Tensor
+
+from ..metastyle_core.borders import SEAMLESS, Seamless
+from ..metastyle_core.colour import Colour
 from ..metastyle_core.precision import Precision
-from .hosting.bounded_film import LOCKS, FilmSettings, LockName, stylize_video
+from .hosting.bounded_film import (
+    LOCKS,
+    STEADY_NAMES,
+    FilmSettings,
+    LockName,
+    SteadyName,
+    stylize_video,
+)
+from .hosting.bounded_stylization import colouring_of
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, VideoValue, io, node_schema
 from .hosting.widgets import precision_input, seed_input, share_input
+from .stylize import colour_inputs
 
 _MOST_FRAMES = 1_000_000
 
@@ -39,9 +52,18 @@ class StylizeVideo(io.ComfyNode):
         precision: Precision,
         grain: float,
         seed: int,
+        steady: SteadyName = "1",
+        colour: Colour = "style",
+        colour_amount: float = 1.0,
+        palette: Tensor | None = None,
+        seamless: Seamless = "none",
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Stylize into a temporary file of the host."""
-        settings = FilmSettings(strength, precision, lock, lock_frames, grain, seed)
+        colouring = colouring_of(colour, colour_amount, palette)
+        settings = FilmSettings(
+            strength, precision, lock, lock_frames, grain, seed, steady, colouring, seamless, mask
+        )
         return io.NodeOutput(stylize_video(model, style, video, settings))
 
 
@@ -61,7 +83,36 @@ def _inputs() -> list[io.Input]:
         *_locks(),
         precision_input(),
         *_grain(),
+        _steady(),
+        *colour_inputs(),
+        io.Combo.Input(
+            "seamless",
+            options=list(SEAMLESS),
+            default="none",
+            optional=True,
+            tooltip="Axes along which copies of a frame join without an edge, where those of the "
+            "video do: x for panoramas.",
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where the style goes, one for all frames; where it is 0 the video stays. "
+            "Another size is scaled where the ratio fits.",
+        ),
     ]
+
+
+def _steady() -> io.Input:
+    """How many drawings a frame is the mean of."""
+    return io.Combo.Input(
+        "steady",
+        options=list(STEADY_NAMES),
+        default="1",
+        optional=True,
+        tooltip="Draws every frame 2 or 4 times, each shifted by a pixel or more, and takes the "
+        "mean, so that strokes swim less when the picture moves. Softer, and as many times the "
+        "work.",
+    )
 
 
 def _locks() -> list[io.Input]:

@@ -14,7 +14,7 @@ from ..colour import Colouring, ColourMoments
 from ..finishing import AS_DRAWN, finish
 from ..images import limit_long_side
 from ..large_pictures import require_shares
-from ..masks import fitted_mask
+from ..masks import fitted_mask, require_mask
 from ..mixing import scale_style
 from ..network import NormStatistics
 from ..precision import Precision
@@ -104,9 +104,14 @@ class FilmDrawing:
         )
 
     def masked(self, image: Tensor, finished: Tensor) -> Tensor:
-        """The finished drawing where the mask is 1, the image where it is 0."""
+        """The finished drawing where the mask is 1, the image where it is 0.
+
+        Raises:
+            ShapeError: the mask has another ratio than the image.
+        """
         if self.mask is None:
             return finished
+        require_mask(self.mask, 1, *image.shape[-2:])
         mask = fitted_mask(self.mask.to(image.device), *image.shape[-2:])
         return torch.lerp(image, finished, mask)
 

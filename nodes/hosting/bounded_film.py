@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,23 +11,31 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from ...metastyle_core.base import Base
+from ...metastyle_core.borders import Seamless
 from ...metastyle_core.checks import require_sides
+from ...metastyle_core.colour import Colouring
 from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.film.drawing import FilmDrawing, draw_film
 from ...metastyle_core.film.frames import FilmFacts, FilmFrame
 from ...metastyle_core.film.reading import Cut, VideoFile
 from ...metastyle_core.film.writing import film_file
+from ...metastyle_core.masks import require_mask
 from ...metastyle_core.network import MIN_SIDE_PX, NormStatistics
 from ...metastyle_core.precision import Precision
 from ...metastyle_core.shots import Lock, LockKind
+from ...metastyle_core.steady import Steady
 from ...metastyle_core.style import AdaptedStyle, check_style
 from . import host
 from .bounded_stylization import BYTES_PER_PIXEL
 from .model import MetaStyleModel, style_patchers
+from .pictures import mask_to_core
 from .sockets import StyleValue, VideoValue, single_style, video_from_file
 
 LockName = Literal["off"] | LockKind
+SteadyName = Literal["1", "2", "4"]
 LOCKS: tuple[LockName, ...] = ("off", *get_args(LockKind))
+_STEADY: dict[SteadyName, Steady] = {"1": 1, "2": 2, "4": 4}
+STEADY_NAMES = tuple(_STEADY)
 _FINEST = 1_000_000  # parts of a second
 _LOG = logging.getLogger(__name__)
 # Codecs of sound that players take in an .mp4; others go into an .mkv.
@@ -45,6 +53,10 @@ class FilmSettings:
         lock_frames: the chosen frame from 1, or how many the mean is of.
         grain: strength of the relief that the network reads with the frames, 0 to 1.
         seed: of the grain.
+        steady: how many shifted drawings a frame is the mean of.
+        colouring: whose colours the frames have.
+        seamless: axes along which the frames wrap.
+        mask: MASK (1, H, W), where the style goes in all frames; None for everywhere.
     """
 
     strength: float
@@ -53,6 +65,10 @@ class FilmSettings:
     lock_frames: int
     grain: float
     seed: int
+    steady: SteadyName = "1"
+    colouring: Colouring = field(default_factory=Colouring)
+    seamless: Seamless = "none"
+    mask: Tensor | None = None
 
 
 def stylize_video(
@@ -74,7 +90,11 @@ def stylize_video(
     """
     single = single_style(style, "style")
     with _source(video) as film:
-        require_sides("Input 'video'", film.facts.height, film.facts.width, MIN_SIDE_PX)
+        size = (film.facts.height, film.facts.width)
+        require_sides("Input 'video'", *size, MIN_SIDE_PX)
+        mask = None if settings.mask is None else mask_to_core(settings.mask)
+        if mask is not None:
+            require_mask(mask, 1, *size, what="Input 'mask'")
         drawing = _FilmDrawing(
             _load(model, single, film.facts),
             single,
@@ -83,6 +103,10 @@ def stylize_video(
             grain=settings.grain,
             seed=settings.seed,
             lock=_lock(settings),
+            steady=_STEADY[settings.steady],
+            colouring=settings.colouring,
+            seamless=settings.seamless,
+            mask=mask,
         )
         target = host.temporary_path(_suffix(film.facts))
         _draw(film, drawing, target)

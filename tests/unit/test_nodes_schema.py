@@ -43,6 +43,7 @@ INPUTS = {
     ],
     "MetaStyleStylizeVideo": [
         "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",
+        "steady", "colour", "colour_amount", "palette", "seamless", "mask",
     ],
 }  # fmt: skip
 OUTPUTS = {
