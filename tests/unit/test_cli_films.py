@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("av", reason="PyAV, which reads and writes films, is not installed")
@@ -183,6 +184,51 @@ def test_a_lock_holds_colours(stylize, tmp_path):
     assert change["locked"] <= 1.01
 
 
+def test_controls_of_stills_work_on_frames(stylize, clip, tmp_path):
+    mask, palette, stills = (tmp_path / name for name in ("mask.png", "palette.png", "in"))
+    halves = torch.zeros(3, 24, 32)
+    halves[..., :16] = 1
+    save_image(halves, mask)
+    save_image(picture(16, 16, seed=3), palette)
+    stills.mkdir()
+    frames = list(VideoFile(clip).frames())[:3]
+    for frame in frames:
+        save_image(frame.image(), stills / f"{frame.number}.png")
+    options = ["--colour", "match", "--palette", palette, "--mask", mask, "--seamless", "x"]
+    assert stylize(clip, "-o", tmp_path / "film" / "%d.png", "--end", "0.3", *options) == 0
+    assert stylize(stills, "-o", tmp_path / "drawn", *options) == 0
+    for frame in frames:
+        found, wanted = (
+            load_image(tmp_path / folder / f"{frame.number}.png").pixels
+            for folder in ("film", "drawn")
+        )
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1.01 / 255)
+        assert torch.equal(found[..., 33:], frame.image()[0, ..., 33:])
+
+
+def test_steady_frames_are_softer(stylize, clip, tmp_path):
+    def detail(*options):
+        assert (
+            stylize(clip, "-o", tmp_path / "%d.png", "--end", "0.1", "--overwrite", *options) == 0
+        )
+        drawn = load_image(tmp_path / "1.png").pixels
+        return float((drawn[..., 1:] - drawn[..., :-1]).abs().mean())
+
+    once, twice, four = detail(), detail("--steady", "2"), detail("--steady", "4")
+    assert once > twice > four
+
+
+def test_a_mask_of_another_ratio_names_the_film(stylize, clip, tmp_path, capsys):
+    mask = tmp_path / "mask.png"
+    save_image(torch.ones(3, 32, 32), mask)
+    assert stylize(clip, "-o", tmp_path / "out.mp4", "--mask", mask) == 2
+    told = capsys.readouterr().err
+    assert f"{clip}: The mask is 32x32 px and the picture 64x48 px" in told
+    assert told.count("\n") == 1
+    assert stylize(clip, "-o", mask.with_suffix(".mkv"), "--palette", mask) == 2
+    assert "--palette" in capsys.readouterr().err
+
+
 def test_notes_say_what_is_given_up(stylize, tmp_path, capsys):
     pictures = [gradient(place, (63, 47)) for place in range(2)]
     source = make_film(
@@ -228,7 +274,13 @@ def test_what_does_not_fit_is_one_line(stylize, clip, tmp_path, capsys):
 
 
 def test_words_that_are_no_times_or_locks_are_refused(stylize, clip, tmp_path, capsys):
-    for option, value in (("--start", "soon"), ("--fps", "0"), ("--lock", "last"), ("--crf", "a")):
+    for option, value in (
+        ("--start", "soon"),
+        ("--fps", "0"),
+        ("--lock", "last"),
+        ("--crf", "a"),
+        ("--steady", "3"),
+    ):
         with pytest.raises(SystemExit):
             stylize(clip, "-o", tmp_path / "out.mp4", option, value)
         assert option in capsys.readouterr().err
@@ -262,5 +314,6 @@ def test_film_options_are_in_the_help(capsys):
     with pytest.raises(SystemExit):
         main(["stylize", "--help"])
     text = capsys.readouterr().out
-    for option in ("--lock", "--start", "--end", "--fps", "--codec", "--crf", "--no-audio"):
+    options = ("--lock", "--steady", "--start", "--end", "--fps", "--codec", "--crf", "--no-audio")
+    for option in options:
         assert option in text

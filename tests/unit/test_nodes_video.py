@@ -126,6 +126,27 @@ def test_a_lock_leaves_the_rest_of_the_picture_alone(draw, tmp_path):
     assert change["off"] > 3 * change["first"]
 
 
+def test_colours_mask_edges_and_steadiness_reach_the_frames(draw, clip):
+    film = VideoFromFile(str(clip))
+    plain = pixels_of(Path(draw(film).file))[0].astype(int)
+    half = torch.zeros(1, 24, 32)
+    half[..., :16] = 1
+    green = torch.tensor([0.1, 0.8, 0.1]).expand(1, 8, 8, 3)
+
+    def drawn(**inputs):
+        return pixels_of(Path(draw(film, **inputs).file))[0].astype(int)
+
+    masked, own = drawn(mask=half), pixels_of(clip)[0]
+    assert np.abs(masked[:, 36:] - own[:, 36:]).mean() < 4
+    assert np.abs(masked[:, :28] - plain[:, :28]).mean() < 4
+    matched = drawn(colour="match", palette=green).mean((0, 1))
+    assert matched == pytest.approx([25, 204, 25], abs=8)
+    kept = drawn(colour="photograph")
+    assert np.abs(kept - own).std(-1).mean() < np.abs(plain - own).std(-1).mean()
+    for inputs in ({"steady": "2"}, {"steady": "4"}, {"seamless": "x"}):
+        assert np.abs(drawn(**inputs) - plain).mean() > 0.1
+
+
 @pytest.mark.parametrize(("lock", "after"), [("off", 4), ("first", 3), ("first", 14)])
 def test_cancel_stops_within_a_frame_and_leaves_nothing(
     draw, clip, temporary, fake_host, lock, after
@@ -150,6 +171,10 @@ def test_bad_videos_are_one_line(pack, draw, tmp_path, clip, temporary):
         pack.metastyle_core.errors.MetaStyleError, match="frame 30, the film has 10"
     ):
         draw(VideoFromFile(str(clip)), lock="frame", lock_frames=30)
+    with pytest.raises(
+        pack.metastyle_core.errors.MetaStyleError, match="Input 'mask' is 32x32 px and the picture"
+    ):
+        draw(VideoFromFile(str(clip)), mask=torch.ones(1, 32, 32))
     assert files_in(temporary) == []
 
 
