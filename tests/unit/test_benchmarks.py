@@ -5,12 +5,14 @@ import torch
 from PIL import Image
 from samples import picture
 
-from benchmarks import sheet
+from benchmarks import film, film_cost, sheet
+from benchmarks.clips import make_clips, warping_error
 from benchmarks.methods import refined, untouched
 from benchmarks.peers import code_distance
 from benchmarks.quality import identity, picture_path
 from benchmarks.report import STYLE_LAYERS, report
 from benchmarks.yardstick import errors_within
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.images import save_image
 from metastyle_core.refinement import RefinementSettings
 
@@ -110,3 +112,70 @@ def test_refining_goes_on_from_what_another_method_drew(tiny_encoder):
     ready = method.prepare(picture(64, 64, seed=2))
     assert ready.style_bytes is None
     assert 0 < (ready.stylize(content) - content).abs().mean() < 0.1
+
+
+@pytest.fixture
+def clips():
+    return make_clips([picture(90, 100, seed=1), picture(90, 80, seed=2)], 64, 8)
+
+
+def test_the_motion_of_clips_is_the_one_they_show(clips):
+    assert [clip.name for clip in clips] == ["pan", "zoom", "object", "cut", "fade"]
+    for clip in clips:
+        assert len(clip.frames) == 8
+        assert [motion is None for motion in clip.motions].count(True) == (clip.name == "cut")
+        # What interpolation takes away.
+        assert warping_error(clip.frames, clip) < 0.5, clip.name
+        assert warping_error(clip.frames[::-1], clip) > 1, clip.name
+
+
+def test_a_still_clip_of_what_moves_and_noise_are_errors(clips, generator):
+    for clip in clips:
+        noisy = [f + 0.1 * torch.randn(f.shape, generator=generator) for f in clip.frames]
+        assert warping_error(noisy, clip) > 5
+        assert warping_error([clip.frames[0]] * 8, clip) > 0.5
+
+
+def test_the_table_of_films_has_a_row_per_method_and_strips_beside_it(
+    tmp_path, monkeypatch, capsys
+):
+    paintings, out = tmp_path / "paintings", tmp_path / "out"
+    for name in ("van_gogh_starry_night", "hokusai_great_wave", "munch_the_scream"):
+        save_image(picture(64, 64), paintings / f"{name}.png")
+    options = ["--paintings", str(paintings), "-o", str(out), "--size", "96", "--frames", "4"]
+    monkeypatch.setattr("sys.argv", ["film", *options, "--only", "itself"])
+    film.main()
+    table = (out / "film.md").read_text()
+    assert capsys.readouterr().out == table
+    assert "| method | pan | zoom | object | cut | fade | 1 px | 2 px | 3 px |" in table
+    assert table.splitlines()[-1].startswith("| the clip itself |")
+    assert len(list(out.glob("*.jpg"))) == 15
+
+
+def test_films_of_the_benchmark_are_drawn_as_the_command_draws_them(
+    clips, random_base, monkeypatch
+):
+    def as_style(_name):
+        from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+
+        settings = AdaptationSettings(steps=0, style_size_px=64)
+        return adapt_to_style(random_base, None, [picture(64, 64, seed=5)], settings=settings)
+
+    monkeypatch.setattr(film, "load_preset", as_style)
+    pan = clips[0]
+    plain, steady = (
+        film.ours(random_base, "", steady=count).prepare("any", picture(64, 64))(pan)
+        for count in (1, 4)
+    )
+    assert [frame.shape for frame in plain] == [frame.shape for frame in pan.frames]
+    assert warping_error(steady, pan) < warping_error(plain, pan)
+
+
+def test_what_films_cost_is_told(monkeypatch, capsys):
+    pytest.importorskip("av", reason="PyAV, which reads and writes films, is not installed")
+    monkeypatch.setattr("sys.argv", ["film_cost", "--size", "32", "--frames", "10"])
+    film_cost.main()
+    *tenths, total = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in tenths] == [f"frame {n}" for n in range(1, 11)]
+    assert total.startswith("32 px: ")
+    assert "frames per second" in total
