@@ -152,16 +152,10 @@ def test_the_table_of_films_has_a_row_per_method_and_strips_beside_it(
     assert len(list(out.glob("*.jpg"))) == 15
 
 
-def test_films_of_the_benchmark_are_drawn_as_the_command_draws_them(
-    clips, random_base, monkeypatch
-):
-    def as_style(_name):
-        from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-
-        settings = AdaptationSettings(steps=0, style_size_px=64)
-        return adapt_to_style(random_base, None, [picture(64, 64, seed=5)], settings=settings)
-
-    monkeypatch.setattr(film, "load_preset", as_style)
+def test_our_films_are_steadier_with_shifts(clips, random_base, monkeypatch):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    style = adapt_to_style(random_base, None, [picture(64, 64, seed=5)], settings=settings)
+    monkeypatch.setattr(film, "load_preset", lambda _: style)
     pan = clips[0]
     plain, steady = (
         film.ours(random_base, "", steady=count).prepare("any", picture(64, 64))(pan)
