@@ -2,9 +2,9 @@
 
     python -m benchmarks.film --paintings DIR -o OUT [--microast CHECKOUT]
 
-Clips are made of photographs (see `clips`), so that the motion is known. Prints one table and
-writes it to OUT/film.md (times are those of the processor), and for every style and clip a strip of frames: the photographs first,
-then the methods in the order of the table.
+Clips are made of photographs (see `clips`), so that the motion is known. Prints one table, with
+the processor's time, and writes it to OUT/film.md, and for every style and clip a strip of
+frames: the photographs first, then the methods in the order of the table.
 """
 
 import argparse
