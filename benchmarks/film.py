@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 def _filmers(arguments: argparse.Namespace) -> list[Filmer]:
     base, first = load_base(arguments.base), Lock("first")
     filmers = [
-        Filmer("the clip itself", lambda *_: lambda clip: list(clip.frames)),
+        Filmer("the clip itself", _untouched),
         ours(base, ""),
         ours(base, ", --lock first", first),
         ours(base, ", --steady 2", steady=2),
@@ -162,6 +162,10 @@ def _filmers(arguments: argparse.Namespace) -> list[Filmer]:
     filmers.append(frame_by_frame(magenta()))
     wanted = arguments.only or [""]
     return [filmer for filmer in filmers if any(text in filmer.name for text in wanted)]
+
+
+def _untouched(_preset: str, _painting: Tensor) -> DrawClip:
+    return lambda clip: list(clip.frames)
 
 
 def _painting(folder: Path, name: str, size_px: int) -> Tensor:

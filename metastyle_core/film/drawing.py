@@ -165,8 +165,10 @@ def draw_film(
             drawing.lock,
         )
     for (frame, image), finished in found:
-        done = image is not None and finished is not None
-        yield frame, drawing.masked(image, finished) if done else None
+        if image is None or finished is None:
+            yield frame, None
+        else:
+            yield frame, drawing.masked(image, finished)
 
 
 def _wanted(
