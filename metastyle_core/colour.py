@@ -4,7 +4,8 @@ Works on pixels alone, after drawing; it knows neither networks nor styles.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ COLOURS: tuple[Colour, ...] = get_args(Colour)
 # Variance of an even error of two levels of 255: what flatter pictures are taken to have.
 _LEAST_VARIANCE = (2 / 255) ** 2 / 3
 _LEAST_WEIGHT = 1e-6  # of a pixel that nobody sees
+# Mean (B, 3, 1), and covariance (B, 3, 3) in float64 on the CPU.
+Moments: TypeAlias = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Colouring:
         require_from(self, 0.0, "amount", most=1.0)
         if self.colour == "match":
             _require_palette(self.palette)
+
+    @cached_property
+    def wanted(self) -> "Moments | None":
+        """Mean and covariance of the palette, found once for all pictures; None without one."""
+        return None if self.palette is None else palette_moments(self.palette)
 
 
 def _require_palette(palette: Tensor | None) -> None:
@@ -101,11 +109,9 @@ def recolour(
         return stylized
     if colouring.colour == "photograph":
         return torch.lerp(stylized, keep_colours(stylized, photographs), colouring.amount)
-    if colouring.colour == "match" and colouring.palette is not None:
-        if palette_map is not None:
-            return torch.lerp(stylized, palette_map(stylized), colouring.amount)
-        matched = match_palette(stylized, colouring.palette.to(stylized), alpha)
-        return torch.lerp(stylized, matched, colouring.amount)
+    if colouring.colour == "match" and colouring.wanted is not None:
+        mapped = palette_map or _map_to(colouring.wanted, *_moments_of(stylized, alpha))
+        return torch.lerp(stylized, mapped(stylized), colouring.amount)
     return stylized
 
 
@@ -149,9 +155,19 @@ def match_palette(images: Tensor, palette: Tensor, alpha: Tensor | None = None) 
     Source:
         The linear Monge-Kantorovich map, Pitie and Kokaram 2007, section 3.
     """
+    return _map_to(palette_moments(palette), *_moments_of(images, alpha))(images)
+
+
+def palette_moments(palette: Tensor) -> Moments:
+    """Mean and covariance of the colours of (N, 3, H, W), which count as one picture."""
+    colours = palette.float().movedim(1, 0).flatten(1)[None]
+    return _moments(colours, torch.ones_like(colours[:, :1]))
+
+
+def _moments_of(images: Tensor, alpha: Tensor | None) -> Moments:
     pixels = images.flatten(2)
     weights = torch.ones_like(pixels[:, :1]) if alpha is None else alpha.flatten(2).to(pixels)
-    return _map_to(palette, *_moments(pixels, weights.clamp(min=_LEAST_WEIGHT)))(images)
+    return _moments(pixels, weights.clamp(min=_LEAST_WEIGHT))
 
 
 class ColourMoments:
@@ -178,22 +194,21 @@ class ColourMoments:
         mixed._sums = [torch.lerp(a / self._sums[0], b / other._sums[0], share) for a, b in pairs]
         return mixed
 
-    def map_to(self, palette: Tensor) -> PaletteMap:
-        """The map of `match_palette` for the whole picture."""
+    def map_to(self, wanted: Moments) -> PaletteMap:
+        """The map of `match_palette` for the whole picture, to the moments of a palette."""
         weight, colours, products = self._sums
         mean = colours / weight
-        return _map_to(palette, mean[None], _levelled(products / weight - mean @ mean.T)[None])
+        return _map_to(wanted, mean[None], _levelled(products / weight - mean @ mean.T)[None])
 
 
-def _map_to(palette: Tensor, mean: Tensor, covariance: Tensor) -> PaletteMap:
-    colours = palette.movedim(1, 0).flatten(1)[None]
-    wanted_mean, wanted = _moments(colours, torch.ones_like(colours[:, :1]))
+def _map_to(palette: Moments, mean: Tensor, covariance: Tensor) -> PaletteMap:
+    wanted_mean, wanted = palette
     root, inverse = _powers(covariance, 0.5), _powers(covariance, -0.5)
     linear_map = inverse @ _powers(root @ wanted @ root, 0.5) @ inverse
     return PaletteMap(linear_map, mean, wanted_mean)
 
 
-def _moments(pixels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(pixels: Tensor, weights: Tensor) -> Moments:
     """Mean (B, 3, 1), and covariance (B, 3, 3) in float64 on the CPU, of (B, 3, N)."""
     shares = weights / weights.sum(2, keepdim=True)
     mean = (pixels * shares).sum(2, keepdim=True)

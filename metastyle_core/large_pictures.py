@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .base import Base
 from .checks import require_finite_result
-from .colour import Colouring, ColourMoments, PaletteMap
+from .colour import Colouring, ColourMoments, Moments, PaletteMap
 from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
 from .errors import SettingsError
 from .finishing import AS_DRAWN, finish
@@ -90,8 +90,8 @@ def stylize_rows(
     lighter = scale_style(base, own, (1 + strength) / 2) if strength < 1 else own
     drawn: Iterator[Strip] = _drawn(base, lighter, picture, how)
     palette_map = None
-    if colouring.colour == "match" and colouring.palette is not None:
-        drawn, palette_map = _matched(drawn, picture, how, colouring.palette)
+    if colouring.colour == "match" and colouring.wanted is not None:
+        drawn, palette_map = _matched(drawn, picture, how, colouring.wanted)
     for first, strip in drawn:
         photograph = picture.colour.read(first, first + strip.shape[2])
         yield (
@@ -119,7 +119,7 @@ def _drawn(base: Base, style: AdaptedStyle, picture: PictureRows, how: Drawing) 
 
 
 def _matched(
-    drawn: Iterator[Strip], picture: PictureRows, how: Drawing, palette: Tensor
+    drawn: Iterator[Strip], picture: PictureRows, how: Drawing, wanted: Moments
 ) -> tuple[Iterator[Strip], PaletteMap]:
     """The drawing again, and how its colours must move, which all of it tells."""
     height = picture.colour.height
@@ -129,7 +129,7 @@ def _matched(
         moments.add(strip, _part(picture.alpha, first, strip))
     strips = strips_of(height, rows_of_strip(picture.width, how.strips.strip_px))
     again = ((first, kept.read(first, last)) for first, last in strips)
-    return again, moments.map_to(palette.cpu().float())
+    return again, moments.map_to(wanted)
 
 
 def _part(rows: Rows | None, first: int, strip: Tensor) -> Tensor | None:

@@ -96,9 +96,9 @@ class FilmDrawing:
             drawn: the same shape.
             colours: of the drawings of a shot, or None for those of this one.
         """
-        held, palette = None, self.colouring.palette
-        if colours is not None and palette is not None:
-            held = colours.map_to(palette)
+        held, wanted = None, self.colouring.wanted
+        if colours is not None and wanted is not None:
+            held = colours.map_to(wanted)
         return finish(
             image, drawn, strength=self.strength, colouring=self.colouring, palette_map=held
         )

@@ -7,6 +7,7 @@ import torch
 from einops import rearrange
 from samples import picture
 
+from metastyle_core import colour
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.colour import Colouring
@@ -116,6 +117,17 @@ def test_a_slow_lock_moves_the_palette_with_the_drawing(random_base, style, pale
     apart = [float((a - b).abs().mean()) for a, b in zip(slow, first, strict=True)]
     assert apart[0] < 1e-6
     assert apart[5] > apart[2] > 0
+
+
+@pytest.mark.parametrize("lock", [None, Lock("first")])
+def test_a_palette_is_measured_once_for_a_film(random_base, style, palette, monkeypatch, lock):
+    measured = []
+    real = colour.palette_moments
+    monkeypatch.setattr(colour, "palette_moments", lambda p: measured.append(p) or real(p))
+    film = Frames([picture(48, 64, seed=n) for n in range(3)])
+    colouring = Colouring("match", palette=palette)
+    drawn(film, FilmDrawing(random_base, style, "fp32", lock=lock, colouring=colouring))
+    assert len(measured) == 1
 
 
 def test_where_the_mask_is_black_the_film_stays_through_a_fade(random_base, style):
