@@ -4,7 +4,7 @@
 
 Clips are made of photographs (see `clips`), so that the motion is known. Prints one table, with
 the processor's time, and writes it to OUT/film.md, and for every style and clip a strip of
-frames: the photographs first, then the methods in the order of the table.
+frames, a row per method in the order of the table.
 """
 
 import argparse
@@ -113,7 +113,7 @@ def main() -> None:
     paintings = {n: _painting(arguments.paintings, n, arguments.size) for n in arguments.styles}
     rows: dict[str, list[dict[str, float]]] = {filmer.name: [] for filmer in filmers}
     for preset, painting in paintings.items():
-        strips: dict[str, list[Sequence[Tensor]]] = {clip.name: [clip.frames] for clip in clips}
+        strips: dict[str, list[Sequence[Tensor]]] = {clip.name: [] for clip in clips}
         for filmer in filmers:
             row, drawn = _measure(filmer.prepare(preset, painting), clips, painting)
             rows[filmer.name].append(row)
