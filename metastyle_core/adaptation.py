@@ -153,6 +153,7 @@ def adapt_to_style(
     name: str = "style",
     resume: AdaptedStyle | None = None,
     on_step: OnStep | None = None,
+    on_content: Callable[[], None] | None = None,
     preview_images: Tensor | None = None,
 ) -> AdaptedStyle:
     """Turn one or several pictures of one style into an adapted style.
@@ -170,6 +171,8 @@ def adapt_to_style(
         resume: go on from this style instead of the initialisation.
         on_step: called after each step; an exception raised in it stops the
             adaptation and passes through.
+        on_content: called before each content is made and before the encoder looks at
+            it; an exception raised in it passes through as well.
         preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
             first contents when left out.
 
@@ -193,9 +196,10 @@ def adapt_to_style(
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
-        drawn = _shipped_contents(base, settings) if contents is None else contents
+        drawn = _shipped_contents(base, settings, on_content) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
-        loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
+        shown = shown.to(base.device)
+        loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown, on_content)
         fast_weights, losses = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(
         fast_weights=fast_weights,
@@ -214,10 +218,12 @@ def adapt_to_style(
     )
 
 
-def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
+def _shipped_contents(
+    base: Base, settings: AdaptationSettings, on_content: Callable[[], None] | None
+) -> Tensor:
     generator = Generator().manual_seed(settings.seed)
-    crops = shipped_contents(settings.content_count, settings.content_size_px, generator)
-    return crops.to(base.device)
+    count, size_px = settings.content_count, settings.content_size_px
+    return shipped_contents(count, size_px, generator, on_content).to(base.device)
 
 
 def _run_with_one_retry(
@@ -241,6 +247,7 @@ class _InnerLoop:
         contents: Tensor,
         settings: AdaptationSettings,
         shown: Tensor,
+        on_content: Callable[[], None] | None = None,
     ) -> None:
         self.settings = settings
         self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
@@ -253,12 +260,7 @@ class _InnerLoop:
                 features, style_images, settings.loss.style_distance, generator
             )
             # Contents repeat, so their features are found once.
-            self._content_features = {
-                layer: torch.cat(
-                    [encoder(c[None], encoder.spec.content_layers)[layer] for c in contents]
-                )
-                for layer in encoder.spec.content_layers
-            }
+            self._content_features = _features_of_each(encoder, contents, on_content)
 
     @torch.enable_grad()
     def run(
@@ -316,6 +318,19 @@ class _InnerLoop:
             weight.grad = gradient
         optimizer.step()
         return terms.mean()
+
+
+def _features_of_each(
+    encoder: PerceptualEncoder, contents: Tensor, on_content: Callable[[], None] | None
+) -> dict[str, Tensor]:
+    """Content layers of all contents, found one by one."""
+    layers = encoder.spec.content_layers
+    rows: list[Mapping[str, Tensor]] = []
+    for content in contents:
+        if on_content is not None:
+            on_content()
+        rows.append(encoder(content[None], layers))
+    return {layer: torch.cat([row[layer] for row in rows]) for layer in layers}
 
 
 class _LossTracker:

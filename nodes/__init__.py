@@ -4,6 +4,7 @@ from .adapt_to_style import AdaptToStyle
 from .blend_schedule import BlendSchedule
 from .blend_styles import BlendStyles
 from .hosting import host
+from .hosting.plain_words import speaking
 from .hosting.routes import add_routes
 from .hosting.sockets import ComfyExtension, io, takes_videos
 from .load_metastyle import LoadMetaStyle
@@ -13,7 +14,7 @@ from .save_style import SaveAdaptedStyle
 from .stylize import Stylize
 from .stylize_video import StylizeVideo
 
-NODES: tuple[type[io.ComfyNode], ...] = (
+_ALL: tuple[type[io.ComfyNode], ...] = (
     LoadMetaStyle,
     AdaptToStyle,
     Stylize,
@@ -24,6 +25,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     Refine,
     *((StylizeVideo,) if takes_videos() else ()),
 )
+NODES = tuple(speaking(node) for node in _ALL)
 
 
 class MetaStyleExtension(ComfyExtension):

@@ -11,7 +11,8 @@ from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .hosting.watcher import Watcher
-from .hosting.widgets import seed_input
+from .hosting.weights import missing_encoder
+from .hosting.widgets import advanced, seed_input
 
 _DEFAULTS = AdaptationSettings()
 
@@ -44,8 +45,14 @@ class AdaptToStyle(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            essentials_category="Image Tools",
             has_intermediate_output=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, encoder: str | None = None) -> bool | str:
+        """Say where the weights of an encoder belong before anything is loaded."""
+        return missing_encoder(encoder) or True
 
     @classmethod
     def execute(

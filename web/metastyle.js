@@ -2,28 +2,42 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { colourSockets } from "./lib/colours.js";
 import { html } from "./lib/elements.js";
 import { LOAD_NODE, SAVE_NODE, changeGraph, findNode, learns } from "./lib/graph.js";
 import { LossCurves } from "./lib/loss_curve.js";
+import { Notices } from "./lib/notices.js";
+import { Prompts } from "./lib/prompts.js";
+import { askWhereTaken, fillsName, readOldChoice } from "./lib/saving.js";
 import { StylesTab } from "./lib/styles_tab.js";
 import { loadWords } from "./lib/text.js";
 import { StyleThumbnails } from "./lib/thumbnail.js";
 
 const curves = new LossCurves();
+const notices = new Notices(app);
+const prompts = new Prompts(app);
 const tab = new StylesTab(app, api, window.LiteGraph);
 const thumbnails = new StyleThumbnails(tab.pictureOf);
 
+// The host listens only once all extensions are read, and what is another workflow's must not reach it.
+prompts.guard(api);
+
 function onLosses({ detail }) {
-  const node = findNode(app.graph, detail.node);
-  if (learns(node?.type)) curves.extend(node, detail);
+  prompts.deliver(detail.prompt_id, () => {
+    const node = findNode(app.graph, detail.node);
+    if (learns(node?.type)) curves.extend(node, detail);
+    return Boolean(node);
+  });
 }
 
 function onExecuted({ detail }) {
-  const node = findNode(app.graph, detail.display_node ?? detail.node);
-  if (learns(node?.type) && detail.output?.metastyle_losses) {
-    changeGraph(app, () => curves.finish(node, detail.output.metastyle_losses));
-  }
-  if (node?.type === SAVE_NODE) return tab.refresh();
+  const losses = detail.output?.metastyle_losses;
+  if (!losses) return;
+  prompts.deliver(detail.prompt_id, () => {
+    const node = findNode(app.graph, detail.display_node ?? detail.node);
+    if (learns(node?.type)) changeGraph(app, () => curves.finish(node, losses));
+    return Boolean(node);
+  });
 }
 
 app.registerExtension({
@@ -37,19 +51,36 @@ app.registerExtension({
 
   async setup() {
     tab.onList = () => thumbnails.redrawAll();
+    colourSockets(app, window.LGraphCanvas);
+    prompts.follow(api, {
+      before: (nodes) => askWhereTaken(app, nodes, tab.has),
+      refused: (nodes) => notices.refused(nodes),
+    });
     api.addEventListener("metastyle.losses", onLosses);
+    api.addEventListener("metastyle.styles", ({ detail }) => tab.changed(detail));
     api.addEventListener("executed", onExecuted);
+    api.addEventListener("execution_error", ({ detail }) => notices.failed(detail));
     app.extensionManager.registerSidebarTab(tab.definition);
     await tab.refresh();
   },
 
   nodeCreated(node) {
     if (learns(node.comfyClass)) curves.attach(node);
-    if (node.comfyClass === LOAD_NODE) thumbnails.attach(node);
+    if (node.comfyClass === SAVE_NODE) fillsName(app, node);
+    if (node.comfyClass !== LOAD_NODE) return;
+    thumbnails.attach(node);
+    tab.update(node);
   },
 
   loadedGraphNode(node) {
     if (learns(node.comfyClass)) curves.redraw(node);
-    if (node.comfyClass === LOAD_NODE) thumbnails.redraw(node);
+    if (node.comfyClass === SAVE_NODE) readOldChoice(node);
+    if (node.comfyClass !== LOAD_NODE) return;
+    tab.update(node);
+    thumbnails.redraw(node);
+  },
+
+  afterConfigureGraph() {
+    void prompts.opened();
   },
 });

@@ -137,7 +137,8 @@ def _crops(images: Tensor | None, settings: AdaptationSettings) -> Tensor | None
     picked = torch.linspace(0, len(images) - 1, count).round().int().tolist()
     frames = [_pictures(images[i : i + 1], "content_images") for i in picked]
     generator = Generator().manual_seed(settings.seed)
-    return crop_contents(frames, settings.content_count, settings.content_size_px, generator)
+    count, size_px = settings.content_count, settings.content_size_px
+    return crop_contents(frames, count, size_px, generator, host.stop_if_interrupted)
 
 
 def _adapt_within_memory(
@@ -163,6 +164,7 @@ def _adapt_within_memory(
                 settings,
                 resume=resume,
                 on_step=watcher,
+                on_content=host.stop_if_interrupted,
                 preview_images=shrink(shown, _LIVE_PREVIEW_PX),
             )
         except RuntimeError as error:

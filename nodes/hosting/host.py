@@ -165,6 +165,18 @@ def send(event: str, message: Mapping[str, object]) -> None:
         server.send_sync(event, dict(message), server.client_id)
 
 
+def broadcast(event: str, message: Mapping[str, object]) -> None:
+    """Tell every browser that has the host's page open; without a server nothing happens."""
+    server = _server()
+    if server is not None:
+        server.send_sync(event, dict(message))
+
+
+def prompt_id() -> str | None:
+    """Which prompt is running; None where the host does not say."""
+    return getattr(_server(), "last_prompt_id", None)
+
+
 def add_route(
     method: Literal["GET", "POST"],
     path: str,

@@ -11,7 +11,8 @@ from aiohttp import web
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from . import host
 from .library import StyleNotFound
-from .style_files import library
+from .plain_words import advice_first
+from .style_files import delete, library, rename
 
 _SAME_SITE = frozenset({"same-origin", "none"})
 _PORT = re.compile(r":\d+$")
@@ -36,34 +37,38 @@ async def send_thumbnail(request: web.Request) -> web.StreamResponse:
     try:
         picture = await asyncio.to_thread(library().thumbnail, request.query.get("name", ""))
     except MetaStyleError as error:
-        return web.json_response({"error": str(error)}, status=404)
+        return _refusal(error, 404)
     return web.Response(
         body=picture, content_type="image/webp", headers={"X-Content-Type-Options": "nosniff"}
     )
 
 
 async def rename_style(request: web.Request) -> web.StreamResponse:
-    """Rename a saved style: `{"name", "new_name"}`."""
-    return await _change(request, ("name", "new_name"), library().rename)
+    """Rename a saved style: `{"name", "new_name"}`; the answer has the name it has now."""
+    return await _change(request, ("name", "new_name"), rename)
 
 
 async def delete_style(request: web.Request) -> web.StreamResponse:
     """Delete a saved style: `{"name"}`."""
-    return await _change(request, ("name",), library().delete)
+    return await _change(request, ("name",), delete)
 
 
 async def _change(
-    request: web.Request, fields: tuple[str, ...], change: Callable[..., None]
+    request: web.Request, fields: tuple[str, ...], change: Callable[..., str]
 ) -> web.StreamResponse:
     if refusal := refuse_foreign(request.headers):
         return web.json_response({"error": refusal}, status=403)
     try:
-        await asyncio.to_thread(change, *read_fields(await _body(request), fields))
+        name = await asyncio.to_thread(change, *read_fields(await _body(request), fields))
     except StyleNotFound as error:
-        return web.json_response({"error": str(error)}, status=404)
+        return _refusal(error, 404)
     except MetaStyleError as error:
-        return web.json_response({"error": str(error)}, status=400)
-    return web.json_response({"ok": True})
+        return _refusal(error, 400)
+    return web.json_response({"name": name})
+
+
+def _refusal(error: MetaStyleError, status: int) -> web.StreamResponse:
+    return web.json_response({"error": advice_first(str(error))}, status=status)
 
 
 async def _body(request: web.Request) -> object:

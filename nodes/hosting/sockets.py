@@ -69,11 +69,12 @@ def node_schema(
     outputs: Sequence[io.Output],
     hidden: Sequence[io.Hidden] = (),
     is_output_node: bool = False,
+    essentials_category: str | None = None,
     has_intermediate_output: bool = False,
 ) -> io.Schema:
     """A schema of this pack's category, without the keywords that an older host lacks.
 
-    `has_intermediate_output` has what a node shows sent again when the node itself came from
+    `essentials_category` puts a node among the host's everyday ones; `has_intermediate_output` has what a node shows sent again when the node itself came from
     the cache; a page that was opened since has not seen it.
     """
     keywords: dict[str, Any] = {
@@ -86,6 +87,7 @@ def node_schema(
         "outputs": list(outputs),
         "hidden": list(hidden),
         "is_output_node": is_output_node,
+        "essentials_category": essentials_category,
         "has_intermediate_output": has_intermediate_output,
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}

@@ -6,6 +6,13 @@ from .sockets import io
 _LARGEST_SEED = 2**64 - 1
 
 
+def advanced(widget: io.Input) -> io.Input:
+    """A widget that few need: a host that can folds it away, an older one shows it."""
+    if hasattr(widget, "advanced"):
+        widget.advanced = True
+    return widget
+
+
 def share_input(name: str, default: float, tooltip: str, *, optional: bool = False) -> io.Input:
     """A number from 0 to 1."""
     return io.Float.Input(
@@ -28,10 +35,12 @@ def seed_input(tooltip: str, *, optional: bool = False) -> io.Input:
 
 def precision_input() -> io.Input:
     """The number format of the convolutions."""
-    return io.Combo.Input(
-        "precision",
-        options=list(PRECISIONS),
-        default="auto",
-        tooltip="Number format. auto takes the fastest that the device does well; fp32 is the "
-        "most exact.",
+    return advanced(
+        io.Combo.Input(
+            "precision",
+            options=list(PRECISIONS),
+            default="auto",
+            tooltip="Number format. auto takes the fastest that the device does well; fp32 is "
+            "the most exact.",
+        )
     )

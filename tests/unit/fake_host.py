@@ -55,6 +55,7 @@ class Input:
         self.display_name = display_name
         self.optional = optional
         self.tooltip = tooltip
+        self.advanced: bool | None = None
         self.options = options
 
 
@@ -101,6 +102,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    essentials_category: str | None = None
     has_intermediate_output: bool = False
 
 
@@ -178,7 +180,7 @@ def _interface(*, old: bool) -> ModuleType:
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
     if old:
-        lacking = {"search_aliases", "has_intermediate_output"}
+        lacking = {"search_aliases", "essentials_category", "has_intermediate_output"}
         kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])
@@ -200,6 +202,7 @@ class FakeHost:
         progress: done, total and preview of every move of the bar.
         sent: event, message and the browser it went to.
         browser: which one started the run; None for a script.
+        prompt: the one that runs.
         routes: "METHOD path" to handler.
         interrupt_after: raise at the check after this many; None never does.
     """
@@ -210,6 +213,7 @@ class FakeHost:
     progress: list[tuple[int, int, Any]] = field(default_factory=list)
     sent: list[tuple[str, dict[str, Any], str | None]] = field(default_factory=list)
     browser: str | None = "first"
+    prompt: str | None = "prompt-1"
     routes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     interrupt_after: int | None = None
     checks: int = 0
@@ -326,6 +330,10 @@ class _FakeServer:
     @property
     def client_id(self) -> str | None:
         return self._host.browser
+
+    @property
+    def last_prompt_id(self) -> str | None:
+        return self._host.prompt
 
     def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:
         self._host.sent.append((event, data, sid))

@@ -10,6 +10,11 @@ export function learns(type) {
   return type === ADAPT_NODE || type === REFINE_NODE;
 }
 
+/** True for the nodes of this pack. */
+export function ours(type) {
+  return type === "LoadMetaStyle" || Boolean(type?.startsWith("MetaStyle"));
+}
+
 /** The node that an execution id names; "4:7" is node 7 inside the subgraph node 4. */
 export function findNode(graph, executionId) {
   const [outer, ...inner] = String(executionId).split(":");
@@ -64,6 +69,12 @@ export function addLoader(app, liteGraph, name, [x, y]) {
   return node;
 }
 
+/** Fill the dropdown of one loader node. */
+export function offerStylesTo(node, names) {
+  const widget = styleWidget(node);
+  if (widget) widget.options.values = names;
+}
+
 /** Put a style into a dropdown that was filled before the style was saved. */
 function offerStyle(widget, name) {
   const values = widget.options.values;
@@ -85,8 +96,5 @@ export function renameStyle(graph, name, newName) {
 
 /** Fill the dropdowns of all loader nodes anew. */
 export function offerStyles(graph, names) {
-  for (const node of nodesOfType(graph, LOAD_NODE)) {
-    const widget = styleWidget(node);
-    if (widget) widget.options.values = names;
-  }
+  for (const node of nodesOfType(graph, LOAD_NODE)) offerStylesTo(node, names);
 }

@@ -1,7 +1,17 @@
 // What the Styles tab does: it joins the gallery, the server's styles folder and the graph.
 
 import { Gallery } from "./gallery.js";
-import { addLoader, canvasCentre, canvasPlace, changeGraph, offerStyles, renameStyle } from "./graph.js";
+import {
+  addLoader,
+  canvasCentre,
+  canvasPlace,
+  changeGraph,
+  offerStyles,
+  offerStylesTo,
+  renameStyle,
+  styleWidget,
+} from "./graph.js";
+import { split } from "./notices.js";
 import { label } from "./style_list.js";
 import { StylesApi } from "./styles_api.js";
 import { say } from "./text.js";
@@ -13,6 +23,7 @@ export class StylesTab {
   #gallery = null;
   #styles = [];
   #version = Date.now();
+  #renamed = new Map();
 
   /** Called after each reading of the styles folder. */
   onList = () => {};
@@ -45,14 +56,33 @@ export class StylesTab {
     return { url: this.#server.thumbnailUrl(name, this.#version), note: "" };
   };
 
+  /** Whether there is a style of a name. */
+  has = (name) => this.#styles.some((style) => style.name === name);
+
+  /** The server says that a style was saved, renamed or deleted, from here or elsewhere. */
+  changed({ renamed }) {
+    if (renamed) this.#follow(...renamed);
+    return this.refresh();
+  }
+
+  /** Give a new or opened loader node the styles of now, and the name that its style has now. */
+  update(node) {
+    if (this.#styles.length) offerStylesTo(node, this.#usable);
+    const widget = styleWidget(node);
+    for (let left = this.#renamed.size; left > 0 && widget; left -= 1) {
+      const next = this.#renamed.get(widget.value);
+      if (!next || this.has(widget.value)) return;
+      widget.value = next;
+    }
+  }
+
   /** Read the styles folder again and show it everywhere. */
   refresh = async () => {
     let problem = null;
     try {
       this.#styles = await this.#server.list();
       this.#version = Date.now();
-      const usable = this.#styles.filter((style) => !style.error);
-      offerStyles(this.#app.graph, usable.map((style) => style.name));
+      offerStyles(this.#app.graph, this.#usable);
     } catch (error) {
       problem = error.message;
     }
@@ -60,7 +90,19 @@ export class StylesTab {
     this.onList();
   };
 
+  get #usable() {
+    return this.#styles.filter((style) => !style.error).map((style) => style.name);
+  }
+
+  /** Let the loaders of the open graph follow a rename, and those of others once they open. */
+  #follow(name, newName) {
+    this.#renamed.set(name, newName);
+    this.#renamed.delete(newName);
+    changeGraph(this.#app, () => renameStyle(this.#app.graph, name, newName));
+  }
+
   #render(container) {
+    container.classList.add("metastyle-tab");
     this.#gallery ??= new Gallery({
       add: (style) => this.#add(style, canvasCentre(this.#app)),
       addAt: (style, x, y) => this.#addAt(style, x, y),
@@ -91,8 +133,8 @@ export class StylesTab {
     const name = answer?.trim();
     if (!name || name === style.name) return;
     await this.#change(async () => {
-      await this.#server.rename(style.name, name);
-      changeGraph(this.#app, () => renameStyle(this.#app.graph, style.name, name));
+      const answer = await this.#server.rename(style.name, name);
+      this.#follow(style.name, answer.name);
     });
   }
 
@@ -110,8 +152,8 @@ export class StylesTab {
     try {
       await action();
     } catch (error) {
-      const message = { severity: "error", summary: say("failed"), detail: error.message };
-      this.#app.extensionManager.toast.add({ ...message, life: 8000 });
+      const [summary, detail] = split(error.message);
+      this.#app.extensionManager.toast.add({ severity: "error", summary, detail, life: 8000 });
     }
     await this.refresh();
   }

@@ -19,7 +19,10 @@ export const ENGLISH = {
   renameMessage: "New name; a slash puts it into a folder",
   removeTitle: "Delete style",
   removeMessage: "The file is deleted for good; workflows that use it will need another style.",
-  failed: "Not done",
+  takenTitle: "There is such a style already",
+  takenMessage:
+    "A style is called {name} already. Save replaces it, {both} saves the new one beside it with a number. Close this window to save nothing.",
+  keepBoth: "Keep both",
   damaged: "Cannot be used",
   missing: "This style is not in the styles folder",
   noPicture: "No picture",

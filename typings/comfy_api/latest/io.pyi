@@ -9,6 +9,7 @@ class Input:
     display_name: str | None
     optional: bool
     tooltip: str | None
+    advanced: bool | None
     def __init__(
         self,
         id: str,
@@ -138,6 +139,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] | None = None
     is_output_node: bool = False
+    essentials_category: str | None = None
     has_intermediate_output: bool = False
 
 class NodeOutput:
