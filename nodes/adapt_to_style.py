@@ -139,20 +139,24 @@ def _numbers() -> list[io.Input]:
 def _choices() -> list[io.Input]:
     """What learns, who judges, and the seed."""
     return [
-        io.Combo.Input(
-            "mode",
-            options=list(ADAPTATION_MODES),
-            default=_DEFAULTS.mode,
-            tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these and "
-            "a small change of every filter, 320 KB, with 100 steps as good as full. decoder: norm "
-            "and the layers that draw, 400 KB. full: everything, 7 MB.",
+        advanced(
+            io.Combo.Input(
+                "mode",
+                options=list(ADAPTATION_MODES),
+                default=_DEFAULTS.mode,
+                tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these "
+                "and a small change of every filter, 320 KB, with 100 steps as good as full. "
+                "decoder: norm and the layers that draw, 400 KB. full: everything, 7 MB.",
+            )
         ),
-        io.Combo.Input(
-            "encoder",
-            options=list(ENCODER_NAMES),
-            default="compact",
-            tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
-            "others need their weights in models/metastyle.",
+        advanced(
+            io.Combo.Input(
+                "encoder",
+                options=list(ENCODER_NAMES),
+                default="compact",
+                tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
+                "others need their weights in models/metastyle.",
+            )
         ),
         seed_input(
             "Chance of the learning pictures and their order. The same seed gives the same style."

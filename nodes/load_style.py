@@ -31,6 +31,7 @@ class LoadAdaptedStyle(io.ComfyNode):
                 StyleSocket.Output(display_name="style", tooltip="The style, for Stylize."),
                 io.String.Output(display_name="name", tooltip="What the style is called."),
             ],
+            essentials_category="Image Tools",
         )
 
     @classmethod

@@ -4,7 +4,8 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { colourSockets } from "./lib/colours.js";
 import { html } from "./lib/elements.js";
-import { LOAD_NODE, SAVE_NODE, changeGraph, findNode, learns } from "./lib/graph.js";
+import { LOAD_NODE, SAVE_NODE, changeGraph, findNode, learns, ours } from "./lib/graph.js";
+import { callByWord, forgetIds } from "./lib/labels.js";
 import { LossCurves } from "./lib/loss_curve.js";
 import { Notices } from "./lib/notices.js";
 import { Prompts } from "./lib/prompts.js";
@@ -65,6 +66,7 @@ app.registerExtension({
   },
 
   nodeCreated(node) {
+    if (ours(node.comfyClass)) callByWord(node);
     if (learns(node.comfyClass)) curves.attach(node);
     if (node.comfyClass === SAVE_NODE) fillsName(app, node);
     if (node.comfyClass !== LOAD_NODE) return;
@@ -73,6 +75,7 @@ app.registerExtension({
   },
 
   loadedGraphNode(node) {
+    if (ours(node.comfyClass)) forgetIds(node);
     if (learns(node.comfyClass)) curves.redraw(node);
     if (node.comfyClass === SAVE_NODE) readOldChoice(node);
     if (node.comfyClass !== LOAD_NODE) return;
