@@ -24,7 +24,7 @@ class LoadAdaptedStyle(io.ComfyNode):
                     "style",
                     options=list(library().paths()),
                     tooltip="Styles in models/metastyle_styles, subfolders too, and the shipped "
-                    "ones under presets/. Press R to refresh the list.",
+                    "ones under presets/.",
                 )
             ],
             outputs=[

@@ -62,6 +62,24 @@ def test_our_nodes_have_the_inputs_and_widgets_of_the_schema(workflow):
         assert widgets == WIDGETS[node["type"]]
 
 
+def test_nodes_stand_in_groups_and_a_note_says_how_to_use_them(workflow):
+    assert len(workflow["groups"]) >= 3
+    left, top, width, height = zip(*(group["bounding"] for group in workflow["groups"]), strict=True)
+    for node in ours(workflow):
+        x, y = node["pos"]
+        boxes = zip(left, top, width, height, strict=True)
+        assert any(a <= x <= a + w and b <= y <= b + h for a, b, w, h in boxes), node["type"]
+    (note,) = (node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+    assert "Run" in note["widgets_values"][0]
+
+
+def test_the_first_saves_nothing_until_it_is_asked():
+    first = json.loads(WORKFLOWS[0].read_text(encoding="utf-8"))
+    (saving,) = (node for node in ours(first) if node["type"] == "MetaStyleSaveStyle")
+    assert saving["mode"] == 2
+    assert saving["widgets_values"] == ["my_style", False, "number"]
+
+
 def test_only_shipped_things_are_named(workflow):
     for node in ours(workflow):
         if node["type"] == "MetaStyleLoadStyle":

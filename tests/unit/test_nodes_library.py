@@ -34,7 +34,7 @@ def folder(fake_host):
 def library(pack, style):
     styles = pack.nodes.hosting.style_files.library()
     for name in ("wave", "project/scream"):
-        styles.save(style, name, half=False, overwrite=False)
+        styles.save(style, name, half=False, taken="number")
     return styles
 
 
@@ -76,7 +76,7 @@ def test_rename_and_delete(library, folder):
 def test_a_renamed_style_stays_on_its_disk(pack, style, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     whole = pack.nodes.hosting.library.StyleLibrary
-    whole((second,)).save(style, "old/sea/wave", half=False, overwrite=False)
+    whole((second,)).save(style, "old/sea/wave", half=False, taken="number")
     whole((first, second)).rename("old/sea/wave", "new/wave")
     assert (second / "new" / "wave.safetensors").is_file()
     assert not first.exists()
@@ -104,7 +104,7 @@ def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypa
         (("rename", "wave", "../wave"), "Choose another"),
         (("rename", "wave", "/etc/wave"), "Choose another"),
         (("rename", "wave", "presets/wave"), "ship with"),
-        (("rename", "wave", "a" * 300), "up to 200"),
+        (("rename", "wave", "a" * 300), "300 letters"),
         (("rename", "nobody", "wave2"), "may have been deleted"),
         (("rename", "../wave", "wave2"), "may have been deleted"),
         (("delete", "nobody"), "may have been deleted"),
