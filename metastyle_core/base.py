@@ -178,4 +178,6 @@ def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorS
     try:
         return PredictorSize(hidden, covariances)
     except SettingsError as error:
-        raise CheckpointError(f"{path}: {error} Download or save it again.") from error
+        raise CheckpointError(
+            f"{path}: header entry 'predictor' is damaged ({error}); download or save it again."
+        ) from error

@@ -69,10 +69,11 @@ async function panel() {
       window.app.canvas.deselectAll();
       window.app.canvas.selectNode(node);
     }, type);
-    if (type === ADAPT) {
-      await page.getByTestId("toggle-right-panel-button").or(page.getByRole("button", { name: "Toggle properties panel" })).first().click();
-    }
+    await settled();
     const items = page.locator(".widget-item");
+    if (!(await items.first().isVisible())) {
+      await page.getByRole("button", { name: "Toggle properties panel" }).first().click();
+    }
     await items.first().waitFor();
     listed.push(...(await items.allInnerTexts()));
     await stage.shot(`panel-${type}`);
@@ -229,12 +230,12 @@ async function help() {
   await page.keyboard.press("Escape");
   await page.getByTestId("info-button").first().dispatchEvent("click");
   const content = page.locator(".node-help-content");
-  await content.locator("table").first().waitFor();
+  await content.locator("li code").first().waitFor();
   await settled();
   await stage.shot("help");
   return content.evaluate((box) => {
     const edge = box.getBoundingClientRect().right + 1;
-    const parts = [...box.querySelectorAll("td, th, img, p, li")];
+    const parts = [...box.querySelectorAll("td, th, img, p, li, code")];
     return { wider: parts.filter((each) => each.getBoundingClientRect().right > edge).length };
   });
 }

@@ -145,3 +145,33 @@ def test_schedules_stay_where_they_make_sense(run, adapt):
         run("MetaStyleBlendStyles", styles={"style_1": style, "style_2": blend})
     with pytest.raises(Exception, match=r"^Connect another.*has 1 connected"):
         run("MetaStyleBlendStyles", styles={"style_1": style})
+
+
+def test_a_missing_encoder_is_told_before_anything_is_loaded(pack, fake_host):
+    node = pack.nodes.adapt_to_style.AdaptToStyle
+    assert node.validate_inputs(encoder="vgg16").startswith("Put them at models/metastyle/vgg16")
+    assert node.validate_inputs(encoder="nothing").startswith("Choose one of: ")
+    assert node.validate_inputs(encoder="compact") is True
+    assert node.validate_inputs() is True
+    (fake_host.models_dir / "metastyle" / "vgg16.safetensors").write_bytes(b"weights")
+    assert node.validate_inputs(encoder="vgg16") is True
+
+
+def test_a_name_that_cannot_be_saved_is_told_before_anything_is_learned(run, adapt, pack):
+    check = pack.nodes.save_style.SaveAdaptedStyle.validate_inputs
+    assert check(name="what?").startswith("Choose another name. Name is 'what?'")
+    assert check(name="%date:yyyy-MM-dd%/wave") is True
+    assert check() is True
+    save(run, adapt(steps=0).style, "wave")
+    assert check(name="wave", overwrite="ask").startswith("Choose 'overwrite' or 'number'")
+    for choice in ("number", "overwrite", True, False):
+        assert check(name="wave", overwrite=choice) is True
+    assert check(name="wave", overwrite="perhaps").startswith("Choose one of: number")
+
+
+def test_errors_are_shown_without_path_and_name_of_their_class(adapt, pack):
+    with pytest.raises(pack.metastyle_core.errors.ShapeError) as caught:
+        adapt(style_images=image(40, 80))
+    kind = type(caught.value)
+    assert (kind.__module__, kind.__qualname__) == ("builtins", "MetaStyle")
+    assert kind.__mro__[1] is pack.metastyle_core.errors.ShapeError

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,7 +105,7 @@ def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypa
         (("rename", "wave", "../wave"), "Choose another"),
         (("rename", "wave", "/etc/wave"), "Choose another"),
         (("rename", "wave", "presets/wave"), "ship with"),
-        (("rename", "wave", "a" * 300), "300 letters"),
+        (("rename", "wave", "a" * 300), "takes 300 bytes"),
         (("rename", "nobody", "wave2"), "may have been deleted"),
         (("rename", "../wave", "wave2"), "may have been deleted"),
         (("delete", "nobody"), "may have been deleted"),
@@ -117,6 +118,53 @@ def test_what_must_not_change_does_not(library, change, words):
     with pytest.raises(Exception, match=words):
         getattr(library, change[0])(*change[1:])
     assert names(library) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("what? no", r"the character \? is in it"),
+        ("a:b", "the character : is in it"),
+        ("a\tb", "an invisible character is in it"),
+        ("a//b", "a part of it is empty"),
+        (".hidden", "begins with a dot"),
+        ("a./b", "'a.' ends with a dot"),
+        ("con", "Windows keeps 'con'"),
+        ("漢" * 100, "takes 300 bytes and at most 200"),
+        ("a/" * 120 + "b", "241 letters and at most 200"),
+    ],
+)
+def test_a_name_is_refused_by_what_is_wrong_with_it(library, name, fault):
+    with pytest.raises(Exception, match=rf"{fault}.*Choose another name"):
+        library.rename("wave", name)
+
+
+def test_the_longest_names_can_be_saved_with_a_number(library, style, folder):
+    for name in ("漢" * 66, "b" * 200):
+        library.save(style, name, half=False, taken="number")
+        library.save(style, name, half=False, taken="number")
+        assert (folder / f"{name}_2.safetensors").is_file()
+
+
+def test_the_suffix_of_files_may_be_written_and_is_not_doubled(library, style, folder):
+    library.save(style, "sea.safetensors", half=False, taken="number")
+    assert library.rename("wave", "storm.SAFETENSORS") == "storm"
+    assert {"sea", "storm"} <= set(names(library))
+
+
+def test_a_name_that_is_taken_is_refused_where_the_node_asks(library, style):
+    with pytest.raises(Exception, match=r"'wave' already.*Choose 'overwrite' or 'number'"):
+        library.save(style, "wave", half=False, taken="ask")
+    library.save(style, "free", half=False, taken="ask")
+    assert "free" in names(library)
+
+
+def test_dates_are_filled_in_as_in_the_names_of_images(pack):
+    fill = pack.nodes.hosting.folders.fill_dates
+    now = datetime(2026, 3, 9, 7, 5, 4, tzinfo=timezone.utc)
+    assert fill("a/%date:yyyy-MM-dd%_b", now) == "a/2026-03-09_b"
+    assert fill("%date:yy.M.d hhmmss%", now) == "26.3.9 070504"
+    assert fill("%year%/%width%", now) == "%year%/%width%"
 
 
 def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path):
@@ -163,8 +211,8 @@ def test_the_routes_list_show_rename_and_delete(ask, library):
     status, body = ask("GET /metastyle/styles/thumbnail", name="wave")
     assert (status, body[:4]) == (200, b"RIFF")
     rename = {"name": "wave", "new_name": "sea"}
-    assert ask("POST /metastyle/styles/rename", rename) == (200, {"ok": True})
-    assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"ok": True})
+    assert ask("POST /metastyle/styles/rename", rename) == (200, {"name": "sea"})
+    assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"name": "sea"})
     assert names(library) == ["project/scream"]
 
 
@@ -229,3 +277,14 @@ def test_other_sites_cannot_change_styles(ask, library, headers):
 )
 def test_our_own_pages_can(ask, headers):
     assert ask("POST /metastyle/styles/delete", {"name": "wave"}, headers=headers)[0] == 200
+
+
+def test_every_open_browser_is_told_of_renames_and_deletions(ask, fake_host):
+    fake_host.browser = None
+    ask("POST /metastyle/styles/rename", {"name": "wave", "new_name": "sea.safetensors"})
+    ask("POST /metastyle/styles/delete", {"name": "sea"})
+    ask("POST /metastyle/styles/delete", {"name": "nobody"})
+    assert fake_host.sent == [
+        ("metastyle.styles", {"renamed": ["wave", "sea"]}, None),
+        ("metastyle.styles", {"deleted": "sea"}, None),
+    ]

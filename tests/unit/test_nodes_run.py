@@ -73,7 +73,7 @@ def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     events = [message for event, message, _ in fake_host.sent if event == "metastyle.losses"]
     assert len(events) < 4
     assert events[-1]["step"] == events[-1]["steps"] == 4
-    assert {message["node"] for message in events} == {"7"}
+    assert {(message["node"], message["prompt_id"]) for message in events} == {("7", "prompt-1")}
     points = [point for message in events for point in message["points"]]
     assert points == result.ui["metastyle_losses"]
     assert [point[0] for point in points] == [1, 2, 3, 4]
@@ -91,6 +91,16 @@ def test_losses_go_to_the_browser_that_started_the_run_and_to_no_other(adapt, fa
     assert not fake_host.sent
 
 
+def test_every_open_browser_is_told_of_a_saved_style(adapt, run, fake_host):
+    save(run, adapt(steps=0).style, "project/wave")
+    fake_host.browser = None
+    save(run, adapt(steps=0).style, "%year%/wave")
+    assert fake_host.sent == [
+        ("metastyle.styles", {"saved": "project/wave"}, None),
+        ("metastyle.styles", {"saved": "2026/wave"}, None),
+    ]
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
     watcher = pack.nodes.hosting.watcher.Watcher("1")
     watcher.points.extend([[float(step)] * 4 for step in range(1, 1001)])
@@ -99,6 +109,17 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
     assert (curve[0][0], curve[-1][0]) == (1, 1000), "losses are drawn as shares of the first"
     del watcher.points[1:]
     assert watcher.curve() == [[1.0] * 4]
+
+
+@pytest.mark.parametrize("contents", [None, image(80, 80, count=2)], ids=["shipped", "given"])
+def test_cancel_is_heard_while_contents_are_made(adapt, fake_host, contents):
+    """Before each of nine photographs and four crops, and of each when the encoder looks."""
+    made = 4 if contents is not None else 9 + 4
+    for heard in (0, made - 1, made + 3):
+        fake_host.checks, fake_host.interrupt_after = 0, heard
+        with pytest.raises(Interrupted):
+            adapt(content_images=contents)
+        assert not fake_host.progress, "no step was made"
 
 
 def test_cancel_stops_at_the_next_step_and_the_next_run_is_whole(adapt, fake_host, model):
@@ -454,7 +475,7 @@ def test_a_blend_of_a_style_without_a_picture_has_none_and_shows_none(run, adapt
     styles = {"style_1": style, "style_2": replace(style, thumbnail=None)}
     blend = run("MetaStyleBlendStyles", styles=styles).args[0]
     assert blend.thumbnail is None
-    assert save(run, blend, "blend").ui == {"metastyle_saved": ["blend"]}
+    assert save(run, blend, "blend").ui is None
 
 
 @pytest.mark.parametrize("mode", ["norm", "low_rank", "full"])
