@@ -193,13 +193,13 @@ async function words() {
     const found = window.app.graph.nodes.find((each) => each.type === type);
     return { title: found.title, widgets: found.widgets.map((each) => each.label) };
   }, ADAPT);
-  await page.locator(".metastyle-curve").first().waitFor();
+  const curve = await page.locator(".metastyle-curve p").first().innerText();
   const tab = await page.evaluate(() =>
     window.app.extensionManager.getSidebarTabs().find((each) => each.id === "metastyle.styles").title,
   );
   await stage.shot(`words-${task.locale}`);
   await page.evaluate(() => window.app.extensionManager.setting.set("Comfy.Locale", "en"));
-  return { ...node, tab };
+  return { ...node, tab, curve };
 }
 
 /** Colours of our sockets, on the canvas or as elements; and the labels of the blend. */
