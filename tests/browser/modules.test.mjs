@@ -5,8 +5,11 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { canvasPlace, findNode, nodesOfType, renameStyle } from "../../web/lib/graph.js";
+import { colourSockets } from "../../web/lib/colours.js";
+import { forgetIds } from "../../web/lib/labels.js";
 import { LossCurves } from "../../web/lib/loss_curve.js";
 import * as losses from "../../web/lib/losses.js";
+import { askWhereTaken, filled, readOldChoice } from "../../web/lib/saving.js";
 import { group, label, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
 import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
@@ -133,6 +136,60 @@ test("loader nodes follow a style to its new name, and others stay", () => {
   assert.deepEqual(widgets.map((widget) => widget.value), ["storm", "sea", "storm"]);
   assert.ok(widgets[0].options.values.includes("storm"));
   assert.deepEqual(told, ["storm", "storm"]);
+});
+
+test("growing sockets are called by their word, and by what the user called them", () => {
+  const input = (given) => ({ name: "styles.style_1", localized_name: "style 1", label: given });
+  const node = { inputs: [input("style_1"), input("wave"), { name: "weight_1" }] };
+  forgetIds(node);
+  assert.deepEqual(node.inputs.map((each) => each.label), [undefined, "wave", undefined]);
+});
+
+test("names of styles take the values of widgets, and what names none stays", () => {
+  const nodes = [
+    { title: "Sky", widgets: [{ name: "seed", value: 7 }, { name: "text", value: "a/b?" }] },
+    { title: "x", properties: { "Node name for S&R": "KSampler" }, widgets: [{ name: "cfg", value: 6.5 }] },
+  ];
+  assert.equal(filled({ nodes }, "w/%Sky.seed%_%KSampler.cfg%"), "w/7_6.5");
+  assert.equal(filled({ nodes }, "%Sky.text%"), "a_b_");
+  assert.equal(filled({ nodes }, "%date:yyyy-MM-dd%/%No.seed%"), "%date:yyyy-MM-dd%/%No.seed%");
+});
+
+test("older workflows say by true and false whether to overwrite", () => {
+  const read = (value) => {
+    const widget = { name: "overwrite", value };
+    readOldChoice({ widgets: [widget] });
+    return widget.value;
+  };
+  assert.deepEqual([true, false, "ask"].map(read), ["overwrite", "number", "ask"]);
+});
+
+test("a node that asks gets the answer, and for none it is left out", async () => {
+  const asked = [];
+  const ask = async (answer, name = "wave", overwrite = "ask") => {
+    const nodes = { 7: { class_type: "MetaStyleSaveStyle", inputs: { name, overwrite } } };
+    const dialog = { confirm: async ({ message }) => (asked.push(message), answer) };
+    await askWhereTaken({ extensionManager: { dialog } }, nodes, (each) => each === "wave");
+    return nodes[7]?.inputs.overwrite;
+  };
+  assert.equal(await ask(true), "overwrite");
+  assert.equal(await ask(false), "number");
+  assert.equal(await ask(null), undefined);
+  assert.equal(asked.length, 3);
+  assert.equal(await ask(null, "free"), "ask");
+  assert.equal(await ask(null, "wave", "number"), "number");
+  assert.equal(asked.length, 3, "nothing to ask");
+});
+
+test("sockets keep their colour when a palette does not know them, and take one that it has", () => {
+  const table = {};
+  colourSockets({ canvas: { default_connection_color_byType: table } }, undefined);
+  const own = table.METASTYLE_STYLE;
+  assert.match(own, /^#/);
+  Object.assign(table, { METASTYLE_STYLE: "" });
+  assert.equal(table.METASTYLE_STYLE, own);
+  Object.assign(table, { METASTYLE_STYLE: "#123456" });
+  assert.equal(table.METASTYLE_STYLE, "#123456");
 });
 
 test("a drop beside the canvas adds nothing", () => {

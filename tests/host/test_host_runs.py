@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_the_template_browser_offers_every_example_with_its_picture(server: Host
     offered = server.ask("/workflow_templates").json["metastyle"]
     assert sorted(offered) == [path.stem for path in EXAMPLES]
     for name in offered:
-        picture = server.ask(f"/api/workflow_templates/metastyle/{name}.jpg")
+        picture = server.ask(quote(f"/api/workflow_templates/metastyle/{name}.jpg"))
         assert picture.body.startswith(b"\xff\xd8"), name
 
 
@@ -86,6 +87,22 @@ def test_adapting_then_stylizing_shows_pictures_losses_and_progress(server: Host
     assert [point[0] for point in points] == [1, 2, 3, 4, 5, 6]
     live = [point for data in run.of_kind("metastyle.losses") for point in data["points"]]
     assert [point[0] for point in live] == [1, 2, 3, 4, 5, 6]
+    prompts = {data["prompt_id"] for data in run.of_kind("metastyle.losses")}
+    assert prompts == {run.prompt_id}, "so that a page knows of which workflow they are"
+
+
+def test_every_window_hears_of_a_save_a_rename_and_a_deletion(server: HostServer):
+    with Listener(server) as elsewhere:
+        assert succeeded(server.run(with_save(server, "heard/first")))
+        names = {"name": "heard/first", "new_name": "heard/second"}
+        assert server.ask("/metastyle/styles/rename", names).status == 200
+        assert server.ask("/metastyle/styles/delete", {"name": "heard/second"}).status == 200
+        heard = elsewhere.heard("metastyle.styles", 3)
+    assert heard == [
+        {"saved": "heard/first"},
+        {"renamed": ["heard/first", "heard/second"]},
+        {"deleted": "heard/second"},
+    ]
 
 
 def test_refining_shows_pictures_losses_and_progress(server: HostServer):
@@ -243,6 +260,14 @@ def test_a_preset_stylizes(server: HostServer):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_workflows_have_no_node_that_the_host_calls_deprecated(
+    server: HostServer, path: Path
+):
+    prompt = to_prompt(load_workflow(path), server)
+    assert not [each["class_type"] for each in prompt.values() if _is_deprecated(server, each)]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_workflows_run(server: HostServer, path: Path, measured: dict[str, str]):
     """As they are, but with few steps and small pictures. A missing checkpoint is expected."""
     prompt = to_prompt(load_workflow(path), server)
@@ -262,6 +287,10 @@ def test_example_workflows_run(server: HostServer, path: Path, measured: dict[st
     missing = {each["class_type"] for each in errors.values() if each["errors"]}
     needs_checkpoint = bool(nodes_of(prompt, "CheckpointLoaderSimple"))
     assert missing == ({"CheckpointLoaderSimple"} if needs_checkpoint else set())
+
+
+def _is_deprecated(server: HostServer, each: dict[str, Any]) -> bool:
+    return bool(server.node_info(each["class_type"]).get("deprecated"))
 
 
 def _provide_picture(server: HostServer, name: str) -> None:
