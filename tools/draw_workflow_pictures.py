@@ -38,7 +38,9 @@ def main() -> None:
         "1 Learn a style from a painting": _adapted(base, folder, arguments.steps),
         "2 Draw pictures in a preset style": _batch(base, folder),
         "3 Pass from one style to another": _blended(base, folder),
-        "4 Style first, diffusion on top": _preset(base, folder, "van_gogh_starry_night", "lighthouse"),
+        "4 Style first, diffusion on top": _preset(
+            base, folder, "van_gogh_starry_night", "lighthouse"
+        ),
         "5 Diffusion first, style on top": _preset(base, folder, "hokusai_great_wave", "boat"),
     }
     for name, picture in pictures.items():

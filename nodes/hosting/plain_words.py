@@ -43,10 +43,10 @@ def in_plain_words(error: MetaStyleError) -> MetaStyleError:
 
 def speaking(node: _Node) -> _Node:
     """A node whose errors are in plain words."""
-    execute: Callable[..., Any] = node.__dict__["execute"].__func__
+    execute: Callable[..., object] = node.__dict__["execute"].__func__
 
     @wraps(execute)
-    def told(cls: type[Any], *args: Any, **inputs: Any) -> Any:
+    def told(cls: type[Any], *args: object, **inputs: object) -> object:
         try:
             return execute(cls, *args, **inputs)
         except MetaStyleError as error:

@@ -74,8 +74,9 @@ def node_schema(
 ) -> io.Schema:
     """A schema of this pack's category, without the keywords that an older host lacks.
 
-    `essentials_category` puts a node among the host's everyday ones; `has_intermediate_output` has what a node shows sent again when the node itself came from
-    the cache; a page that was opened since has not seen it.
+    `essentials_category` puts a node among the host's everyday ones. `has_intermediate_output`
+    has what a node shows sent again when the node itself came from the cache; a page that was
+    opened since has not seen it.
     """
     keywords: dict[str, Any] = {
         "node_id": node_id,

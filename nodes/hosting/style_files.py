@@ -94,7 +94,8 @@ def taken_choice(value: str | bool) -> Taken:
     """
     if isinstance(value, bool):
         return "overwrite" if value else "number"
-    chosen = next((choice for choice in TAKEN if choice == value), None)
+    known: dict[str, Taken] = {choice: choice for choice in TAKEN}
+    chosen = known.get(value)
     if chosen is None:
         raise SettingsError(
             f"Input 'overwrite' is '{value}', which is none of its choices. "

@@ -111,9 +111,12 @@ def test_the_page_speaks_the_languages_that_we_ship(
     assert seen["title"] == title
     assert steps in seen["widgets"]
     assert seen["tab"] == tab
-    assert seen["curve"] == json.loads(
-        (HERE.parents[1] / "locales" / locale / "main.json").read_text(encoding="utf-8")
-    )["metastyle"]["curveEmpty"]
+    assert (
+        seen["curve"]
+        == json.loads(
+            (HERE.parents[1] / "locales" / locale / "main.json").read_text(encoding="utf-8")
+        )["metastyle"]["curveEmpty"]
+    )
 
 
 def test_sockets_have_colours_and_words(play: Scene):

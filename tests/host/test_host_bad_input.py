@@ -35,9 +35,7 @@ def test_a_tiny_style_image(server: HostServer):
 
 
 @pytest.mark.parametrize("name", ["../outside", "presets/mine", "what?", "漢" * 100, ""])
-def test_a_name_that_cannot_be_saved_is_refused_before_anything_runs(
-    server: HostServer, name: str
-):
+def test_a_name_that_cannot_be_saved_is_refused_before_anything_runs(server: HostServer, name: str):
     run = server.run(with_save(server, name))
     reason = run.refused["7"]["errors"][0]["details"]
     assert reason.startswith("name - Choose another name. ")
@@ -95,7 +93,7 @@ def test_a_style_of_another_base(server: HostServer):
 
 
 def test_an_encoder_whose_weights_are_not_there(server: HostServer):
-    with pytest.raises(RefusedError, match="Put them at models/metastyle/vgg16.safetensors"):
+    with pytest.raises(RefusedError, match=r"Put them at models/metastyle/vgg16\.safetensors"):
         server.run(adapt_workflow(server, steps=1, encoder="vgg16"))
 
 

@@ -66,7 +66,7 @@ def test_a_style_of_another_base_is_refused_before_anything_is_loaded(run, adapt
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19_caffe"])
 def test_missing_encoder_weights_say_where_they_belong(adapt, name):
-    with pytest.raises(Exception, match=rf"^Put them at models/metastyle/{name}\.safetensors.*'encoder'"):
+    with pytest.raises(Exception, match=rf"^Put them at models/metastyle/{name}\..*'encoder'"):
         adapt(encoder=name)
 
 
@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(run, adapt, pack, monkeyp
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(pack.nodes.hosting.host.folder_paths, "get_save_image_path", refuse)
-    with pytest.raises(Exception, match="^Make the folder writable"):
+    with pytest.raises(Exception, match=r"^Make the folder writable"):
         save(run, adapt(steps=0).style)
 
 
