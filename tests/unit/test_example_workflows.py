@@ -64,12 +64,9 @@ def test_our_nodes_have_the_inputs_and_widgets_of_the_schema(workflow):
 
 def test_nodes_stand_in_groups_and_a_note_says_how_to_use_them(workflow):
     assert len(workflow["groups"]) >= 3
-    left, top, width, height = zip(
-        *(group["bounding"] for group in workflow["groups"]), strict=True
-    )
+    boxes = [group["bounding"] for group in workflow["groups"]]
     for node in ours(workflow):
         x, y = node["pos"]
-        boxes = zip(left, top, width, height, strict=True)
         assert any(a <= x <= a + w and b <= y <= b + h for a, b, w, h in boxes), node["type"]
     (note,) = (node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
     assert "Run" in note["widgets_values"][0]
