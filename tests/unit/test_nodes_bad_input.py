@@ -21,9 +21,10 @@ def test_bad_style_pictures_name_the_input_and_the_remedy(case, adapt):
         adapt(style_images=make())
 
 
-def test_bad_contents_are_named_too(adapt):
+def test_bad_contents_are_named_too_and_before_anything_is_loaded(adapt, fake_host):
     with pytest.raises(Exception, match=r"^Resize.*'content_images' is 80x20 px"):
         adapt(content_images=image(20, 80))
+    assert not fake_host.freed
 
 
 def test_bad_pictures_to_stylize(run, adapt, model):
