@@ -12,6 +12,7 @@ import { Prompts } from "./lib/prompts.js";
 import { askWhereTaken, fillsName, readOldChoice } from "./lib/saving.js";
 import { StylesTab } from "./lib/styles_tab.js";
 import { loadWords } from "./lib/text.js";
+import { folderOf, inOrder } from "./lib/templates.js";
 import { StyleThumbnails } from "./lib/thumbnail.js";
 
 const curves = new LossCurves();
@@ -47,6 +48,7 @@ app.registerExtension({
   async init() {
     const sheet = new URL("./metastyle.css", import.meta.url).href;
     document.head.append(html("link", { rel: "stylesheet", href: sheet }));
+    inOrder(api, folderOf(import.meta.url));
     await loadWords(api, app.extensionManager.setting.get("Comfy.Locale"));
   },
 

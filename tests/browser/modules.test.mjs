@@ -12,6 +12,7 @@ import * as losses from "../../web/lib/losses.js";
 import { askWhereTaken, filled, readOldChoice } from "../../web/lib/saving.js";
 import { group, label, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
+import { folderOf, inOrder } from "../../web/lib/templates.js";
 import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
 import { isProblem } from "./noise.mjs";
 
@@ -190,6 +191,14 @@ test("sockets keep their colour when a palette does not know them, and take one 
   assert.equal(table.METASTYLE_STYLE, own);
   Object.assign(table, { METASTYLE_STYLE: "#123456" });
   assert.equal(table.METASTYLE_STYLE, "#123456");
+});
+
+test("our examples come by their numbers, whatever the folder is called", async () => {
+  const folder = folderOf("http://127.0.0.1:8188/extensions/my%20styles/metastyle.js");
+  assert.equal(folder, "my styles");
+  const api = { getWorkflowTemplates: async () => ({ "my styles": ["2 b", "1 a"], other: ["z", "y"] }) };
+  inOrder(api, folder);
+  assert.deepEqual(await api.getWorkflowTemplates(), { "my styles": ["1 a", "2 b"], other: ["z", "y"] });
 });
 
 test("a drop beside the canvas adds nothing", () => {
