@@ -16,6 +16,7 @@ const ADAPT = "MetaStyleAdaptToStyle";
 const LOAD = "MetaStyleLoadStyle";
 const SAVE = "MetaStyleSaveStyle";
 const STEPS = 60;
+const PAUSE_MS = 200;
 
 let page;
 const scenes = { tabs, panel, gallery, windows, examples, errors, asking, words, sockets, help };
@@ -292,10 +293,16 @@ async function curveWidth() {
   return Math.round((await page.locator(".metastyle-curve").first().boundingBox()).width / scale);
 }
 
-/** Wait until the page has drawn: two frames and what they laid out. */
+/** Wait until nothing on the page moves any more. */
 async function settled() {
-  for (let round = 0; round < 10; round++) {
-    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  let last = null;
+  for (let now = ""; now !== last; await page.waitForTimeout(PAUSE_MS)) {
+    last = now;
+    now = await page.evaluate(() => {
+      const boxes = [...document.querySelectorAll("[data-node-id], .metastyle-curve, .node-help-content")];
+      const { scale, offset } = window.app.canvas.ds;
+      return JSON.stringify([scale, ...offset, ...boxes.map((each) => each.getBoundingClientRect())]);
+    });
   }
 }
 

@@ -22,7 +22,7 @@ export class Stage {
     const { chromium } = await import(pathToFileURL(join(this.task.playwright, "index.mjs")).href);
     this.browser = await chromium.launch({
       executablePath: this.task.chromium,
-      args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server"],
+      args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server", "--disable-renderer-backgrounding"],
     });
     this.page = await this.newPage();
     await this.page.evaluate(
