@@ -10,9 +10,11 @@ from .hosting.sockets import ComfyExtension, io, takes_videos
 from .load_metastyle import LoadMetaStyle
 from .load_style import LoadAdaptedStyle
 from .refine import Refine
+from .regions import StylizeByRegions
 from .save_style import SaveAdaptedStyle
 from .stylize import Stylize
 from .stylize_video import StylizeVideo
+from .sweep import SweepStyles
 
 _ALL: tuple[type[io.ComfyNode], ...] = (
     LoadMetaStyle,
@@ -23,6 +25,8 @@ _ALL: tuple[type[io.ComfyNode], ...] = (
     BlendStyles,
     BlendSchedule,
     Refine,
+    StylizeByRegions,
+    SweepStyles,
     *((StylizeVideo,) if takes_videos() else ()),
 )
 NODES = tuple(speaking(node) for node in _ALL)

@@ -10,6 +10,7 @@ import { LossCurves } from "./lib/loss_curve.js";
 import { Notices } from "./lib/notices.js";
 import { Prompts } from "./lib/prompts.js";
 import { askWhereTaken, fillsName, readOldChoice } from "./lib/saving.js";
+import { stopButtons } from "./lib/stop_button.js";
 import { StylesTab } from "./lib/styles_tab.js";
 import { loadWords } from "./lib/text.js";
 import { folderOf, inOrder } from "./lib/templates.js";
@@ -42,6 +43,7 @@ function onExecuted({ detail }) {
   });
 }
 
+app.registerExtension(stopButtons(app, api, (prompt) => prompts.isOpen(prompt)));
 app.registerExtension({
   name: "metastyle",
 

@@ -13,11 +13,14 @@ from .inputs import ImageInput
 from .outputs import Job
 
 
-def with_good_headers(inputs: Sequence[ImageInput], failures: Failures) -> list[ImageInput]:
+def with_good_headers(
+    inputs: Sequence[ImageInput], failures: Failures, max_size_px: int | None
+) -> list[ImageInput]:
     """The pictures that can be stylized as far as headers tell, before the first is written."""
     for item in inputs:
         with failures.noting(item.path):
-            require_sides(item.path, *image_size(item.path), MIN_SIDE_PX)
+            size = image_size(item.path, long_side_px=max_size_px)
+            require_sides(item.path, *size, MIN_SIDE_PX)
     return [item for item in inputs if item.path not in failures]
 
 
@@ -26,7 +29,7 @@ def groups_of_one_size(
     batch: int | None,
     max_size_px: int | None,
     failures: Failures,
-    check: Callable[[Path, LoadedImage], None],
+    check: Callable[[Path, int, int], None],
 ) -> Iterator[list[tuple[Path, LoadedImage]]]:
     """Read pictures, neighbours of one size together.
 
@@ -35,7 +38,7 @@ def groups_of_one_size(
         batch: how many at most; None is one.
         max_size_px: shrink them to this long side.
         failures: where pictures that cannot be read are noted.
-        check: raises what is wrong with a picture, which is noted too.
+        check: raises what is wrong with a picture of this height and width, which is noted too.
 
     Yields:
         The files to write, each with what was read for it.
@@ -44,7 +47,7 @@ def groups_of_one_size(
     for job in jobs:
         with failures.noting(job.source):
             loaded = _limited(load_image(job.source), max_size_px)
-            check(job.source, loaded)
+            check(job.source, *loaded.pixels.shape[-2:])
         if job.source in failures:
             continue
         full = len(group) >= (batch or 1)

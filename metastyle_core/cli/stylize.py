@@ -10,19 +10,15 @@ from typing import TextIO
 
 import torch
 
-from ..colour import Colouring
 from ..images import opacity, save_image
-from ..style import check_style
-from ..stylization import finish, stylize
 from .controls import (
     add_control_options,
     colouring_of,
     files_of_controls,
     mask_of,
-    mask_over,
-    require_fitting,
     seamless_of,
 )
+from .drawers import Drawer, StyleDrawer
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -33,8 +29,8 @@ from .inputs import (
     files_of_styles,
     find_images,
     open_base,
-    resolve_styles,
 )
+from .large import add_memory_option, refuse_refining
 from .options import (
     Commands,
     add_base_option,
@@ -56,7 +52,13 @@ from .outputs import (
 )
 from .progress import progress_bar
 from .reading import groups_of_one_size, with_good_headers
-from .refining import Refiner, add_refinement_options
+from .refining import add_refinement_options
+from .regions import (
+    RegionDrawer,
+    add_region_options,
+    files_of_regions,
+    require_style_or_regions,
+)
 from .streams import files_for_streams
 
 
@@ -78,7 +80,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--style",
         action="append",
-        required=True,
+        default=[],
         metavar="STYLE[:WEIGHT]",
         help="a style file, a preset's name or an image; repeat it to add styles up, e.g. "
         "--style a --style b:0.3: what each changes of the base counts WEIGHT times, and styles "
@@ -129,9 +131,11 @@ def add_parser(commands: Commands) -> None:
         "repeated pattern; the same for all images of one size and --seed (default: 0)",
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
+    add_memory_option(parser)
     add_film_options(parser)
     add_base_option(parser)
     add_control_options(parser)
+    add_region_options(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object when done")
@@ -140,6 +144,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture, or every film."""
+    require_style_or_regions(arguments)
     with files_for_streams(arguments) as words:
         if concern_films(arguments):
             stylize_films(arguments)
@@ -151,7 +156,8 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
     planned = _plan(arguments, inputs)
     failures = Failures(len(inputs))
-    inputs = with_good_headers(inputs, failures)
+    refuse_refining(arguments)
+    inputs = with_good_headers(inputs, failures, arguments.max_size)
     jobs = [job for job in planned if job.source not in failures]
     if not jobs:
         failures.report()
@@ -163,42 +169,30 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
     from_image = partial(style_from_image, arguments, base, brush, contents)
-    style = resolve_styles(base, arguments.style, from_image)
-    check_style(style, base)
-    style = style.to(base.device)
-    refiner = Refiner(arguments, style, base.device) if arguments.refine else None
+    drawer: Drawer = (
+        RegionDrawer(arguments, base, colouring, from_image)
+        if arguments.region
+        else StyleDrawer(arguments, base, colouring, seamless, mask, from_image)
+    )
     began_s, working_s = time.monotonic(), 0.0
     done: list[Path] = []
-    fits = partial(require_fitting, mask)
+    small: list[Job] = []
+    fits = drawer.require_fitting
     with progress_bar(len(jobs), "stylizing") as bar:
-        for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures, fits):
+        for job in jobs:
+            with failures.noting(job.source):
+                seconds = drawer.draw_large(job)
+                if seconds is None:
+                    small.append(job)
+                    continue
+                working_s += seconds
+                done.append(job.target)
+            bar.update(1)
+        for group in groups_of_one_size(small, arguments.batch, arguments.max_size, failures, fits):
             pictures = torch.stack([loaded.pixels for _, loaded in group])
             alpha = opacity([loaded for _, loaded in group])
-            where = mask_over(mask, pictures)
             start_s = time.monotonic()
-            results = stylize(
-                base,
-                style,
-                pictures,
-                precision=arguments.precision,
-                batch=arguments.batch,
-                strength=1.0 if refiner else arguments.strength,
-                grain=arguments.grain,
-                seed=arguments.seed,
-                alpha=alpha,
-                colouring=Colouring() if refiner else colouring,
-                seamless=seamless,
-                mask=None if refiner else where,
-            )
-            if refiner:
-                results = finish(
-                    pictures,
-                    refiner.refine(pictures, results, alpha),
-                    strength=arguments.strength,
-                    colouring=colouring,
-                    alpha=alpha,
-                    mask=where,
-                )
+            results = drawer.draw(pictures, alpha)
             working_s += time.monotonic() - start_s
             for (output, loaded), result in zip(group, results, strict=True):
                 save_image(
@@ -223,6 +217,7 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
     pictures = [*(arguments.style_picture or []), *files_of_controls(arguments)]
+    pictures += files_of_regions(arguments)
     refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style), *pictures])
     if arguments.skip_existing:
         return [job for job in jobs if not job.target.exists()]

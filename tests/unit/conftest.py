@@ -68,6 +68,12 @@ def pack(fake_host: FakeHost) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def errors(pack: ModuleType) -> ModuleType:
+    """The classes of what the loaded pack raises."""
+    return pack.metastyle_core.errors
+
+
+@pytest.fixture
 def run(pack: ModuleType) -> Callable[..., Any]:
     """Execute a node by id under inference mode, as the host does."""
     classes = {node.define_schema().node_id: node for node in pack.nodes.NODES}
@@ -89,9 +95,9 @@ def adapt(
     run: Callable[..., Any], model: Any, pack: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
     """Adapt on a few small contents; keywords replace the node's inputs."""
-    node = pack.nodes.adapt_to_style
-    few = partial(node.AdaptationSettings, content_count=4, content_size_px=64, batch=2)
-    monkeypatch.setattr(node, "AdaptationSettings", few)
+    part = pack.nodes.hosting.adaptation_inputs
+    few = partial(part.AdaptationSettings, content_count=4, content_size_px=64, batch=2)
+    monkeypatch.setattr(part, "AdaptationSettings", few)
 
     def execute(**changed: Any) -> SimpleNamespace:
         inputs = {

@@ -104,6 +104,7 @@ class Schema:
     is_output_node: bool = False
     essentials_category: str | None = None
     has_intermediate_output: bool = False
+    is_input_list: bool = False
 
 
 class NodeOutput:
@@ -180,7 +181,12 @@ def _interface(*, old: bool) -> ModuleType:
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
     if old:
-        lacking = {"search_aliases", "essentials_category", "has_intermediate_output"}
+        lacking = {
+            "search_aliases",
+            "essentials_category",
+            "has_intermediate_output",
+            "is_input_list",
+        }
         kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])

@@ -83,7 +83,7 @@ def test_a_renamed_style_stays_on_its_disk(pack, style, tmp_path):
     assert not first.exists()
 
 
-def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypatch):
+def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypatch, errors):
     real = Path.stat
 
     def ignore_case(path, **options):
@@ -93,29 +93,30 @@ def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypa
     monkeypatch.setattr(Path, "stat", ignore_case)
     library.rename("wave", "Wave")
     assert sorted(path.name for path in folder.glob("*.safetensors")) == ["Wave.safetensors"]
-    with pytest.raises(Exception, match="already"):
+    with pytest.raises(errors.SettingsError, match="already"):
         library.rename("Wave", "project/Scream")
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "kind", "words"),
     [
-        (("rename", "wave", "wave"), "already"),
-        (("rename", "wave", "project/scream"), "already"),
-        (("rename", "wave", "../wave"), "Choose another"),
-        (("rename", "wave", "/etc/wave"), "Choose another"),
-        (("rename", "wave", "presets/wave"), "ship with"),
-        (("rename", "wave", "a" * 300), "takes 300 bytes"),
-        (("rename", "nobody", "wave2"), "may have been deleted"),
-        (("rename", "../wave", "wave2"), "may have been deleted"),
-        (("delete", "nobody"), "may have been deleted"),
-        (("delete", "presets/anything"), "cannot be changed"),
-        (("delete", "../../secret"), "may have been deleted"),
+        (("rename", "wave", "wave"), "SettingsError", "already"),
+        (("rename", "wave", "project/scream"), "SettingsError", "already"),
+        (("rename", "wave", "../wave"), "SettingsError", "Choose another"),
+        (("rename", "wave", "/etc/wave"), "SettingsError", "Choose another"),
+        (("rename", "wave", "presets/wave"), "SettingsError", "ship with"),
+        (("rename", "wave", "a" * 300), "SettingsError", "takes 300 bytes"),
+        (("rename", "nobody", "wave2"), "StyleNotFound", "may have been deleted"),
+        (("rename", "../wave", "wave2"), "StyleNotFound", "may have been deleted"),
+        (("delete", "nobody"), "StyleNotFound", "may have been deleted"),
+        (("delete", "presets/anything"), "SettingsError", "cannot be changed"),
+        (("delete", "../../secret"), "StyleNotFound", "may have been deleted"),
     ],
 )
-def test_what_must_not_change_does_not(library, change, words):
+def test_what_must_not_change_does_not(library, change, kind, words, errors, pack):
     before = names(library)
-    with pytest.raises(Exception, match=words):
+    kinds = vars(errors) | vars(pack.nodes.hosting.library)
+    with pytest.raises(kinds[kind], match=words):
         getattr(library, change[0])(*change[1:])
     assert names(library) == before
 
@@ -134,8 +135,8 @@ def test_what_must_not_change_does_not(library, change, words):
         ("a/" * 120 + "b", "241 letters and at most 200"),
     ],
 )
-def test_a_name_is_refused_by_what_is_wrong_with_it(library, name, fault):
-    with pytest.raises(Exception, match=rf"{fault}.*Choose another name"):
+def test_a_name_is_refused_by_what_is_wrong_with_it(library, name, fault, errors):
+    with pytest.raises(errors.SettingsError, match=rf"{fault}.*Choose another name"):
         library.rename("wave", name)
 
 
@@ -152,8 +153,8 @@ def test_the_suffix_of_files_may_be_written_and_is_not_doubled(library, style, f
     assert {"sea", "storm"} <= set(names(library))
 
 
-def test_a_name_that_is_taken_is_refused_where_the_node_asks(library, style):
-    with pytest.raises(Exception, match=r"'wave' already.*Choose 'overwrite' or 'number'"):
+def test_a_name_that_is_taken_is_refused_where_the_node_asks(library, style, errors):
+    with pytest.raises(errors.SettingsError, match=r"'wave' already.*'overwrite' or 'number'"):
         library.save(style, "wave", half=False, taken="ask")
     library.save(style, "free", half=False, taken="ask")
     assert "free" in names(library)
@@ -167,15 +168,15 @@ def test_dates_are_filled_in_as_in_the_names_of_images(pack):
     assert fill("%year%/%width%", now) == "%year%/%width%"
 
 
-def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path):
+def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path, errors):
     outside = tmp_path / "outside"
     outside.mkdir()
     (folder / "wave.safetensors").rename(outside / "wave.safetensors")
     (folder / "linked").symlink_to(outside)
     assert "linked/wave" in names(library)
-    with pytest.raises(Exception, match="outside"):
+    with pytest.raises(errors.SettingsError, match="outside"):
         library.delete("linked/wave")
-    with pytest.raises(Exception, match="leads out"):
+    with pytest.raises(errors.SettingsError, match="leads out"):
         library.rename("project/scream", "linked/scream")
     assert (outside / "wave.safetensors").is_file()
 
@@ -288,3 +289,14 @@ def test_every_open_browser_is_told_of_renames_and_deletions(ask, fake_host):
         ("metastyle.styles", {"renamed": ["wave", "sea"]}, None),
         ("metastyle.styles", {"deleted": "sea"}, None),
     ]
+
+
+def test_the_route_that_stops_ends_only_what_runs(ask, pack):
+    status, data = ask("POST /metastyle/stop", {"node": "7"})
+    assert (status, "not learning" in data["error"]) == (404, True)
+    watcher = pack.nodes.hosting.watcher.Watcher("7")
+    assert ask("POST /metastyle/stop", {"node": "7"}, headers={"Origin": "http://evil"})[0] == 403
+    assert not watcher.stopping
+    assert ask("POST /metastyle/stop", {"node": "7"}) == (200, {"name": "7"})
+    assert watcher.stopping
+    assert ask("POST /metastyle/stop", {"node": 7})[0] == 400

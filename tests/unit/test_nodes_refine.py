@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from unit.conftest import image, stylize
+from unit.conftest import image, load, save, stylize
 from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash
@@ -82,9 +82,9 @@ def test_statistics_stand_in_for_pictures_and_pictures_win(refine, style, pack):
     assert 0 < (by_statistics - by_pictures).abs().mean() < 8 / 255
 
 
-def test_without_pictures_or_statistics_nothing_is_drawn(refine, fake_host):
+def test_without_pictures_or_statistics_nothing_is_drawn(refine, fake_host, errors):
     loads = len(fake_host.loads)
-    with pytest.raises(Exception, match=r"keeps no statistics.*Connect the picture.*style_images"):
+    with pytest.raises(errors.SettingsError, match=r"^Connect.*style_images.*keeps no statistics"):
         refine(style_images=None)
     assert len(fake_host.loads) == loads
     assert refine(style_images=None, steps=0).images.shape == (1, 64, 80, 3)
@@ -98,16 +98,18 @@ def test_without_pictures_or_statistics_nothing_is_drawn(refine, fake_host):
         ({"stylized": image(64, 80, count=2)}, r"'stylized' is 2 of 80x64 px"),
         ({"stylized": image(64, 80) * float("nan")}, r"'stylized' holds NaN"),
         ({"style_images": image(32, 80)}, r"'style_images' is 80x32 px.*at least 64 px"),
-        ({"brush_size": 16}, r"style_size_px is 16; .*from 64 up"),
+        ({"brush_size": 16}, r"from 64 up.*style_size_px is 16"),
     ],
 )
-def test_bad_input_is_named(refine, changed, words):
-    with pytest.raises(Exception, match=words):
+def test_bad_input_is_named(refine, changed, words, errors):
+    is_setting = "NaN" in words or "size_px" in words
+    kind = errors.SettingsError if is_setting else errors.ShapeError
+    with pytest.raises(kind, match=words):
         refine(**changed)
 
 
-def test_a_style_of_another_base_is_refused(refine, style):
-    with pytest.raises(Exception, match="made for base feedfacefeed"):
+def test_a_style_of_another_base_is_refused(refine, style, errors):
+    with pytest.raises(errors.BaseMismatchError, match="made for base feedfacefeed"):
         refine(style=replace(style, base_sha256="feedfacefeedface"))
 
 
@@ -137,12 +139,14 @@ def test_too_little_memory_makes_smaller_tiles_and_says_so(refine, pack, monkeyp
     assert "Out of memory in tiles of 512 px; trying 256" in caplog.text
 
 
-def test_far_too_little_memory_is_a_clear_error(refine, pack, monkeypatch):
+def test_far_too_little_memory_is_a_clear_error(refine, pack, monkeypatch, errors):
     def hopeless(*_, **__):
         raise FakeMemoryError
 
     monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", hopeless)
-    with pytest.raises(Exception, match=r"^Make the input.*not enough device memory.*80x64 px"):
+    with pytest.raises(
+        errors.MetaStyleError, match=r"^Make the input.*enough device memory.*80x64 px"
+    ):
         refine()
 
 
@@ -153,3 +157,61 @@ def test_other_errors_are_not_hidden(refine, pack, monkeypatch):
     monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", fail)
     with pytest.raises(RuntimeError, match="scalar type"):
         refine()
+
+
+def test_stop_and_keep_leaves_the_other_pictures_as_drawn(
+    refine, run, model, style, pack, monkeypatch
+):
+    watching = pack.nodes.hosting.watcher
+    images = image(64, 80, count=3)
+    drawn = stylize(run, model, style, images, precision="auto")
+
+    def press_in_the_second_picture():
+        if len(watching._RUNNING["7"].points) >= 3:
+            assert watching.stop_and_keep("7")
+
+    monkeypatch.setattr(watching.host, "stop_if_interrupted", press_in_the_second_picture)
+    result = refine(images=images, stylized=drawn)
+    steps = len(result.ui["metastyle_losses"])
+    assert 3 < steps < 6
+    assert (result.images[1] - drawn[1]).abs().mean() > 1e-4
+    assert torch.equal(result.images[2], drawn[2])
+    assert not watching.stop_and_keep("8")
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_saved_style_that_keeps_statistics_needs_no_painting(adapt, run, refine, pack, steps):
+    painting = image(72, 80, seed=5)
+    result = adapt(steps=steps, style_images=painting, keep_statistics=True)
+    assert "statistics: kept for Refine" in result.report
+    save(run, result.style, "kept")
+    save(run, adapt(steps=steps, style_images=painting).style, "bare")
+    by_file = refine(style=load(run, "kept"), style_images=None).images
+    by_painting = refine(style=load(run, "bare"), style_images=painting, brush_size=64).images
+    drawn = refine(style=load(run, "bare"), style_images=painting, steps=0).images
+    assert (by_file - by_painting).abs().mean() < 0.5 * (by_painting - drawn).abs().mean()
+    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="with keep_statistics"):
+        refine(style=load(run, "bare"), style_images=None)
+
+
+def test_a_style_is_not_lost_for_want_of_memory_for_statistics(adapt, pack, monkeypatch, caplog):
+    def run_out(*_, **__):
+        raise FakeMemoryError
+
+    part = pack.nodes.hosting.bounded_adaptation
+    monkeypatch.setattr(part, "measure_statistics", run_out)
+    assert adapt(steps=0, keep_statistics=True).style.statistics is None
+    assert "the style keeps none" in caplog.text
+
+
+def test_a_mask_also_holds_for_the_statistics(adapt):
+    inside = torch.zeros(1, 96, 100)
+    inside[:, :, :80] = 1
+    painting = image(96, 100)
+    changed = torch.where(inside[..., None] > 0, painting, 1 - painting)
+    kept, same = (
+        adapt(steps=0, style_images=p, style_mask=inside, keep_statistics=True).style.statistics
+        for p in (painting, changed)
+    )
+    for layer, quantiles in kept.quantiles.items():
+        assert torch.equal(quantiles, same.quantiles[layer])

@@ -141,6 +141,7 @@ class Schema:
     is_output_node: bool = False
     essentials_category: str | None = None
     has_intermediate_output: bool = False
+    is_input_list: bool = False
 
 class NodeOutput:
     def __init__(
