@@ -1,8 +1,8 @@
 """Node: open a saved or shipped style."""
 
-from .hosting.folders import fingerprint
 from .hosting.sockets import StyleSocket, io, node_schema
-from .hosting.style_files import library, missing_style, open_style
+from .hosting.style_files import missing_style, open_style, style_fingerprint
+from .hosting.widgets import style_choice
 
 
 class LoadAdaptedStyle(io.ComfyNode):
@@ -20,11 +20,8 @@ class LoadAdaptedStyle(io.ComfyNode):
             ),
             search_aliases=["style preset", "load style", "metastyle preset"],
             inputs=[
-                io.Combo.Input(
-                    "style",
-                    options=list(library().paths()),
-                    tooltip="Styles in models/metastyle_styles, subfolders too, and the shipped "
-                    "ones under presets/.",
+                style_choice(
+                    "Styles in models/metastyle_styles, subfolders too, and the shipped ones."
                 )
             ],
             outputs=[
@@ -42,7 +39,7 @@ class LoadAdaptedStyle(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, style: str = "") -> str:
         """Run again when the file changed."""
-        return missing_style(style) or fingerprint(library().find(style))
+        return style_fingerprint(style)
 
     @classmethod
     def execute(cls, style: str) -> io.NodeOutput:

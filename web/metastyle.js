@@ -3,8 +3,10 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { colourSockets } from "./lib/colours.js";
+import { firstCopy, furtherCopy } from "./lib/copies.js";
 import { html } from "./lib/elements.js";
-import { LOAD_NODE, SAVE_NODE, changeGraph, findNode, learns, ours } from "./lib/graph.js";
+import { FAVOURITES } from "./lib/favourites.js";
+import { SAVE_NODE, changeGraph, choosesStyle, findNode, learns, ours } from "./lib/graph.js";
 import { callByWord, forgetIds } from "./lib/labels.js";
 import { LossCurves } from "./lib/loss_curve.js";
 import { Notices } from "./lib/notices.js";
@@ -21,9 +23,7 @@ const notices = new Notices(app);
 const prompts = new Prompts(app);
 const tab = new StylesTab(app, api, window.LiteGraph);
 const thumbnails = new StyleThumbnails(tab.pictureOf);
-
-// The host listens only once all extensions are read, and what is another workflow's must not reach it.
-prompts.guard(api);
+const folder = folderOf(import.meta.url);
 
 function onLosses({ detail }) {
   prompts.deliver(detail.prompt_id, () => {
@@ -43,14 +43,14 @@ function onExecuted({ detail }) {
   });
 }
 
-app.registerExtension(stopButtons(app, api, (prompt) => prompts.isOpen(prompt)));
-app.registerExtension({
+const extension = {
   name: "metastyle",
+  settings: [FAVOURITES],
 
   async init() {
     const sheet = new URL("./metastyle.css", import.meta.url).href;
     document.head.append(html("link", { rel: "stylesheet", href: sheet }));
-    inOrder(api, folderOf(import.meta.url));
+    inOrder(api, folder);
     await loadWords(api, app.extensionManager.setting.get("Comfy.Locale"));
   },
 
@@ -73,7 +73,7 @@ app.registerExtension({
     if (ours(node.comfyClass)) callByWord(node);
     if (learns(node.comfyClass)) curves.attach(node);
     if (node.comfyClass === SAVE_NODE) fillsName(app, node);
-    if (node.comfyClass !== LOAD_NODE) return;
+    if (!choosesStyle(node.comfyClass)) return;
     thumbnails.attach(node);
     tab.update(node);
   },
@@ -82,7 +82,7 @@ app.registerExtension({
     if (ours(node.comfyClass)) forgetIds(node);
     if (learns(node.comfyClass)) curves.redraw(node);
     if (node.comfyClass === SAVE_NODE) readOldChoice(node);
-    if (node.comfyClass !== LOAD_NODE) return;
+    if (!choosesStyle(node.comfyClass)) return;
     tab.update(node);
     thumbnails.redraw(node);
   },
@@ -90,4 +90,14 @@ app.registerExtension({
   afterConfigureGraph() {
     void prompts.opened();
   },
-});
+};
+
+const first = firstCopy(folder);
+if (first === folder) {
+  // The host listens only once all extensions are read, and what is another workflow's must not reach it.
+  prompts.guard(api);
+  app.registerExtension(stopButtons(app, api, (prompt) => prompts.isOpen(prompt)));
+  app.registerExtension(extension);
+} else {
+  app.registerExtension(furtherCopy(app, api, first, folder));
+}

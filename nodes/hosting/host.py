@@ -15,6 +15,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import torch
+from aiohttp.web import RouteDef
 from comfy.model_patcher import ModelPatcher
 from PIL import Image
 
@@ -186,6 +187,15 @@ def add_route(
     server = _server()
     if server is not None:
         server.routes.route(method, path)(handler)
+
+
+def answering(path: str) -> str | None:
+    """Which module answers a path of the host's server already, or None."""
+    server = _server()
+    for route in () if server is None else server.routes:
+        if isinstance(route, RouteDef) and route.path == path:
+            return route.handler.__module__
+    return None
 
 
 def _server() -> "PromptServer | None":

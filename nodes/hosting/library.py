@@ -6,6 +6,8 @@ ones `presets/<name>`. This file knows folders only; which they are, the host sa
 
 import base64
 import binascii
+import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -36,6 +38,7 @@ class StyleEntry:
         mode: which parameters it replaces; None where the file cannot be read.
         thumbnail: whether there is a picture.
         error: why it cannot be used, or None.
+        file: where it lies.
     """
 
     name: str
@@ -44,6 +47,7 @@ class StyleEntry:
     mode: str | None
     thumbnail: bool
     error: str | None
+    file: str
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,40 @@ class StyleLibrary:
         save_style(renamed, path, half=half)
         return renamed
 
+    def add(self, name: str, data: bytes) -> str:
+        """Take a style file in, byte for byte, once it has been read as one.
+
+        Args:
+            name: as for saving; the suffix may be there. One that is taken gets a number.
+            data: the whole file.
+
+        Returns:
+            The name that it has here.
+
+        Raises:
+            SettingsError: the name is not allowed.
+            CheckpointError: it is no style, or is damaged, or the folder cannot be written.
+        """
+        path = self.place(checked_name(name), "number")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_style(path, data)
+        except OSError as error:
+            raise CheckpointError(
+                f"Cannot write '{name}' ({error.strerror}). Make the styles folder writable."
+            ) from error
+        return "/".join([*checked_name(name).split("/")[:-1], path.stem])
+
+    def duplicate(self, name: str) -> str:
+        """Copy a style, a shipped one too, to the saved ones; the copy's name.
+
+        Raises:
+            StyleNotFound: there is none.
+            CheckpointError: it is damaged, or the folder cannot be written.
+        """
+        data = self.find(name).read_bytes()
+        return self.add(name.removeprefix(f"{RESERVED_FOLDER}/"), data)
+
     def rename(self, name: str, new_name: str) -> str:
         """Give a saved style another name; it stays in the folder that holds it.
 
@@ -212,6 +250,21 @@ def _is_shipped(name: str) -> bool:
     return name.startswith(f"{RESERVED_FOLDER}/")
 
 
+def _write_style(path: Path, data: bytes) -> None:
+    """Write a file that is read as a style before it gets its name."""
+    number, part = tempfile.mkstemp(".part", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+        load_style(part)
+        Path(part).replace(path)
+    except CheckpointError as error:
+        reason = str(error).replace(part, path.name)
+        raise CheckpointError(reason) from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
 def _free_place(path: Path) -> Path:
     numbered = (path.with_stem(f"{path.stem}_{number}") for number in range(2, _MOST_COPIES))
     return next((place for place in (path, *numbered) if not place.exists()), path)
@@ -222,9 +275,11 @@ def _entry(name: str, path: Path) -> StyleEntry:
     try:
         header = read_metadata(path, file_format=STYLE_FORMAT)
     except CheckpointError as error:
-        return StyleEntry(name, path.stem, shipped, None, False, _without_path(error, path))
+        reason = _without_path(error, path)
+        return StyleEntry(name, path.stem, shipped, None, False, reason, str(path))
     title = header.get("name", path.stem) if shipped else path.stem
-    return StyleEntry(name, title, shipped, header.get("mode"), "thumbnail" in header, None)
+    has_picture = "thumbnail" in header
+    return StyleEntry(name, title, shipped, header.get("mode"), has_picture, None, str(path))
 
 
 def _without_path(error: CheckpointError, path: Path) -> str:

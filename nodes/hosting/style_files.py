@@ -11,7 +11,7 @@ from torch import Tensor
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.style import AdaptedStyle
 from . import host
-from .folders import checked_name, fill_dates, place_below
+from .folders import checked_name, fill_dates, fingerprint, place_below
 from .library import StyleLibrary, Taken
 from .model import host_style
 from .pictures import to_core_over_white
@@ -86,6 +86,28 @@ def delete(name: str) -> str:
     return name
 
 
+def duplicate(name: str) -> str:
+    """Copy a style to the saved ones and tell every open browser; the copy's name.
+
+    Raises:
+        MetaStyleError: as `StyleLibrary.duplicate`.
+    """
+    given = library().duplicate(name)
+    host.broadcast(STYLES_EVENT, {"saved": given})
+    return given
+
+
+def take_in(name: str, data: bytes) -> str:
+    """Put a file of the user's among the saved styles and tell every open browser; its name.
+
+    Raises:
+        MetaStyleError: as `StyleLibrary.add`.
+    """
+    given = library().add(name, data)
+    host.broadcast(STYLES_EVENT, {"saved": given})
+    return given
+
+
 def taken_choice(value: str | bool) -> Taken:
     """What to do where a name is taken; older workflows hold whether to overwrite.
 
@@ -133,3 +155,8 @@ def missing_style(name: str) -> str | None:
     except MetaStyleError as error:
         return advice_first(str(error))
     return None
+
+
+def style_fingerprint(name: str) -> str:
+    """Changes when the file of a style changes, goes or comes."""
+    return missing_style(name) or fingerprint(library().find(name))

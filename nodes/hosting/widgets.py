@@ -2,6 +2,7 @@
 
 from ...metastyle_core.precision import PRECISIONS
 from .sockets import ModelSocket, io
+from .style_files import library
 
 _LARGEST_SEED = 2**64 - 1
 
@@ -11,6 +12,11 @@ def advanced(widget: io.Input) -> io.Input:
     if hasattr(widget, "advanced"):
         widget.advanced = True
     return widget
+
+
+def style_choice(tooltip: str) -> io.Input:
+    """One of the saved and shipped styles; the browser shows titles in place of names."""
+    return io.Combo.Input("style", options=list(library().paths()), tooltip=tooltip)
 
 
 def share_input(name: str, default: float, tooltip: str, *, optional: bool = False) -> io.Input:

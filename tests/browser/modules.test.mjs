@@ -4,13 +4,14 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { canvasPlace, findNode, nodesOfType, renameStyle } from "../../web/lib/graph.js";
+import { canvasPlace, chooseStyle, chooserAt, choosers, findNode, renameStyle } from "../../web/lib/graph.js";
 import { colourSockets } from "../../web/lib/colours.js";
+import { Favourites } from "../../web/lib/favourites.js";
 import { forgetIds } from "../../web/lib/labels.js";
 import { LossCurves } from "../../web/lib/loss_curve.js";
 import * as losses from "../../web/lib/losses.js";
 import { askWhereTaken, filled, readOldChoice } from "../../web/lib/saving.js";
-import { group, label, matches } from "../../web/lib/style_list.js";
+import { group, label, lineOf, lineOfUnknown, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
 import { folderOf, inOrder } from "../../web/lib/templates.js";
 import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
@@ -103,14 +104,37 @@ test("search ignores case, accents and underscores, and wants every word", () =>
   assert.ok(!matches(styles[0], "wave mont"));
 });
 
-test("saved styles come first, in natural order; presets show their titles", () => {
-  const { saved, shipped } = group(styles, "");
-  assert.deepEqual(saved.map((style) => style.name), ["project/wave_2", "project/wave_10"]);
-  assert.equal(label(saved[0]), "wave 2");
+test("saved styles come first, by folder and in natural order; presets show their titles", () => {
+  const top = { name: "zebra", shipped: false };
+  const { favourites, saved, shipped } = group([...styles, top], "", (name) => name === "presets/cezanne");
+  assert.deepEqual(saved.map(([folder, those]) => [folder, those.map((style) => style.name)]), [
+    ["", ["zebra"]],
+    ["project", ["project/wave_2", "project/wave_10"]],
+  ]);
+  assert.equal(label(styles[1]), "wave 2");
   assert.equal(label(shipped[0]), "Cézanne, Mont Sainte-Victoire");
+  assert.deepEqual(favourites, shipped);
 });
 
-const inner = { id: 7, type: "Wanted" };
+test("lists show the title of a preset, and of a saved style the folder too", () => {
+  assert.equal(lineOf(styles[2]), "Cézanne, Mont Sainte-Victoire");
+  assert.equal(lineOf(styles[0]), "project/wave_10");
+  assert.equal(lineOfUnknown("presets/hokusai_great_wave"), "hokusai great wave");
+});
+
+test("favourites are kept by the host, and a renamed one stays one", async () => {
+  const kept = { "metastyle.favourites": ["sea"] };
+  const settings = { get: (id) => kept[id], set: (id, value) => (kept[id] = value) };
+  const favourites = new Favourites(() => settings);
+  await favourites.toggle("wave");
+  await favourites.follow("sea", "lake");
+  await favourites.follow("nobody", "somebody");
+  assert.deepEqual(kept["metastyle.favourites"], ["lake", "wave"]);
+  await favourites.toggle("lake");
+  assert.deepEqual([favourites.has("lake"), favourites.has("wave")], [false, true]);
+});
+
+const inner = { id: 7, type: "MetaStyleStylizeWithPreset" };
 const graph = {
   nodes: [{ id: 4, type: "Sub", subgraph: { nodes: [inner], getNodeById: () => inner } }],
   getNodeById(id) {
@@ -122,7 +146,7 @@ test("nodes inside subgraphs are found by their execution id and by type", () =>
   assert.equal(findNode(graph, "4:7"), inner);
   assert.equal(findNode(graph, 4).type, "Sub");
   assert.equal(findNode(graph, "9:7"), undefined);
-  assert.deepEqual(nodesOfType(graph, "Wanted"), [inner]);
+  assert.deepEqual(choosers(graph), [inner]);
 });
 
 test("loader nodes follow a style to its new name, and others stay", () => {
@@ -137,6 +161,19 @@ test("loader nodes follow a style to its new name, and others stay", () => {
   assert.deepEqual(widgets.map((widget) => widget.value), ["storm", "sea", "storm"]);
   assert.ok(widgets[0].options.values.includes("storm"));
   assert.deepEqual(told, ["storm", "storm"]);
+});
+
+test("a card on a node that chooses a style changes that node, as one undo step", () => {
+  const steps = [];
+  const widget = { name: "style", value: "wave", options: { values: ["wave"] }, callback: (name) => steps.push(name) };
+  const loader = { type: "MetaStyleLoadStyle", widgets: [widget] };
+  const under = { 10: loader, 20: { type: "KSampler" } };
+  const canvas = { emitBeforeChange: () => steps.push("before"), emitAfterChange: () => steps.push("after") };
+  const app = { canvas, graph: { getNodeOnPos: (x) => under[x] ?? null } };
+  assert.deepEqual([10, 20, 30].map((x) => chooserAt(app, [x, 0])), [loader, null, null]);
+  chooseStyle(app, loader, "presets/sea");
+  assert.deepEqual([widget.value, steps], ["presets/sea", ["before", "presets/sea", "after"]]);
+  assert.ok(widget.options.values.includes("presets/sea"));
 });
 
 test("growing sockets are called by their word, and by what the user called them", () => {

@@ -24,6 +24,7 @@ const nodes = {
 };
 const listed = [];
 const toasts = [];
+const registered = [];
 const workflows = [{ path: "first.json" }, { path: "second.json" }];
 const workflow = { activeWorkflow: workflows[0] };
 let answer = { prompt_id: "of first", node_errors: {} };
@@ -49,10 +50,14 @@ before(async () => {
       canvas: { emitBeforeChange() {}, emitAfterChange() {}, default_connection_color_byType: {} },
       extensionManager: {
         registerSidebarTab() {},
+        setting: { get: () => undefined },
         workflow,
         toast: { add: (toast) => toasts.push([toast.summary, toast.detail]) },
       },
-      registerExtension: (extension) => (globalThis.host.extension = extension),
+      registerExtension(extension) {
+        registered.push(extension.name);
+        globalThis.host.extension = extension;
+      },
     },
   };
   folder = await mkdtemp(join(tmpdir(), "metastyle-"));
@@ -141,4 +146,17 @@ test("refusals and failures of our nodes are told, what to do on top, each once"
   listeners.execution_error({ detail: failed });
   listeners.execution_error({ detail: { ...failed, node_type: "KSampler" } });
   assert.deepEqual(toasts, [["Resize it.", "MetaStyleAdaptToStyle"]]);
+});
+
+test("scripts of a second copy register nothing but one warning, whose words name both folders", async () => {
+  assert.deepEqual(registered.splice(0), ["metastyle.stop", "metastyle"]);
+  const before = Object.values(handlers).flat().length;
+  await cp(join(folder, "extensions/metastyle"), join(folder, "extensions/metastyle-main"), { recursive: true });
+  await import(pathToFileURL(join(folder, "extensions/metastyle-main/metastyle.js")).href);
+  assert.deepEqual(registered, ["metastyle.copy.metastyle-main"]);
+  toasts.length = 0;
+  await globalThis.host.extension.setup();
+  assert.equal(toasts.length, 1);
+  assert.match(toasts[0][1], /in metastyle and in metastyle-main/);
+  assert.equal(Object.values(handlers).flat().length, before);
 });

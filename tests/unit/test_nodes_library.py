@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,12 +186,16 @@ def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path, errors):
 def ask(fake_host, library):
     """Send a request to a route: (status, data or body)."""
 
-    def send(route, body=None, *, name="", headers=None, broken=False):
+    def send(route, body=None, *, name="", headers=None, broken=False, data=b""):
         async def read():
             return json.loads("{" if broken else json.dumps(body))
 
+        async def read_bytes():
+            return data
+
         request = SimpleNamespace(
             json=read,
+            read=read_bytes,
             query={"name": name},
             headers={"Content-Type": "application/json", "Host": "here:8188"} | (headers or {}),
         )
@@ -207,7 +212,7 @@ def test_the_routes_list_show_rename_and_delete(ask, library):
     row = next(row for row in data["styles"] if row["name"] == "wave")
     assert row == {
         "name": "wave", "title": "wave", "shipped": False, "mode": "norm", "thumbnail": True,
-        "error": None,
+        "error": None, "file": str(library.find("wave")),
     }  # fmt: skip
     status, body = ask("GET /metastyle/styles/thumbnail", name="wave")
     assert (status, body[:4]) == (200, b"RIFF")
@@ -215,6 +220,47 @@ def test_the_routes_list_show_rename_and_delete(ask, library):
     assert ask("POST /metastyle/styles/rename", rename) == (200, {"name": "sea"})
     assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"name": "sea"})
     assert names(library) == ["project/scream"]
+
+
+FILE = {"Content-Type": "application/octet-stream"}
+
+
+def test_a_style_is_copied_sent_and_taken_in_as_it_is(ask, library, fake_host):
+    fake_host.browser = None
+    assert ask("POST /metastyle/styles/duplicate", {"name": "project/scream"}) == (
+        200, {"name": "project/scream_2"},
+    )  # fmt: skip
+    status, data = ask("GET /metastyle/styles/file", name="wave")
+    assert (status, data) == (200, library.find("wave").read_bytes())
+    taken = ask("POST /metastyle/styles/import", name="wave.safetensors", data=data, headers=FILE)
+    assert taken == (200, {"name": "wave_2"})
+    assert library.find("wave_2").read_bytes() == data
+    assert fake_host.sent[-1] == ("metastyle.styles", {"saved": "wave_2"}, None)
+
+
+def test_a_shipped_style_can_be_copied_and_the_copy_renamed(library):
+    shipped = next(entry.name for entry in library.entries() if entry.shipped)
+    copy = library.duplicate(shipped)
+    assert copy == shipped.removeprefix("presets/")
+    assert library.rename(copy, "mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("sea.safetensors", b"rubbish", r"sea\.safetensors"),
+        ("../sea", b"", "begins with a dot"),
+        ("presets/sea", b"", "ship with"),
+    ],
+)
+def test_what_is_no_style_is_not_taken_in(ask, library, folder, name, data, words):
+    before = sorted(folder.rglob("*"))
+    status, answer = ask("POST /metastyle/styles/import", name=name, data=data, headers=FILE)
+    assert status == 400
+    assert re.search(words, answer["error"])
+    assert ".part" not in answer["error"]
+    assert ask("POST /metastyle/styles/import", name="sea", data=data)[0] == 403
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ["nobody", "../wave", ""])
