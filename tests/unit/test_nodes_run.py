@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from unit.conftest import image, load, save, stylize
+from unit.conftest import SMALL_BASE, image, load, save, stylize
 from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash, read_tensors
@@ -628,3 +628,19 @@ def test_styles_of_any_modes_blend_once_the_model_is_connected(adapt, run, model
     assert run("MetaStyleBlendStyles", **small).args[0].mode == "low_rank"
     blend = run("MetaStyleBlendSchedule", **small, curve="linear", route="once").args[0]
     assert stylize(run, model, blend, images).shape == images.shape
+
+
+def test_a_preset_is_drawn_without_anything_beside_it(run, adapt, model, pack, monkeypatch):
+    node = pack.nodes.stylize_with_preset
+    monkeypatch.setattr(node, "SHIPPED", SMALL_BASE)
+    save(run, adapt(steps=0).style, "wave")
+    images = image(40, 56, count=2, channels=4)
+    drawn = run("MetaStyleStylizeWithPreset", images=images, style="wave", strength=0.7).args[0]
+    wanted = stylize(run, model, load(run, "wave"), images, strength=0.7, precision="auto")
+    torch.testing.assert_close(drawn, wanted)
+    check = node.StylizeWithPreset
+    assert check.validate_inputs("gone").startswith("Choose another style")
+    assert check.validate_inputs("wave") is True
+    before = check.fingerprint_inputs("wave")
+    save(run, adapt(steps=0).style, "wave", overwrite=True, fp16=True)
+    assert check.fingerprint_inputs("wave") != before

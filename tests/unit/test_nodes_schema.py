@@ -16,6 +16,7 @@ GROWING = {"styles": STYLES, "masks": MASKS}
 WEIGHTS = [f"weight_{number}" for number in range(1, 7)]
 # Widgets are saved by position and sockets by id: this table may only grow at the ends.
 INPUTS = {
+    "MetaStyleStylizeWithPreset": ["images", "style", "strength"],
     "LoadMetaStyle": ["base"],
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
@@ -46,6 +47,7 @@ INPUTS = {
     ],
 }  # fmt: skip
 OUTPUTS = {
+    "MetaStyleStylizeWithPreset": ["images"],
     "LoadMetaStyle": ["model"],
     "MetaStyleAdaptToStyle": ["style", "preview", "report"],
     "MetaStyleStylize": ["images"],
