@@ -20,6 +20,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
+from aiohttp import web
 
 ROOT = Path(__file__).parents[2]
 PACK_NAME = "/some where/custom_nodes/metastyle"
@@ -344,6 +345,11 @@ class _FakeServer:
     def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:
         self._host.sent.append((event, data, sid))
 
+    def __iter__(self) -> Iterator[web.RouteDef]:
+        for place, handler in self._host.routes.items():
+            method, path = place.split(" ")
+            yield web.RouteDef(method, path, handler, {})
+
     def route(self, method: str, path: str) -> Callable[[Any], Any]:
         def register(handler: Any) -> Any:
             self._host.routes[f"{method} {path}"] = handler
@@ -353,20 +359,22 @@ class _FakeServer:
 
 
 @contextmanager
-def loaded_pack(host: FakeHost, *, old: bool = False) -> Iterator[ModuleType]:
+def loaded_pack(
+    host: FakeHost, *, old: bool = False, root: Path = ROOT, name: str = PACK_NAME
+) -> Iterator[ModuleType]:
     """The pack as the host loads it: by path, under a name made from the path."""
     replaced = {name: sys.modules.get(name) for name in host.modules(old=old)}
     sys.modules.update(host.modules(old=old))
     try:
-        spec = importlib.util.spec_from_file_location(PACK_NAME, ROOT / "__init__.py")
+        spec = importlib.util.spec_from_file_location(name, root / "__init__.py")
         pack = importlib.util.module_from_spec(spec)
-        sys.modules[PACK_NAME] = pack
+        sys.modules[name] = pack
         spec.loader.exec_module(pack)
         yield pack
     finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == PACK_NAME]:
-            del sys.modules[name]
-        for name, module in replaced.items():
-            sys.modules.pop(name, None)
+        for own in [each for each in sys.modules if each.split(".")[0] == name]:
+            del sys.modules[own]
+        for other, module in replaced.items():
+            sys.modules.pop(other, None)
             if module is not None:
-                sys.modules[name] = module
+                sys.modules[other] = module
