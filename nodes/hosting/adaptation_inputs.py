@@ -11,7 +11,8 @@ from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.losses import LossSettings
 from ...metastyle_core.network import AdaptationMode
 from ...metastyle_core.quality import Quality, with_quality
-from .bounded_adaptation import AdaptationRequest, brush_or_default
+from .adaptation_request import AdaptationRequest
+from .bounded_adaptation import brush_or_default
 from .pictures import mask_to_core
 from .plain_words import advice_first
 from .sockets import StyleValue

@@ -79,6 +79,12 @@ def open_encoder(name: str) -> PerceptualEncoder:
     return load_encoder(name, weights=_encoder_file(name)).to(host.work_device())
 
 
+def encoder_fingerprint(name: str) -> str:
+    """Changes when the weights of an encoder do; its name where there are none to choose."""
+    file = safetensors_below(host.folders("metastyle")).get(name)
+    return name if file is None else fingerprint(file)
+
+
 def _encoder_file(name: str) -> Path | None:
     """Weights of an encoder; None for the one that ships."""
     if name == _SHIPPED_ENCODER:
