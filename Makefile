@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint check bench bench-quality mutate clean
+.PHONY: demo test lint check host bench bench-quality mutate clean
 
 demo: $(STAMP)
 	$(BIN)/metastyle demo
@@ -19,6 +19,11 @@ lint: $(STAMP)
 
 # Everything CI runs.
 check: test lint
+
+# The pack on any ComfyUI: make host COMFYUI_PATH=DIR COMFYUI_PYTHON=FILE REFS="v0.14.0 HEAD"
+# OPTIONS=--fetch asks its remotes first, as a nightly run does.
+host: $(STAMP)
+	$(BIN)/python tools/try_host.py "$(COMFYUI_PATH)" $(REFS) $(OPTIONS)
 
 bench: $(STAMP)
 	$(BIN)/metastyle bench
