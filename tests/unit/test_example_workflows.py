@@ -72,6 +72,28 @@ def test_nodes_stand_in_groups_and_a_note_says_how_to_use_them(workflow):
     assert "Run" in note["widgets_values"][0]
 
 
+def test_the_first_two_are_apps_too(workflow, request):
+    data = workflow["extra"].get("linearData")
+    if data is None:
+        assert request.node.callspec.id[0] not in "12"
+        return
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    assert workflow["extra"]["linearMode"] is False, "it opens as a graph"
+    for number, widget in data["inputs"]:
+        assert widget in [slot["name"] for slot in nodes[number]["inputs"] if "widget" in slot]
+    assert [nodes[number]["type"] for number in data["outputs"]] == ["SaveImage"]
+
+
+def test_checkpoints_come_with_an_address_that_the_host_can_offer(workflow):
+    for node in workflow["nodes"]:
+        if node["type"] == "CheckpointLoaderSimple":
+            (model,) = node["properties"]["models"]
+            assert model["name"] == node["widgets_values"][0]
+            assert model["url"].startswith("https://huggingface.co/")
+            assert model["name"] in model["url"]
+            assert model["directory"] == "checkpoints"
+
+
 def test_the_first_saves_nothing_until_it_is_asked():
     first = json.loads(WORKFLOWS[0].read_text(encoding="utf-8"))
     (saving,) = (node for node in ours(first) if node["type"] == "MetaStyleSaveStyle")

@@ -33,9 +33,9 @@ export function openMenu({ x, y }, items) {
 
 function listen(menu, entries, close, signal) {
   // On the way down, because the host's canvas keeps pointer events to itself.
-  const options = { signal, capture: true };
-  window.addEventListener("pointerdown", (event) => menu.contains(event.target) || close(), options);
-  window.addEventListener("blur", close, options);
+  const elsewhere = (event) => menu.contains(event.target) || close();
+  window.addEventListener("pointerdown", elsewhere, { signal, capture: true });
+  window.addEventListener("blur", close, { signal });
   menu.addEventListener("contextmenu", (event) => event.preventDefault());
   menu.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
