@@ -28,7 +28,7 @@ WIDTH_PX, HEIGHT_PX = 480, 360
 
 
 def main() -> None:
-    """Write all five."""
+    """Write all of them."""
     parser = argparse.ArgumentParser(description="Draw the example workflows' pictures.")
     parser.add_argument("photographs", type=Path, help="folder of photographs, NAME.jpg")
     parser.add_argument("--steps", type=int, default=AdaptationSettings().steps)
@@ -42,6 +42,8 @@ def main() -> None:
             base, folder, "van_gogh_starry_night", "lighthouse"
         ),
         "5 Diffusion first, style on top": _preset(base, folder, "hokusai_great_wave", "boat"),
+        "6 Style first, Z-Image on top": _preset(base, folder, "seurat_circus", "timbered_houses"),
+        "7 Z-Image first, style on top": _preset(base, folder, "munch_the_scream", "parrots"),
     }
     for name, picture in pictures.items():
         picture.save(TARGET / f"{name}.jpg", quality=86, optimize=True)

@@ -14,12 +14,13 @@ const task = JSON.parse(process.argv[2]);
 const stage = new Stage(task);
 const ADAPT = "MetaStyleAdaptToStyle";
 const LOAD = "MetaStyleLoadStyle";
+const PRESET = "MetaStyleStylizeWithPreset";
 const SAVE = "MetaStyleSaveStyle";
 const STEPS = 60;
 const PAUSE_MS = 200;
 
 let page;
-const scenes = { tabs, panel, gallery, windows, examples, errors, asking, words, sockets, help };
+const scenes = { tabs, panel, gallery, cards, shortcuts, windows, examples, errors, asking, words, sockets, help };
 try {
   await stage.start();
   page = stage.page;
@@ -95,6 +96,138 @@ async function gallery() {
     [box.x + box.width / 2, box.y + box.height / 2],
   );
   return { search: seenThrough, above: box.y < last.y };
+}
+
+/** A card on a node changes it; a card's menu; a file that is dropped on the tab. */
+async function cards() {
+  const seen = {};
+  const preset = "presets/hokusai_great_wave";
+  const copy = "hokusai_great_wave";
+  const gallery = page.locator(".metastyle-gallery");
+  const card = (name) => gallery.locator(`[data-style="${name}"]`);
+  const choose = async (name, word) => {
+    await card(name).first().click({ button: "right" });
+    await page.getByRole("menuitem", { name: word }).click();
+  };
+  await openStyles();
+  await addNode(LOAD);
+  await settled();
+  await dragTo(card(preset), await placeOfNode(LOAD));
+  await page.waitForFunction(isChosen, [LOAD, preset]);
+  seen.loaders = await page.evaluate(
+    (type) => window.app.graph.nodes.filter((each) => each.type === type).length, LOAD,
+  );
+  seen.title = await page.evaluate(shownStyle, LOAD);
+  await choose(preset, "Duplicate");
+  await card(copy).waitFor();
+  await choose(copy, "Add to favourites");
+  await card(copy).nth(1).waitFor();
+  await stage.shot("cards");
+  const [download] = await Promise.all([page.waitForEvent("download"), choose(copy, "Export")]);
+  seen.exported = download.suggestedFilename();
+  await choose(copy, "Remove from favourites");
+  await card(copy).nth(1).waitFor({ state: "detached" });
+  await card(copy).press("Delete");
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await card(copy).waitFor({ state: "detached" });
+  await page.evaluate(dropFile, [preset, `${copy}.safetensors`]);
+  await card(copy).waitFor();
+  await stage.ask("/metastyle/styles/delete", { name: copy });
+  await card(copy).waitFor({ state: "detached" });
+  return seen;
+}
+
+/** The node for the hurried, a blueprint and an app, each from opening to its pictures. */
+async function shortcuts() {
+  const listed = Object.values(await stage.ask("/global_subgraphs"));
+  const ours = listed.filter((each) => each.info.node_pack.endsWith("metastyle"));
+  const seen = { blueprints: ours.map((each) => each.name).sort() };
+  const blueprint = JSON.parse(await readFile(join(task.blueprints, `${seen.blueprints[1]}.json`), "utf8"));
+  await stage.loadGraph(blueprint, "blueprint");
+  await page.evaluate(surround, [task.picture, { steps: 1 }]);
+  await stage.fitView();
+  await settled();
+  await stage.shot("blueprint");
+  await stage.run();
+  await page.evaluate(() => window.app.graph.clear());
+  await addNode(PRESET);
+  await page.evaluate(surround, [task.picture, { strength: 0.5 }]);
+  await stage.fitView();
+  await settled();
+  await stage.shot("preset");
+  await stage.run();
+  seen.shown = await page.evaluate(shownStyle, PRESET);
+  const [file] = (await readdir(task.examples)).filter((each) => each.startsWith("1") && each.endsWith("json"));
+  await stage.load(join(task.examples, file), "app");
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.ToggleLinear"));
+  await page.locator(".metastyle-curve").first().waitFor({ state: "hidden" });
+  await settled();
+  await stage.shot("app");
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.ToggleLinear"));
+  return seen;
+}
+
+/** Give the first node pictures for all its image inputs, values, and a place to show its images. */
+function surround([picture, values]) {
+  const { graph } = window.app;
+  const [node] = graph.nodes;
+  const add = (type) => {
+    const made = window.LiteGraph.createNode(type);
+    made.pos = [node.pos[0] + (type === "LoadImage" ? -400 : node.size[0] + 80), node.pos[1]];
+    graph.add(made);
+    return made;
+  };
+  const source = add("LoadImage");
+  source.widgets[0].value = picture;
+  node.inputs.forEach((input, slot) => input.type === "IMAGE" && source.connect(0, node, slot));
+  for (const [name, value] of Object.entries(values)) {
+    node.widgets.find((each) => each.name === name).value = value;
+  }
+  node.connect(node.outputs.findIndex((output) => output.type === "IMAGE"), add("PreviewImage"), 0);
+}
+
+async function dragTo(card, [x, y]) {
+  await card.scrollIntoViewIfNeeded();
+  const box = await card.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 3);
+  await page.mouse.down();
+  await page.mouse.move(x, y, { steps: 8 });
+  await page.locator(".metastyle-ghost img").waitFor();
+  await page.mouse.up();
+}
+
+/** Where the middle of the first node of a type is on the page. */
+function placeOfNode(type) {
+  return page.evaluate((wanted) => {
+    const node = window.app.graph.nodes.find((each) => each.type === wanted);
+    const [left, top, width, height] = node.boundingRect;
+    return window.app.canvasPosToClientPos([left + width / 2, top + height / 2]);
+  }, type);
+}
+
+function isChosen([type, name]) {
+  const node = window.app.graph.nodes.find((each) => each.type === type);
+  return node.widgets.find((each) => each.name === "style").value === name;
+}
+
+/** What a node's list shows as chosen: on the page, or what the canvas draws. */
+function shownStyle(type) {
+  const node = window.app.graph.nodes.find((each) => each.type === type);
+  const element = document.querySelector(`[data-node-id="${node.id}"]`);
+  if (element) return element.innerText;
+  const widget = node.widgets.find((each) => each.name === "style");
+  return widget._displayValue ?? widget.options.getOptionLabel(widget.value);
+}
+
+/** Let the file of a style fall on the tab under another name. */
+async function dropFile([name, fileName]) {
+  const file = await fetch(`/metastyle/styles/file?name=${encodeURIComponent(name)}`);
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([await file.blob()], fileName));
+  const target = document.querySelector(".metastyle-gallery-list");
+  for (const kind of ["dragover", "drop"]) {
+    target.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+  }
 }
 
 /** A style is saved by a script and renamed in another window; this one knows of both. */

@@ -41,6 +41,7 @@ def play(
         "renderer": renderer,
         "shots": str(shots),
         "examples": str(EXAMPLES),
+        "blueprints": str(HERE.parents[1] / "subgraphs"),
         "picture": "style.webp",
         "tiny": "tiny.png",
     }
@@ -75,6 +76,20 @@ def test_the_side_panel_leaves_curve_and_picture_alone(play: Scene):
 
 def test_the_search_stays_while_the_list_scrolls(play: Scene):
     assert play("gallery") == {"search": "search", "above": True}
+
+
+def test_cards_change_nodes_have_a_menu_and_files_come_by_dropping(play: Scene):
+    seen = play("cards")
+    assert seen["loaders"] == 1
+    assert "Great Wave" in seen["title"]
+    assert "presets/" not in seen["title"]
+    assert seen["exported"] == "hokusai_great_wave.safetensors"
+
+
+def test_one_node_a_blueprint_and_an_app_are_ready_to_run(play: Scene):
+    seen = play("shortcuts")
+    assert seen["blueprints"] == ["Film in a Style", "Paint in the Style of a Picture"]
+    assert "presets/" not in seen["shown"]
 
 
 def test_windows_know_at_once_what_is_saved_renamed_and_deleted(play: Scene):

@@ -23,6 +23,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.host
 
+OF_MODELS = ("CheckpointLoaderSimple", "UNETLoader", "CLIPLoader", "VAELoader")
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows").glob("*.json"))
 NODES = (
     "LoadMetaStyle",
@@ -317,7 +318,7 @@ def test_example_workflows_have_no_node_that_the_host_calls_deprecated(
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_workflows_run(server: HostServer, path: Path, measured: dict[str, str]):
-    """As they are, but with few steps and small pictures. A missing checkpoint is expected."""
+    """As they are, but with few steps and small pictures. Missing models are expected."""
     prompt = to_prompt(load_workflow(path), server)
     for loader in nodes_of(prompt, "LoadImage"):
         _provide_picture(server, loader["inputs"]["image"])
@@ -333,8 +334,7 @@ def test_example_workflows_run(server: HostServer, path: Path, measured: dict[st
         errors = run.refused
         measured[f"workflow {path.stem}, small"] = f"{time.monotonic() - began_s:.1f} s"
     missing = {each["class_type"] for each in errors.values() if each["errors"]}
-    needs_checkpoint = bool(nodes_of(prompt, "CheckpointLoaderSimple"))
-    assert missing == ({"CheckpointLoaderSimple"} if needs_checkpoint else set())
+    assert missing == {kind for kind in OF_MODELS if nodes_of(prompt, kind)}
 
 
 def _is_deprecated(server: HostServer, each: dict[str, Any]) -> bool:

@@ -35,8 +35,9 @@ def ours(workflow):
     return [node for node in workflow["nodes"] if node["type"] in INPUTS]
 
 
-def test_there_are_five():
-    assert [path.stem[0] for path in WORKFLOWS] == list("12345")
+def test_there_are_seven_each_with_a_picture():
+    assert [path.stem[0] for path in WORKFLOWS] == list("1234567")
+    assert all(path.with_suffix(".jpg").is_file() for path in WORKFLOWS)
 
 
 def test_links_join_the_sockets_they_name(workflow):
@@ -84,14 +85,19 @@ def test_the_first_two_are_apps_too(workflow, request):
     assert [nodes[number]["type"] for number in data["outputs"]] == ["SaveImage"]
 
 
-def test_checkpoints_come_with_an_address_that_the_host_can_offer(workflow):
-    for node in workflow["nodes"]:
-        if node["type"] == "CheckpointLoaderSimple":
-            (model,) = node["properties"]["models"]
-            assert model["name"] == node["widgets_values"][0]
-            assert model["url"].startswith("https://huggingface.co/")
-            assert model["name"] in model["url"]
-            assert model["directory"] == "checkpoints"
+def test_models_come_with_an_address_that_the_host_can_offer(workflow):
+    folders = {
+        "CheckpointLoaderSimple": "checkpoints",
+        "UNETLoader": "diffusion_models",
+        "CLIPLoader": "text_encoders",
+        "VAELoader": "vae",
+    }
+    for node in (each for each in workflow["nodes"] if each["type"] in folders):
+        (model,) = node["properties"]["models"]
+        assert model["name"] == node["widgets_values"][0]
+        assert model["url"].startswith("https://huggingface.co/")
+        assert model["name"] in model["url"]
+        assert model["directory"] == folders[node["type"]]
 
 
 def test_the_first_saves_nothing_until_it_is_asked():
