@@ -1,28 +1,15 @@
 """`metastyle stylize`: pictures and folders in, stylized pictures out."""
 
 import argparse
-import json
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-import torch
-
-from ..colour import Colouring
-from ..images import opacity, save_image
-from ..style import check_style
-from ..stylization import finish, stylize
-from .controls import (
-    add_control_options,
-    colouring_of,
-    files_of_controls,
-    mask_of,
-    mask_over,
-    require_fitting,
-    seamless_of,
-)
+from ..base import Base
+from ..style import AdaptedStyle
+from .controls import add_control_options, files_of_controls
+from .drawing import PictureDrawing
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -48,16 +35,17 @@ from .outputs import (
     Job,
     add_depth_option,
     add_overwrite_options,
-    chosen_depth,
     plan_jobs,
     refuse_existing,
     refuse_inputs,
     refuse_shallow,
 )
+from .parts import add_part_options, own_jobs
 from .progress import progress_bar
-from .reading import groups_of_one_size, with_good_headers
-from .refining import Refiner, add_refinement_options
+from .reading import with_good_headers
+from .refining import add_refinement_options
 from .streams import files_for_streams
+from .telling import Telling
 
 
 def add_parser(commands: Commands) -> None:
@@ -130,11 +118,18 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_film_options(parser)
+    add_part_options(parser)
     add_base_option(parser)
     add_control_options(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object when done")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON of each picture as it is done (input, output, seconds of "
+        "drawing, size, error) and one of the run (images, skipped, failed, ms_per_image, "
+        "elapsed_s); of films only the last",
+    )
     parser.set_defaults(run=run)
 
 
@@ -149,76 +144,36 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
-    planned = _plan(arguments, inputs)
-    failures = Failures(len(inputs))
-    inputs = with_good_headers(inputs, failures)
-    jobs = [job for job in planned if job.source not in failures]
-    if not jobs:
-        failures.report()
-        _announce(arguments, words, [], len(inputs), 0.0, 0.0)
-        return
-    colouring, seamless = colouring_of(arguments), seamless_of(arguments)
-    mask = mask_of(arguments)
-    base = open_base(arguments)
-    brush = chosen_brush(arguments, inputs, arguments.max_size)
-    contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
-    from_image = partial(style_from_image, arguments, base, brush, contents)
-    style = resolve_styles(base, arguments.style, from_image)
-    check_style(style, base)
-    style = style.to(base.device)
-    refiner = Refiner(arguments, style, base.device) if arguments.refine else None
-    began_s, working_s = time.monotonic(), 0.0
-    done: list[Path] = []
-    fits = partial(require_fitting, mask)
-    with progress_bar(len(jobs), "stylizing") as bar:
-        for group in groups_of_one_size(jobs, arguments.batch, arguments.max_size, failures, fits):
-            pictures = torch.stack([loaded.pixels for _, loaded in group])
-            alpha = opacity([loaded for _, loaded in group])
-            where = mask_over(mask, pictures)
-            start_s = time.monotonic()
-            results = stylize(
-                base,
-                style,
-                pictures,
-                precision=arguments.precision,
-                batch=arguments.batch,
-                strength=1.0 if refiner else arguments.strength,
-                grain=arguments.grain,
-                seed=arguments.seed,
-                alpha=alpha,
-                colouring=Colouring() if refiner else colouring,
-                seamless=seamless,
-                mask=None if refiner else where,
-            )
-            if refiner:
-                results = finish(
-                    pictures,
-                    refiner.refine(pictures, results, alpha),
-                    strength=arguments.strength,
-                    colouring=colouring,
-                    alpha=alpha,
-                    mask=where,
-                )
-            working_s += time.monotonic() - start_s
-            for (output, loaded), result in zip(group, results, strict=True):
-                save_image(
-                    result,
-                    output,
-                    alpha=loaded.alpha,
-                    depth=chosen_depth(arguments.depth, loaded.depth, output),
-                    metadata=None if arguments.strip else loaded.metadata,
-                )
-                done.append(output)
+    planned = own_jobs(arguments, plan_jobs(inputs, arguments.output))
+    jobs = _waiting(arguments, planned, inputs)
+    telling = Telling(arguments, words, skipped=len(planned) - len(jobs))
+    failures = Failures(len(inputs), telling.failed)
+    jobs = with_good_headers(jobs, failures)
+    if jobs:
+        base = open_base(arguments)
+        drawing = PictureDrawing(arguments, base, _style_of(arguments, base, inputs))
+        with progress_bar(len(jobs), "stylizing") as bar:
+            for report in drawing.draw(jobs, failures):
+                telling.done(report)
                 bar.update(1)
-    if done:
-        skipped = len(inputs) - len(jobs)
-        _announce(arguments, words, done, skipped, working_s, time.monotonic() - began_s)
+    telling.end()
     failures.report()
 
 
-def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[Job]:
-    """What to stylize into which files, none of which may be lost by it."""
-    jobs = plan_jobs(inputs, arguments.output)
+def _style_of(
+    arguments: argparse.Namespace, base: Base, inputs: Sequence[ImageInput]
+) -> AdaptedStyle:
+    """The style of all pictures of a run, so that each share of them draws in the same."""
+    brush = chosen_brush(arguments, inputs, arguments.max_size)
+    contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
+    from_image = partial(style_from_image, arguments, base, brush, contents)
+    return resolve_styles(base, arguments.style, from_image)
+
+
+def _waiting(
+    arguments: argparse.Namespace, jobs: Sequence[Job], inputs: Sequence[ImageInput]
+) -> list[Job]:
+    """What is still to do; no file may be lost by it."""
     targets = [job.target for job in jobs]
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
@@ -228,27 +183,4 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
         return [job for job in jobs if not job.target.exists()]
     if not arguments.overwrite:
         refuse_existing(targets)
-    return jobs
-
-
-def _announce(
-    arguments: argparse.Namespace,
-    words: TextIO,
-    outputs: list[Path],
-    skipped: int,
-    working_s: float,
-    elapsed_s: float,
-) -> None:
-    ms_per_image = 1000 * working_s / max(1, len(outputs))
-    if arguments.json:
-        summary = {
-            "outputs": [str(path) for path in outputs],
-            "skipped": skipped,
-            "ms_per_image": round(ms_per_image, 2),
-            "elapsed_s": round(elapsed_s, 3),
-        }
-        words.write(json.dumps(summary) + "\n")
-    else:
-        where = outputs[0] if len(outputs) == 1 else arguments.output
-        left_out = f", {skipped} left out that exist already" if skipped else ""
-        words.write(f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each{left_out}\n")
+    return list(jobs)

@@ -92,7 +92,13 @@ def test_stylize_writes_one_picture_of_the_same_size(tmp_path, image_file, style
     )
     assert code == 0
     assert load_image(output).pixels.shape == (3, 80, 96)
-    assert json.loads(capsys.readouterr().out)["outputs"] == [str(output)]
+    told, whole = map(json.loads, capsys.readouterr().out.splitlines())
+    assert told["seconds"] > 0
+    assert told | {"seconds": 0} == {
+        "input": str(image_file), "output": str(output), "seconds": 0, "size": [96, 80],
+        "error": None,
+    }  # fmt: skip
+    assert (whole["images"], whole["skipped"], whole["failed"]) == (1, 0, 0)
 
 
 def test_stylize_takes_folders_presets_images_and_blends(tmp_path, image_file, style_file):

@@ -16,7 +16,7 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.borders core.errors core.grain core.growth core.seeding",
-    "core.transparency",
+    "core.sharding core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
     " core.style_distance",
     "core.decoding core.deep_files",
@@ -42,7 +42,9 @@ LAYERS = (
     "core.cli.inputs",
     "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining"
     " core.cli.training_run",
-    "core.cli.films core.cli.reading",
+    "core.cli.parts core.cli.reading",
+    "core.cli.drawing core.cli.films",
+    "core.cli.telling",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
     " core.cli.stylize core.cli.train",
     "core.cli",
