@@ -28,7 +28,7 @@ STRIDE_PX = 4
 MAX_CHANNELS, MAX_BLOCKS = 256, 64
 # Drawn around every picture and cut off: what the network draws at its own border is a
 # rim of dots, because encoders, which judge it, pad with zeros there.
-_MARGIN_PX = 8
+MARGIN_PX = 8
 AdaptationMode = Literal["norm", "low_rank", "decoder", "full"]
 ADAPTATION_MODES: tuple[AdaptationMode, ...] = ("norm", "low_rank", "decoder", "full")
 FastWeights = Mapping[str, Tensor]
@@ -132,11 +132,11 @@ class OutputConv(ReflectConv):
         """Map (B, C, H, W) to (B, C', H, W); H and W must be even."""
         padded = bordered(input, self.kernel_size[0] // 2, seamless)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        blocks = F.conv2d(padded, _spread_over_blocks(self.weight), bias, stride=2)
+        blocks = F.conv2d(padded, spread_over_blocks(self.weight), bias, stride=2)
         return F.pixel_shuffle(blocks, 2)
 
 
-def _spread_over_blocks(kernel: Tensor) -> Tensor:
+def spread_over_blocks(kernel: Tensor) -> Tensor:
     """The (4C', C, n+1, n+1) kernel for 2x2 blocks equal to (C', C, n, n) for their pixels."""
     shifted = [F.pad(kernel, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1)]
     return torch.stack(shifted, dim=1).flatten(0, 1)
@@ -232,7 +232,7 @@ class StylizationNetwork(nn.Module):
 def _margins(side_px: int, wrapping: bool) -> tuple[int, int]:
     """What is added before and behind a side: nothing where the picture wraps."""
     if not wrapping:
-        return _MARGIN_PX, _MARGIN_PX + -side_px % STRIDE_PX
+        return MARGIN_PX, MARGIN_PX + -side_px % STRIDE_PX
     if side_px % STRIDE_PX:
         raise ShapeError(
             f"A side of {side_px} px cannot wrap; resize it to a multiple of {STRIDE_PX} px."

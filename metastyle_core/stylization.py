@@ -58,8 +58,8 @@ def stylize(
         images: (B, 3, H, W), [0, 1], any device; both sides at least 16 px. What sharp
             filters leave a little beyond the ends is clamped.
         precision: of the convolutions.
-        batch: pictures per pass; None takes as many as 4 megapixels on an
-            accelerator and one at a time on the CPU, where more gain nothing.
+        batch: pictures per pass on an accelerator; None takes as many as 4 megapixels.
+            The CPU takes one at a time, for more gain nothing there.
         strength: 0 gives the content back exactly, 1 is the full style.
         grain: strength, from 0 to 1, of a faint relief that the network reads with the
             picture (see `grain`): flat areas get strokes in place of a repeated pattern.
@@ -96,7 +96,7 @@ def stylize(
         if not 0 <= share <= 1:
             raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
     chosen = _per_picture(base, style, len(images))
-    size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
+    size = _pictures_at_once(batch, images, base.device)
     with torch.inference_mode():
         content = images.float().clamp(0, 1)
         if strength == 0:
@@ -202,6 +202,12 @@ def pictures_per_pass(height: int, width: int, device: torch.device) -> int:
     return max(1, _CHUNK_PIXELS // (height * width))
 
 
+def _pictures_at_once(batch: int | None, images: Tensor, device: torch.device) -> int:
+    if batch is None or device.type == "cpu":
+        return pictures_per_pass(images.shape[-2], images.shape[-1], device)
+    return batch
+
+
 def _draw_chunk(
     base: Base,
     styles: Sequence[AdaptedStyle],
@@ -214,9 +220,12 @@ def _draw_chunk(
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
+    if base.device.type == "cpu":
+        # Each pixel's channels side by side: all convolutions follow, and read memory in order.
+        chunk = chunk.contiguous(memory_format=torch.channels_last)
     with autocast(how.precision, base.device):
         drawn = stylize_with(base.network, weights, chunk, how.statistics, how.seamless)
-    return drawn.to(images.device)
+    return drawn.to(images.device).contiguous()
 
 
 def _side_to_draw(side_px: int, wrapping: bool) -> int:

@@ -32,7 +32,7 @@ LAYERS = (
     "core.style",
     "core.mixing",
     "core.adaptation core.presets core.stylization",
-    "core.evaluation core.film.drawing core.refinement core.speed core.thumbnails",
+    "core.evaluation core.export core.film.drawing core.refinement core.speed core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
     "core.training.judged_pictures core.training.state core.training.tasks",
@@ -45,8 +45,8 @@ LAYERS = (
     "core.cli.parts core.cli.reading",
     "core.cli.drawing core.cli.films",
     "core.cli.telling",
-    "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
-    " core.cli.stylize core.cli.train",
+    "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate"
+    " core.cli.export core.cli.info core.cli.stylize core.cli.train",
     "core.cli",
     "core.__main__",
     "nodes.hosting nodes.hosting.*",
