@@ -58,6 +58,8 @@ class InstanceNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Normalise (B, C, H, W) over H and W, then scale and shift."""
         batch, channels, height, width = features.shape
+        if _is_channels_last(features):
+            return self._normalise_channels_last(features)
         weight = self.weight.expand(batch, channels).reshape(-1)
         bias = self.bias.expand(batch, channels).reshape(-1)
         # Pictures become channels of one picture, so that the fused kernel of batch
@@ -69,6 +71,25 @@ class InstanceNorm(nn.Module):
             mean, variance = self.mean.repeat(batch), self.variance.repeat(batch)
             normed = F.batch_norm(flat, mean, variance, weight, bias, training=False, eps=1e-5)
         return normed.view(batch, channels, height, width)
+
+    def _normalise_channels_last(self, features: Tensor) -> Tensor:
+        """The same where the fused kernel's sums would depend on the number of threads."""
+        weights, biases = (p.expand(len(features), -1) for p in (self.weight, self.bias))
+        normed: list[Tensor] = []
+        for picture, weight, bias in zip(features.split(1), weights, biases, strict=True):
+            mean, variance = self.mean, self.variance
+            if mean is None or variance is None:
+                pixels = picture.permute(0, 2, 3, 1)
+                mean = pixels.mean((0, 1, 2))
+                variance = (pixels - mean).square().mean((0, 1, 2))
+            normed.append(F.batch_norm(picture, mean, variance, weight, bias, eps=1e-5))
+        return torch.cat(normed) if len(normed) > 1 else normed[0]
+
+
+def _is_channels_last(features: Tensor) -> bool:
+    """Whether the channels of a pixel of (B, C, H, W) lie side by side in memory."""
+    ordered = features.is_contiguous(memory_format=torch.channels_last)
+    return ordered and not features.is_contiguous()
 
 
 class ReflectConv(nn.Conv2d):

@@ -19,7 +19,7 @@ from .errors import SettingsError, ShapeError
 from .grain import grain_relief
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
-from .precision import Precision, autocast
+from .precision import Precision, autocast, compute_dtype
 from .style import AdaptedStyle, check_style
 from .transparency import fill_hidden
 
@@ -58,8 +58,8 @@ def stylize(
         images: (B, 3, H, W), [0, 1], any device; both sides at least 16 px. What sharp
             filters leave a little beyond the ends is clamped.
         precision: of the convolutions.
-        batch: pictures per pass on an accelerator; None takes as many as 4 megapixels.
-            The CPU takes one at a time, for more gain nothing there.
+        batch: pictures per pass; None takes as many as 4 megapixels on an
+            accelerator and one at a time on the CPU, where more gain nothing.
         strength: 0 gives the content back exactly, 1 is the full style.
         grain: strength, from 0 to 1, of a faint relief that the network reads with the
             picture (see `grain`): flat areas get strokes in place of a repeated pattern.
@@ -96,7 +96,7 @@ def stylize(
         if not 0 <= share <= 1:
             raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
     chosen = _per_picture(base, style, len(images))
-    size = _pictures_at_once(batch, images, base.device)
+    size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
         content = images.float().clamp(0, 1)
         if strength == 0:
@@ -202,12 +202,6 @@ def pictures_per_pass(height: int, width: int, device: torch.device) -> int:
     return max(1, _CHUNK_PIXELS // (height * width))
 
 
-def _pictures_at_once(batch: int | None, images: Tensor, device: torch.device) -> int:
-    if batch is None or device.type == "cpu":
-        return pictures_per_pass(images.shape[-2], images.shape[-1], device)
-    return batch
-
-
 def _draw_chunk(
     base: Base,
     styles: Sequence[AdaptedStyle],
@@ -220,8 +214,8 @@ def _draw_chunk(
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
-    if base.device.type == "cpu":
-        # Each pixel's channels side by side: all convolutions follow, and read memory in order.
+    if base.device.type == "cpu" and compute_dtype(how.precision, base.device) == torch.float32:
+        # All layers keep the layout, and convolutions need not change it each.
         chunk = chunk.contiguous(memory_format=torch.channels_last)
     with autocast(how.precision, base.device):
         drawn = stylize_with(base.network, weights, chunk, how.statistics, how.seamless)
