@@ -42,6 +42,7 @@ from .outputs import (
 )
 from .parts import add_part_options, own_jobs
 from .progress import progress_bar
+from .ray_run import add_ray_options, draw_on_ray, refuse_ray_for_films
 from .reading import with_good_headers
 from .refining import add_refinement_options
 from .streams import files_for_streams
@@ -119,6 +120,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_film_options(parser)
     add_part_options(parser)
+    add_ray_options(parser)
     add_base_option(parser)
     add_control_options(parser)
     add_refinement_options(parser)
@@ -137,6 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture, or every film."""
     with files_for_streams(arguments) as words:
         if concern_films(arguments):
+            refuse_ray_for_films(arguments)
             stylize_films(arguments)
         else:
             _stylize_files(arguments, words)
@@ -148,12 +151,18 @@ def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     jobs = _waiting(arguments, planned, inputs)
     telling = Telling(arguments, words, skipped=len(planned) - len(jobs))
     failures = Failures(len(inputs), telling.failed)
-    jobs = with_good_headers(jobs, failures)
+    if arguments.ray is None:
+        jobs = with_good_headers(jobs, failures)
     if jobs:
         base = open_base(arguments)
-        drawing = PictureDrawing(arguments, base, _style_of(arguments, base, inputs))
+        style = _style_of(arguments, base, inputs)
+        drawing = PictureDrawing(arguments, base, style)
+        if arguments.ray is None:
+            reports = drawing.draw(jobs, failures)
+        else:
+            reports = draw_on_ray(arguments, base, style, jobs, failures)
         with progress_bar(len(jobs), "stylizing") as bar:
-            for report in drawing.draw(jobs, failures):
+            for report in reports:
                 telling.done(report)
                 bar.update(1)
     telling.end()

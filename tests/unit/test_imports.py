@@ -44,7 +44,7 @@ LAYERS = (
     " core.cli.training_run",
     "core.cli.parts core.cli.reading",
     "core.cli.drawing core.cli.films",
-    "core.cli.telling",
+    "core.cli.ray_run core.cli.telling",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate"
     " core.cli.export core.cli.info core.cli.stylize core.cli.train",
     "core.cli",
