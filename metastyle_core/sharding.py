@@ -16,7 +16,7 @@ _JOB_VARIABLES = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
 
 
 @dataclass(frozen=True)
-class Shard:
+class Share:
     """One share of equal shares.
 
     Attributes:
@@ -35,7 +35,7 @@ class Shard:
             )
 
     @staticmethod
-    def parse(text: str) -> "Shard":
+    def parse(text: str) -> "Share":
         """A share from words such as `2/8`.
 
         Raises:
@@ -44,10 +44,10 @@ class Shard:
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if found is None:
             raise SettingsError(f"Shard is '{text}'; write i/n, such as 2/8, or slurm.")
-        return Shard(int(found[1]), int(found[2]))
+        return Share(int(found[1]), int(found[2]))
 
     @staticmethod
-    def of_slurm_array(variables: Mapping[str, str]) -> "Shard":
+    def of_slurm_array(variables: Mapping[str, str]) -> "Share":
         """The share of one task of a Slurm job array whose numbers are evenly spaced.
 
         Args:
@@ -75,7 +75,7 @@ class Shard:
                 "has no place in it; submit evenly spaced numbers, such as --array=1-8, or write "
                 "--shard i/n."
             )
-        return Shard(place + 1, count)
+        return Share(place + 1, count)
 
     def of(self, items: Sequence[_T]) -> list[_T]:
         """Every `count`-th item from its own on: all shares together are all items, once each."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import FilmError, SettingsError
 from ..film.sequences import NumberedName
-from ..sharding import FrameRange, Shard
+from ..sharding import FrameRange, Share
 from .outputs import Job
 
 
@@ -41,12 +41,12 @@ def own_jobs(arguments: argparse.Namespace, jobs: Sequence[Job]) -> list[Job]:
             f"--frames {arguments.frames} picks numbered frames; name them by a pattern such as "
             "frames/%04d.png."
         )
-    shard = _shard_of(arguments)
-    if shard is None:
+    share = _share_of(arguments)
+    if share is None:
         return list(jobs)
     if len(arguments.images) == 1 and arguments.images[0].is_file():
         raise SettingsError(_cannot_share(arguments, f"{arguments.images[0]} is one picture"))
-    return shard.of(jobs)
+    return share.of(jobs)
 
 
 def own_frames(
@@ -63,17 +63,17 @@ def own_frames(
         SettingsError: a film cannot be taken apart like this.
         FilmError: no frame has such a number.
     """
-    shard, frames = _shard_of(arguments), arguments.frames
-    if shard is None and frames is None:
+    share, frames = _share_of(arguments), arguments.frames
+    if share is None and frames is None:
         return files
-    option = f"--frames {frames}" if shard is None else f"--shard {arguments.shard}"
+    option = f"--frames {frames}" if share is None else f"--shard {arguments.shard}"
     if arguments.start or arguments.end:
         raise SettingsError(
             f"{option} and --start or --end cannot be used together; leave one out."
         )
     if frames is not None:
         files = _in_range(FrameRange.parse(frames), name, files)
-    if shard is None:
+    if share is None:
         return files
     if isinstance(files, Path):
         raise SettingsError(_cannot_share(arguments, f"{name} is one film"))
@@ -82,7 +82,7 @@ def own_frames(
             f"{option} and --lock cannot be used together, for a lock looks at whole shots; give "
             "each machine whole shots with --frames A-B."
         )
-    return {number: files[number] for number in shard.of(list(files))}
+    return {number: files[number] for number in share.of(list(files))}
 
 
 def refuse_one_film(arguments: argparse.Namespace) -> None:
@@ -91,12 +91,12 @@ def refuse_one_film(arguments: argparse.Namespace) -> None:
         raise SettingsError(_cannot_share(arguments, f"{arguments.output} would be one film"))
 
 
-def _shard_of(arguments: argparse.Namespace) -> Shard | None:
+def _share_of(arguments: argparse.Namespace) -> Share | None:
     if arguments.shard is None:
         return None
     if arguments.shard == "slurm":
-        return Shard.of_slurm_array(os.environ)
-    return Shard.parse(arguments.shard)
+        return Share.of_slurm_array(os.environ)
+    return Share.parse(arguments.shard)
 
 
 def _cannot_share(arguments: argparse.Namespace, why: str) -> str:

@@ -59,7 +59,8 @@ def add_ray_options(parser: argparse.ArgumentParser) -> None:
         "--ray-workers",
         type=positive_int,
         metavar="N",
-        help="workers (default: one per GPU, else one per --ray-cores)",
+        help="workers (default: one per GPU, else one per --ray-cores); several of one GPU hide "
+        "reading and writing",
     )
     group.add_argument(
         "--ray-cores",
@@ -126,7 +127,7 @@ class _Pool:
 
     workers: int
     cores: int
-    gpus: int
+    gpus: float
 
 
 def _rows(ray: Any, pool: _Pool, shared: object, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - Ray is loaded by name
@@ -248,11 +249,12 @@ def _last_line(error: BaseException) -> str:
 
 
 def _pool_for(ray: Any, arguments: argparse.Namespace) -> _Pool:  # noqa: ANN401 - see `_rows`
-    """Workers of one GPU each where there are GPUs to use, else of some cores each."""
+    """Workers on GPUs where there are some to use, else of some cores each."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     if gpus and arguments.device in {"auto", "cuda"}:
-        return _Pool(arguments.ray_workers or gpus, 1, 1)
+        workers = arguments.ray_workers or gpus
+        return _Pool(workers, 1, 1 / max(1, -(-workers // gpus)))
     most = max((int(node.get("CPU", 0)) for node in nodes), default=0)
     if not most:
         raise SettingsError("The Ray cluster has no CPU to use; add a node, or check --ray.")

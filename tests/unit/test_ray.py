@@ -6,14 +6,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from samples import picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base, save_base
-from metastyle_core.cli import main
+from metastyle_core.cli import build_parser, main
+from metastyle_core.cli.ray_run import _pool_for
 from metastyle_core.images import save_image
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.style import save_style
@@ -118,6 +121,25 @@ def test_a_lost_node_loses_no_picture_and_doubles_none(cluster, folder):
     assert not cluster.worker_nodes
     assert run.returncode == 1, err
     require_same(folder, "lossy", told)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "pool"),
+    [
+        ([{"CPU": 5.0}, {"CPU": 4.0}], "", (4, 2, 0)),
+        ([{"CPU": 5.0}, {"CPU": 4.0}], "--ray-cores 3", (2, 3, 0)),
+        ([{"CPU": 5.0}], "--ray-workers 1", (1, 2, 0)),
+        ([{"CPU": 1.0}], "--ray-cores 8", (1, 1, 0)),
+        ([{"CPU": 64.0, "GPU": 4.0}, {"CPU": 64.0, "GPU": 4.0}], "", (8, 1, 1)),
+        ([{"CPU": 64.0, "GPU": 2.0}], "--ray-workers 5", (5, 1, 1 / 3)),
+        ([{"CPU": 64.0, "GPU": 2.0}], "--device cpu", (32, 2, 0)),
+    ],
+)
+def test_workers_fit_the_nodes(nodes, options, pool):
+    alive = [{"Alive": True, "Resources": node} for node in nodes]
+    found = SimpleNamespace(nodes=lambda: [*alive, {"Alive": False, "Resources": {"CPU": 9.0}}])
+    words = f"stylize a -o b --style c --ray auto {options}"
+    assert astuple(_pool_for(found, build_parser().parse_args(words.split()))) == pool
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from metastyle_core.cli import main
 from metastyle_core.errors import SettingsError
 from metastyle_core.images import save_image
 from metastyle_core.network import StylizationNetwork
-from metastyle_core.sharding import FrameRange, Shard
+from metastyle_core.sharding import FrameRange, Share
 from metastyle_core.style import save_style
 
 ARRAY = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "4"}
@@ -49,7 +49,7 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_shares_are_all_items_each_once_and_equal_but_for_one(count):
-    shares = [Shard(index, count).of(range(7)) for index in range(1, count + 1)]
+    shares = [Share(index, count).of(range(7)) for index in range(1, count + 1)]
     assert sorted(item for share in shares for item in share) == list(range(7))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -64,7 +64,7 @@ def test_shares_are_all_items_each_once_and_equal_but_for_one(count):
     ],
 )
 def test_tasks_of_a_slurm_array_have_their_places(more, index):
-    assert Shard.of_slurm_array(ARRAY | more) == Shard(index, 4)
+    assert Share.of_slurm_array(ARRAY | more) == Share(index, 4)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_tasks_of_a_slurm_array_have_their_places(more, index):
 )
 def test_no_place_in_a_slurm_array_is_an_error(variables):
     with pytest.raises(SettingsError, match="--shard i/n"):
-        Shard.of_slurm_array(variables)
+        Share.of_slurm_array(variables)
 
 
 def test_frames_have_both_ends():
