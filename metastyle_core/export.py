@@ -227,7 +227,13 @@ class _Graph:
         self.constants: list[TensorProto] = []
         self._half = half
 
-    def add(self, operator: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def add(
+        self,
+        operator: str,
+        *inputs: str,
+        output: str = "",
+        **attributes: Any,  # noqa: ANN401 - of the operator
+    ) -> str:
         """Append a node; gives the name of its output."""
         from onnx import helper
 

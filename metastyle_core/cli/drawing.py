@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..base import Base
+from ..borders import Seamless
 from ..colour import Colouring
 from ..images import LoadedImage, opacity, save_image
 from ..style import AdaptedStyle, check_style
@@ -66,7 +67,8 @@ class PictureDrawing:
         check_style(style, base)
         self._arguments, self._base = arguments, base
         self._style = style.to(base.device)
-        self._colouring, self._seamless = colouring_of(arguments), seamless_of(arguments)
+        self._colouring = colouring_of(arguments)
+        self._seamless: Seamless = seamless_of(arguments)
         self._mask = mask_of(arguments)
         refining = arguments.refine
         self._refiner = Refiner(arguments, self._style, base.device) if refining else None

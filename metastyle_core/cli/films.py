@@ -299,8 +299,7 @@ def _open(job: _FilmJob, arguments: argparse.Namespace) -> Film:
 
 
 def _open_whole(job: _FilmJob, part: Film, arguments: argparse.Namespace) -> Film:
-    whole = len(job.sources) == len(job.whole) if isinstance(job.sources, dict) else True
-    return part if whole else _open(replace(job, sources=job.whole), arguments)
+    return part if job.whole == job.sources else _open(replace(job, sources=job.whole), arguments)
 
 
 def _prepare(arguments: argparse.Namespace, film: Film) -> tuple[Base, AdaptedStyle]:

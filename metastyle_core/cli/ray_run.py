@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -192,7 +192,7 @@ class _Worker:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Any]:
+def _cluster(address: str) -> Generator[Any]:
     """Ray, connected to a cluster or with one of its own inside the block."""
     # Ray otherwise reports its use to its makers, and says much on standard error.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
