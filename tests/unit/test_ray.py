@@ -16,10 +16,10 @@ from samples import picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base, save_base
 from metastyle_core.cli import build_parser, main
-from metastyle_core.cli.ray_run import _pool_for
+from metastyle_core.cli.ray_run import _pool_for, _Worker
 from metastyle_core.images import save_image
 from metastyle_core.network import StylizationNetwork
-from metastyle_core.style import save_style
+from metastyle_core.style import load_style, save_style
 
 ROOT = Path(__file__).parents[2]
 PICTURES = 24
@@ -140,6 +140,27 @@ def test_workers_fit_the_nodes(nodes, options, pool):
     found = SimpleNamespace(nodes=lambda: [*alive, {"Alive": False, "Resources": {"CPU": 9.0}}])
     words = f"stylize a -o b --style c --ray auto {options}"
     assert astuple(_pool_for(found, build_parser().parse_args(words.split()))) == pool
+
+
+def test_what_no_worker_can_go_on_after_ends_the_run(folder, tmp_path, monkeypatch):
+    """A place that cannot be written is no fault of one picture."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda shared: shared))
+    arguments = build_parser().parse_args([str(part) for part in command(folder, "unused")])
+    base = load_base(folder / "base.safetensors")
+    worker = _Worker((arguments, base, load_style(folder / "style.safetensors")), 1)
+    names = ["00.png", "torn.png", "01.png"]
+    block = {
+        "number": [3, 4, 5],
+        "source": [str(folder / "photos" / name) for name in names],
+        "target": [str(tmp_path / "written" / name) for name in names],
+    }
+    made = worker(block)
+    assert (made["number"], made["fatal"]) == ([3, 4, 5], [""] * 3)
+    errors = [json.loads(report)["error"] for report in made["report"]]
+    assert [bool(error) for error in errors] == [False, True, False]
+    made = worker(block | {"target": [str(tmp_path / "file" / name) for name in names]})
+    assert all("file" in fatal for fatal in made["fatal"])
 
 
 def free_port() -> int:
