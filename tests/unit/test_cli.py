@@ -758,7 +758,7 @@ def test_too_little_memory_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(words) if words else MemoryError
 
-    monkeypatch.setattr("metastyle_core.cli.stylize.stylize", fail)
+    monkeypatch.setattr("metastyle_core.cli.drawing.stylize", fail)
     output = str(tmp_path / "out.png")
     assert main(["stylize", str(image_file), "--style", str(style_file), "-o", output]) == 2
     assert "--max-size" in capsys.readouterr().err
@@ -768,7 +768,7 @@ def test_a_mistake_of_ours_is_not_hidden(image_file, style_file, tmp_path, monke
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("sizes differ")
 
-    monkeypatch.setattr("metastyle_core.cli.stylize.stylize", fail)
+    monkeypatch.setattr("metastyle_core.cli.drawing.stylize", fail)
     output = str(tmp_path / "out.png")
     with pytest.raises(RuntimeError, match="sizes differ"):
         main(["stylize", str(image_file), "--style", str(style_file), "-o", output])

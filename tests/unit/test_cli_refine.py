@@ -95,7 +95,7 @@ def test_statistics_of_another_encoder_are_found_before_anything_is_drawn(
     tmp_path, photograph, painting, capsys, monkeypatch
 ):
     full = adapt(painting, tmp_path / "full.safetensors", "--keep-statistics")
-    monkeypatch.setattr("metastyle_core.cli.stylize.stylize", pytest.fail)
+    monkeypatch.setattr("metastyle_core.cli.drawing.stylize", pytest.fail)
     monkeypatch.setattr("metastyle_core.style_statistics.content_hash", lambda _: "other")
     command = ["stylize", str(photograph), "--style", str(full), "--refine", "2"]
     assert main([*command, "-o", str(tmp_path / "out.png")]) == 2
