@@ -137,6 +137,13 @@ def test_a_line_of_json_tells_what_failed(stylize, photos, tmp_path, capsys):
     assert (whole["images"], whole["failed"]) == (4, 1)
 
 
+def test_a_single_bad_picture_is_told_of_too(stylize, photos, tmp_path, capsys):
+    (photos / "0001.png").write_text("no picture")
+    assert stylize(photos / "0001.png", "-o", tmp_path / "out.png", "--json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert "0001.png is not an image" in told["error"]
+
+
 def test_numbered_frames_are_shared_and_chosen_by_number(stylize, photos, tmp_path):
     frames, whole, parts = photos / "%04d.png", tmp_path / "whole", tmp_path / "parts"
     assert stylize(frames, "-o", whole / "%04d.png") == 0
