@@ -6,6 +6,7 @@ import torch.nn.functional as F  # noqa: N812
 from samples import TOLERANCES
 from torch.func import functional_call
 
+from metastyle_core import network as network_module
 from metastyle_core.network import (
     InstanceNorm,
     OutputConv,
@@ -145,7 +146,9 @@ def test_second_derivatives_flow_through_the_network():
 
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("styles", [1, 3])
-def test_the_layout_in_memory_changes_no_norm(generator, styles, fixed):
+@pytest.mark.parametrize("cached", [1, 100, 2**18])
+def test_the_layout_in_memory_changes_no_norm(generator, monkeypatch, styles, fixed, cached):
+    monkeypatch.setattr(network_module, "_CACHED_NUMBERS", cached)
     norm = InstanceNorm(5).double()
     features = torch.rand(3, 5, 7, 9, dtype=torch.float64, generator=generator)
     shape = (5,) if styles == 1 else (3, 5)
