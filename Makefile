@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint check bench bench-quality clean
+.PHONY: demo test lint check bench bench-quality mutate clean
 
 demo: $(STAMP)
 	$(BIN)/metastyle demo
@@ -27,6 +27,11 @@ bench: $(STAMP)
 bench-quality: $(STAMP)
 	$(BIN)/python -m benchmarks.quality --styles "$(STYLES)" --contents "$(CONTENTS)" \
 		--encoder-weights "$(VGG)" -o output/bench-quality $(OPTIONS)
+
+# Which small changes of a module no test notices: make mutate MODULE=metastyle_core/losses.py
+mutate: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "mutmut>=3.8"
+	$(BIN)/python tools/mutate.py $(MODULE) $(TESTS)
 
 # The build tools come first: the project itself is installed without build isolation.
 $(STAMP): pyproject.toml constraints.txt

@@ -163,6 +163,12 @@ class AdainTraining:
         loss.sum().backward()
         return Outcome(len(loss), 0, {k: float(v.detach().sum()) for k, v in terms.items()})
 
+    def keep_beside(self, checkpoint: Path) -> None:
+        """Nothing: the encoder is named when the run is resumed."""
+
+    def take_from(self, checkpoint: Path) -> None:
+        """Nothing."""
+
     def draw_picture(self) -> Tensor:
         """Two rows: contents, and the contents in as many styles."""
         contents, styles = self._draw(Generator().manual_seed(1))

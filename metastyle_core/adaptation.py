@@ -7,7 +7,7 @@ stopping go through one callback.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -25,7 +25,7 @@ from .checks import (
 from .content import shipped_contents
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
-from .images import fit_within, resize
+from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
 from .losses import LossSettings, perceptual_loss, style_target
 from .low_rank import merge_updates, rank_of
@@ -37,7 +37,8 @@ from .network import (
     stylize_with,
 )
 from .precision import Precision, autocast
-from .style import AdaptedStyle, check_style
+from .style import STYLE_SIZE_PX, AdaptedStyle, check_style
+from .style_pictures import StylePicture, style_pictures
 
 MIN_STYLE_SIDE_PX = 64
 MAX_STYLE_PIXELS = 1024 * 1024
@@ -88,7 +89,7 @@ class AdaptationSettings:
     batch: int = 2
     content_count: int = 24
     content_size_px: int = 192
-    style_size_px: int = 384
+    style_size_px: int = STYLE_SIZE_PX
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
     seed: int = 0
@@ -143,6 +144,20 @@ class StepReport:
 OnStep = Callable[[StepReport], None]
 
 
+class StopLearning(Exception):  # noqa: N818 - names the event
+    """Raised in `on_step` to end the steps and keep what they have reached."""
+
+
+def wants_to_stop(on_step: OnStep | None, report: StepReport) -> bool:
+    """Tell a step to whoever listens; True where they raise `StopLearning`."""
+    try:
+        if on_step is not None:
+            on_step(report)
+    except StopLearning:
+        return True
+    return False
+
+
 def adapt_to_style(
     base: Base,
     encoder: PerceptualEncoder | None,
@@ -154,6 +169,7 @@ def adapt_to_style(
     resume: AdaptedStyle | None = None,
     on_step: OnStep | None = None,
     preview_images: Tensor | None = None,
+    style_masks: Sequence[Tensor] | None = None,
 ) -> AdaptedStyle:
     """Turn one or several pictures of one style into an adapted style.
 
@@ -168,50 +184,62 @@ def adapt_to_style(
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
-        on_step: called after each step; an exception raised in it stops the
-            adaptation and passes through.
+        on_step: called after each step. `StopLearning` raised in it ends the steps, and
+            the best state so far is the style; another exception passes through.
         preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
             first contents when left out.
+        style_masks: (1, 1, H, W), [0, 1], one for all style pictures or one each, of their
+            ratio: only where it is white does a picture count; see `style_pictures`.
 
     Returns:
         The best state met, on the device of the base.
 
     Raises:
-        ShapeError: a picture has the wrong shape or is too small.
-        SettingsError: NaN in a picture, a predicted start without a predictor, or
-            steps without an encoder.
+        ShapeError: a picture has the wrong shape or is too small, or a mask does not fit.
+        SettingsError: NaN in a picture or mask, an empty mask, a predicted start without a
+            predictor, or steps without an encoder.
         BaseMismatchError: `resume` belongs to another base.
         AdaptationDiverged: the loss exploded, and again at a tenth of the rate.
     """
     settings = settings or AdaptationSettings()
-    scaled = _prepare_styles(style_images, settings.style_size_px, base.device)
+    scaled = _prepare_styles(style_images, style_masks, settings.style_size_px, base.device)
     if contents is not None:
         contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
     start = _starting_weights(base, scaled, settings, resume)
-    losses: dict[str, float] = {}
-    fast_weights = start
+    reached = _Reached(start, {}, 0)
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
         drawn = _shipped_contents(base, settings) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
         loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
-        fast_weights, losses = _run_with_one_retry(loop, start, on_step)
+        reached = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(
-        fast_weights=fast_weights,
+        fast_weights=reached.weights,
         base_sha256=base.sha256,
         mode=settings.mode,
         name=name,
         settings={
             **asdict(settings),
-            "rank": rank_of(fast_weights),
+            "rank": rank_of(reached.weights),
             "encoder": encoder.spec.name if encoder else None,
             "contents": "shipped" if contents is None else len(contents),
             "style_images": len(style_images),
+            **({} if style_masks is None else {"style_masks": len(style_masks)}),
+            **({} if reached.steps == settings.steps else {"stopped_after": reached.steps}),
             "resumed_from": resume.name if resume else None,
         },
-        losses=losses,
+        losses=reached.losses,
     )
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """Where a run of steps ended: its best weights, their smoothed losses, the steps done."""
+
+    weights: dict[str, Tensor]
+    losses: dict[str, float]
+    steps: int
 
 
 def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
@@ -222,7 +250,7 @@ def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
 
 def _run_with_one_retry(
     loop: "_InnerLoop", start: dict[str, Tensor], on_step: OnStep | None
-) -> tuple[dict[str, Tensor], dict[str, float]]:
+) -> _Reached:
     rate = loop.settings.learning_rate or _LEARNING_RATES[loop.settings.mode]
     try:
         return loop.run(start, rate, on_step)
@@ -237,7 +265,7 @@ class _InnerLoop:
         self,
         base: Base,
         encoder: PerceptualEncoder,
-        style_images: list[Tensor],
+        styles: list[StylePicture],
         contents: Tensor,
         settings: AdaptationSettings,
         shown: Tensor,
@@ -247,10 +275,17 @@ class _InnerLoop:
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
             scales = settings.loss.style_scales
-            features = [features_at_scales(encoder, i, scales, layers) for i in style_images]
+            features = [
+                each.counted(features_at_scales(encoder, each.pixels, scales, layers))
+                for each in styles
+            ]
             generator = Generator().manual_seed(settings.seed)
             self._target = style_target(
-                features, style_images, settings.loss.style_distance, generator
+                features,
+                [each.pixels for each in styles],
+                settings.loss.style_distance,
+                generator,
+                [each.share() for each in styles],
             )
             # Contents repeat, so their features are found once.
             self._content_features = {
@@ -261,10 +296,8 @@ class _InnerLoop:
             }
 
     @torch.enable_grad()
-    def run(
-        self, start: dict[str, Tensor], rate: float, on_step: OnStep | None
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """All steps from `start`; returns the best weights and their smoothed losses."""
+    def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
+        """All steps from `start`, or those up to `StopLearning`."""
         steps, began_s = self.settings.steps, time.monotonic()
         weights = {k: v.detach().clone().requires_grad_() for k, v in start.items()}
         optimizer = torch.optim.Adam(weights.values(), lr=rate)
@@ -277,11 +310,12 @@ class _InnerLoop:
             losses = self._step(weights, optimizer, next(batches), generator)
             if tracker.add(losses, step):
                 best = _detached(weights)
-            if on_step is not None:
-                preview = _preview(self._base, weights, self._shown)
-                elapsed_s = time.monotonic() - began_s
-                on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview))
-        return best, tracker.best
+            preview = _preview(self._base, weights, self._shown)
+            elapsed_s = time.monotonic() - began_s
+            report = StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview)
+            if wants_to_stop(on_step, report):
+                return _Reached(best, tracker.best, step)
+        return _Reached(best, tracker.best, steps)
 
     def _batches(self, generator: Generator) -> Iterator[Tensor]:
         """Positions of contents, reshuffled whenever all were used."""
@@ -365,7 +399,10 @@ def _preview(base: Base, weights: Mapping[str, Tensor], shown: Tensor) -> Callab
 
 
 def _starting_weights(
-    base: Base, styles: list[Tensor], settings: AdaptationSettings, resume: AdaptedStyle | None
+    base: Base,
+    styles: list[StylePicture],
+    settings: AdaptationSettings,
+    resume: AdaptedStyle | None,
 ) -> dict[str, Tensor]:
     weights = _detached(adapted_weights(base.network, settings.mode, settings.rank))
     if resume is not None:
@@ -386,13 +423,13 @@ def _starting_weights(
 
 
 def predict_norms(
-    base: Base, style_images: list[Tensor], style_weight: float, precision: Precision
+    base: Base, styles: list[StylePicture], style_weight: float, precision: Precision
 ) -> dict[str, Tensor]:
     """The predicted initialisation of a style: parameter name to (C,).
 
     Args:
         base: with a predictor.
-        style_images: (1, 3, H, W), [0, 1], on the device of the base.
+        styles: on the device of the base.
         style_weight: the balance to strike, as in `LossSettings`.
         precision: of the encoder.
 
@@ -401,7 +438,9 @@ def predict_norms(
     """
     if base.predictor is None:
         raise SettingsError("This base has no predictor; choose the initialisation 'fixed'.")
-    read = [base.predictor.statistics(image, precision) for image in style_images]
+    read = [
+        base.predictor.statistics(each.pixels, precision, counted=each.counted) for each in styles
+    ]
     statistics = torch.stack(read).mean(0)
     with torch.no_grad():
         weights = statistics.new_tensor([style_weight])
@@ -409,15 +448,17 @@ def predict_norms(
     return {name: norms[name][0].clone() for name in norm_parameter_names(base.network)}
 
 
-def _prepare_styles(images: list[Tensor], size_px: int, device: torch.device) -> list[Tensor]:
+def _prepare_styles(
+    images: list[Tensor], masks: Sequence[Tensor] | None, size_px: int, device: torch.device
+) -> list[StylePicture]:
     if not images:
         raise ShapeError("There is no style image; give at least one.")
-    scaled: list[Tensor] = []
-    for image in images:
-        checked = _checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device)
-        factor = size_px / min(checked.shape[-2:])
-        height, width = (round(side * factor) for side in checked.shape[-2:])
-        scaled.append(resize(checked, *fit_within(height, width, MAX_STYLE_PIXELS)))
+    checked = [_checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device) for image in images]
+    scaled: list[StylePicture] = []
+    for style in style_pictures(checked, masks, MIN_STYLE_SIDE_PX):
+        factor = size_px / min(style.pixels.shape[-2:])
+        height, width = (round(side * factor) for side in style.pixels.shape[-2:])
+        scaled.append(style.resized(*fit_within(height, width, MAX_STYLE_PIXELS)))
     return scaled
 
 

@@ -6,7 +6,7 @@ can tell whether it belongs.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,7 +39,12 @@ class Predictor:
 
     @torch.no_grad()
     def statistics(
-        self, styles: Tensor, precision: Precision = "auto", *, gradients: bool = False
+        self,
+        styles: Tensor,
+        precision: Precision = "auto",
+        *,
+        gradients: bool = False,
+        counted: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
     ) -> Tensor:
         """What the predictor reads off styles, a picture of each: (B, S), without gradient.
 
@@ -47,10 +52,11 @@ class Predictor:
             styles: (B, 3, H, W), [0, 1].
             precision: of the encoder.
             gradients: compute as where gradients flow; see `compute_dtype`.
+            counted: leaves of the features what counts; see `StylePicture.counted`.
         """
         with autocast(precision, styles.device, gradients=gradients):
             features = self.encoder(styles, self.encoder.spec.style_layers)
-        return self.network.statistics(features)
+        return self.network.statistics(counted(features))
 
 
 @dataclass(frozen=True)

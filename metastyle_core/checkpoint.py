@@ -21,6 +21,12 @@ from .files import atomic_file
 
 FORMAT_VERSION = "1"
 CHECKSUM = "tensors_sha256"
+# Text that is no JSON, holds a number of thousands of digits, or is nested too deep.
+JSON_ERRORS = (ValueError, RecursionError)
+_READABLE = frozenset({
+    torch.float64, torch.float32, torch.float16, torch.bfloat16,
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+})  # fmt: skip
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -101,6 +107,15 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _refuse_odd_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _READABLE:
+            raise CheckpointError(
+                f"{path}: '{name}' holds numbers of type {tensor.dtype}, which are not read; "
+                "save it as float32, float16 or bfloat16."
+            )
+
+
 def _refuse_damaged(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Compare with the checksum, where there is one: older files and those of others have none."""
     if metadata.get(CHECKSUM) not in {None, _checksum(tensors)}:
@@ -119,8 +134,8 @@ def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorF
 
     Raises:
         CheckpointError: missing, empty, cut short, a pickle, not safetensors, of another
-            format or version, with another checksum than its header says, or with NaN or
-            infinity in it.
+            format or version, with another checksum than its header says, or with NaN,
+            infinity, complex or 8-bit floating-point numbers in it.
     """
     path = Path(path)
     _refuse_what_is_no_file(path)
@@ -131,6 +146,7 @@ def read_tensors(path: Path | str, *, file_format: str | None = None) -> TensorF
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(_reason(path, error)) from error
+    _refuse_odd_numbers(path, tensors)
     _refuse_damaged(path, tensors, metadata)
     refuse_non_finite(path, tensors)
     return TensorFile(tensors, metadata)
@@ -256,7 +272,7 @@ def parse_json(path: Path | str, metadata: Mapping[str, str], key: str) -> dict[
     """
     try:
         value = json.loads(metadata[key])
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, *JSON_ERRORS) as error:
         raise CheckpointError(f"{path}: header entry '{key}' is missing or damaged.") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: header entry '{key}' is not a JSON object.")

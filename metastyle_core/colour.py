@@ -17,6 +17,7 @@ Colour = Literal["style", "photograph", "match"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 # Variance of an even error of two levels of 255: what flatter pictures are taken to have.
 _LEAST_VARIANCE = (2 / 255) ** 2 / 3
+_LEAST_WEIGHT = 1e-6  # of a pixel that nobody sees
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,33 @@ def _require_palette(palette: Tensor | None) -> None:
         raise SettingsError("The palette holds NaN or infinity; load or render it again.")
 
 
+@dataclass(frozen=True)
+class PaletteMap:
+    """A linear map of colours.
+
+    Attributes:
+        matrix: (B, 3, 3), float64, on the CPU.
+        origin: (B, 3, 1): the mean of the colours that are mapped.
+        target: (B or 1, 3, 1): what becomes of it.
+    """
+
+    matrix: Tensor
+    origin: Tensor
+    target: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map the colours of (B, 3, H, W); what leaves [0, 1] is clamped."""
+        pixels = images.flatten(2)
+        moved = self.matrix.to(pixels) @ (pixels - self.origin.to(pixels))
+        return (moved + self.target.to(pixels)).view_as(images).clamp(0, 1)
+
+
 def recolour(
-    stylized: Tensor, photographs: Tensor, colouring: Colouring, alpha: Tensor | None = None
+    stylized: Tensor,
+    photographs: Tensor,
+    colouring: Colouring,
+    alpha: Tensor | None = None,
+    palette_map: PaletteMap | None = None,
 ) -> Tensor:
     """Give stylized pictures the colours asked for.
 
@@ -65,6 +91,8 @@ def recolour(
         colouring: whose colours, and how far.
         alpha: (B, 1, H, W), [0, 1]: how much each pixel counts in the palette of a picture
             with transparency.
+        palette_map: of the whole pictures, where these are a part of them; see
+            `ColourMoments`.
 
     Returns:
         (B, 3, H, W), [0, 1]; `stylized` itself where nothing is to change.
@@ -74,6 +102,8 @@ def recolour(
     if colouring.colour == "photograph":
         return torch.lerp(stylized, keep_colours(stylized, photographs), colouring.amount)
     if colouring.colour == "match" and colouring.palette is not None:
+        if palette_map is not None:
+            return torch.lerp(stylized, palette_map(stylized), colouring.amount)
         matched = match_palette(stylized, colouring.palette.to(stylized), alpha)
         return torch.lerp(stylized, matched, colouring.amount)
     return stylized
@@ -121,13 +151,38 @@ def match_palette(images: Tensor, palette: Tensor, alpha: Tensor | None = None) 
     """
     pixels = images.flatten(2)
     weights = torch.ones_like(pixels[:, :1]) if alpha is None else alpha.flatten(2).to(pixels)
-    mean, covariance = _moments(pixels, weights.clamp(min=1e-6))
+    return _map_to(palette, *_moments(pixels, weights.clamp(min=_LEAST_WEIGHT)))(images)
+
+
+class ColourMoments:
+    """Mean and covariance of the colours of a picture, strip by strip."""
+
+    def __init__(self) -> None:
+        # Of weight, of colours and of their products, each times its weight.
+        self._sums = [torch.zeros(shape, dtype=torch.float64) for shape in ((), (3, 1), (3, 3))]
+
+    def add(self, strip: Tensor, alpha: Tensor | None = None) -> None:
+        """Take in (1, 3, H, W), each pixel with the weight in (1, 1, H, W)."""
+        pixels = strip.flatten(2)[0].cpu().double()
+        weights = torch.ones_like(pixels[:1]) if alpha is None else alpha.flatten(2)[0].to(pixels)
+        weighted = pixels * weights.clamp(min=_LEAST_WEIGHT)
+        self._sums[0] += weights.clamp(min=_LEAST_WEIGHT).sum()
+        self._sums[1] += weighted.sum(1, keepdim=True)
+        self._sums[2] += weighted @ pixels.T
+
+    def map_to(self, palette: Tensor) -> PaletteMap:
+        """The map of `match_palette` for the whole picture."""
+        weight, colours, products = self._sums
+        mean = colours / weight
+        return _map_to(palette, mean[None], _levelled(products / weight - mean @ mean.T)[None])
+
+
+def _map_to(palette: Tensor, mean: Tensor, covariance: Tensor) -> PaletteMap:
     colours = palette.movedim(1, 0).flatten(1)[None]
     wanted_mean, wanted = _moments(colours, torch.ones_like(colours[:, :1]))
     root, inverse = _powers(covariance, 0.5), _powers(covariance, -0.5)
     linear_map = inverse @ _powers(root @ wanted @ root, 0.5) @ inverse
-    moved = linear_map.to(pixels) @ (pixels - mean) + wanted_mean
-    return moved.view_as(images).clamp(0, 1)
+    return PaletteMap(linear_map, mean, wanted_mean)
 
 
 def _moments(pixels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,7 +191,12 @@ def _moments(pixels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     mean = (pixels * shares).sum(2, keepdim=True)
     centred = pixels - mean
     covariance = (centred * shares) @ centred.transpose(1, 2)
-    return mean, covariance.cpu().double() + _LEAST_VARIANCE * torch.eye(3, dtype=torch.float64)
+    return mean, _levelled(covariance.cpu().double())
+
+
+def _levelled(covariance: Tensor) -> Tensor:
+    """With the variance that the flattest pictures are taken to have."""
+    return covariance + _LEAST_VARIANCE * torch.eye(3, dtype=torch.float64)
 
 
 def _powers(matrices: Tensor, exponent: float) -> Tensor:

@@ -5,6 +5,8 @@ One class, several named specs. `compact` is ours and ships with the package;
 original release. What is done with the features is said in `losses`.
 """
 
+import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,12 +16,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 
-from .checkpoint import fill_module, parse_json, read_tensors
+from .checkpoint import fill_module, parse_json, read_tensors, write_tensors
 from .checks import require_pictures
 from .errors import CheckpointError, EncoderWeightsError, SettingsError
 
 ENCODER_FORMAT = "metastyle.encoder"
 COMPACT_WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
+_MAX_WIDTH = 4096
 _PAPER_STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
 
@@ -51,6 +54,32 @@ class EncoderSpec:
     content_layers: tuple[str, ...] = ("relu2_2",)
     style_layers: tuple[str, ...] = _PAPER_STYLE_LAYERS
     projected_channels: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        widths = [width for row in self.blocks for width in (len(row), *row)]
+        counts = [len(self.blocks), *widths, *self.projected_channels.values()]
+        if not all(1 <= count <= _MAX_WIDTH for count in counts):
+            raise SettingsError(
+                f"Encoder {self.name} has blocks {self.blocks}; 1 to {_MAX_WIDTH} channels and "
+                "layers are possible."
+            )
+        taps = {*self.content_layers, *self.style_layers}
+        strays = (taps | self.projected_channels.keys()) - self._layers()
+        if strays or not (self.content_layers and self.style_layers):
+            raise SettingsError(f"Encoder {self.name} has no layers {sorted(strays)} to read.")
+        numbers = (self.scale, *self.mean, *self.std)
+        if len(numbers) != 7 or not all(map(math.isfinite, numbers)) or min(self.std) <= 0:
+            raise SettingsError(
+                f"Encoder {self.name} scales colours by {numbers}; a scale, three means and three "
+                "deviations above 0 are needed."
+            )
+
+    def _layers(self) -> set[str]:
+        return {
+            f"relu{block}_{index}"
+            for block, widths in enumerate(self.blocks, start=1)
+            for index in range(1, len(widths) + 1)
+        }
 
     def to_json(self) -> dict[str, object]:
         """The spec as plain values for a file header."""
@@ -284,6 +313,33 @@ def _load_compact(path: Path) -> PerceptualEncoder:
     return build_encoder(path, parse_json(path, file.metadata, "spec"), file.tensors)
 
 
+def save_encoder(
+    path: Path | str,
+    encoder: PerceptualEncoder,
+    training: Mapping[str, object],
+    *,
+    half: bool,
+) -> None:
+    """Write an encoder that `load_encoder("compact", weights=path)` reads.
+
+    Args:
+        path: the file; folders are created.
+        encoder: of any spec.
+        training: how it was made, kept in the header as JSON.
+        half: store float16, otherwise float32.
+
+    Raises:
+        CheckpointError: the place cannot be written.
+    """
+    tensors = encoder.state_dict()
+    write_tensors(
+        path,
+        {name: tensor.half() for name, tensor in tensors.items()} if half else tensors,
+        file_format=ENCODER_FORMAT,
+        metadata={"spec": json.dumps(encoder.spec.to_json()), "training": json.dumps(training)},
+    )
+
+
 def build_encoder(
     path: Path | str, spec: Mapping[str, object], tensors: Mapping[str, Tensor]
 ) -> PerceptualEncoder:
@@ -299,7 +355,7 @@ def build_encoder(
     """
     try:
         encoder = PerceptualEncoder(EncoderSpec.from_json(spec))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise CheckpointError(f"{path}: the encoder's description is damaged.") from error
     fill_module(path, encoder, tensors)
     return encoder.requires_grad_(False).eval()

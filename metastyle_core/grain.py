@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor
 
+from .rows import Rows, resampled, rows_of, strips_of
+
 # Strength 1: the standard deviation of the noise that training goes up to.
 FULL_GRAIN = 20 / 255
 _CELLS_PX = (4.0, 8.0, 16.0)
+_STRIP_ROWS = 64  # of which the deviation is found
 
 
 def smooth_noise(
@@ -43,23 +46,49 @@ def smooth_noise(
     return (field / field.std())[..., top : top + height, left : left + width]
 
 
-def wrapping_noise(height: int, width: int, cell_px: float, generator: Generator) -> Tensor:
-    """As `smooth_noise`, but what leaves at one edge comes in at the other, on the CPU.
+def relief_rows(height: int, width: int, seed: int, *, wrapping: bool = False) -> Rows:
+    """The rows of `grain_relief`, made as they are read."""
+    generator = Generator().manual_seed(seed)
+    noise = _wrapping_noise if wrapping else _noise
+    layers = [noise(height, width, cell, generator) for cell in _CELLS_PX]
+    scale = FULL_GRAIN / len(layers) ** 0.5
+
+    def read(first: int, last: int) -> Tensor:
+        return scale * torch.stack([layer.read(first, last) for layer in layers]).sum(0)
+
+    return Rows(height, read)
+
+
+def _noise(height: int, width: int, cell_px: float, generator: Generator) -> Rows:
+    """The rows of `smooth_noise`."""
+    rows, columns = (math.ceil(side / cell_px) + 3 for side in (height, width))
+    values = torch.randn(1, 1, rows, columns, generator=generator)
+    size = (round(rows * cell_px), round(columns * cell_px))
+    field = _of_unit_deviation(resampled(rows_of(values), columns, size, "cubic"))
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return Rows(height, lambda a, b: field.read(top + a, top + b)[..., left : left + width])
+
+
+def _wrapping_noise(height: int, width: int, cell_px: float, generator: Generator) -> Rows:
+    """As `_noise`, but what leaves at one edge comes in at the other.
 
     Cells are as near to `cell_px` as a whole number of them allows, two at least.
     """
     rows, columns = (max(2, round(side / cell_px)) for side in (height, width))
     values = torch.randn(1, 1, rows, columns, generator=generator)
-    field = _stretch_round(_stretch_round(values, height).mT, width).mT
-    return field / field.std()
+    field = resampled(rows_of(values), columns, (height, width), "cubic", (True, True))
+    return _of_unit_deviation(field)
 
 
-def _stretch_round(values: Tensor, length: int) -> Tensor:
-    """Interpolate the rows of (1, 1, H, W) to so many, as a circle: the middle of three turns."""
-    turns = values.repeat(1, 1, 3, 1)
-    size = (3 * length, values.shape[-1])
-    field = F.interpolate(turns, size, mode="bicubic", align_corners=False)
-    return field[:, :, length : 2 * length]
+def _of_unit_deviation(field: Rows) -> Rows:
+    count, total, squares = 0, 0.0, 0.0
+    for first, last in strips_of(field.height, _STRIP_ROWS):
+        strip = field.read(first, last).double()
+        count += strip.numel()
+        total += float(strip.sum())
+        squares += float(strip.square().sum())
+    deviation = math.sqrt((squares - total**2 / count) / (count - 1))
+    return field.map(lambda rows: rows / deviation)
 
 
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
@@ -76,7 +105,4 @@ def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) 
     Returns:
         (1, 1, height, width), float32, on the CPU, to be added to pictures in [0, 1].
     """
-    generator = Generator().manual_seed(seed)
-    noise = wrapping_noise if wrapping else smooth_noise
-    layers = [noise(height, width, cell, generator) for cell in _CELLS_PX]
-    return torch.stack(layers).sum(0) * (FULL_GRAIN / len(layers) ** 0.5)
+    return relief_rows(height, width, seed, wrapping=wrapping).read(0, height)

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import struct
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -21,13 +22,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from einops import rearrange
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from .checks import require_unit_range
 from .colour_profiles import srgb_profile
-from .decoding import LoadedImage, decode
+from .decoding import LoadedImage, RowImage, decode, decode_rows
 from .deep_files import write_png, write_tiff
 from .errors import ImageFileError, ShapeError
 from .files import atomic_file
@@ -44,21 +47,23 @@ def _is_installed(module: str) -> bool:
 # Formats that Pillow learns from plugins, which are imported when a picture is opened.
 _PLUGINS = {".heic": "pillow_heif", ".heif": "pillow_heif", ".jxl": "pillow_jxl"}
 _PACKAGES = {"pillow_heif": "pillow-heif", "pillow_jxl": "pillow-jxl-plugin"}
-_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 IMAGE_SUFFIXES = (
-    _JPEG_SUFFIXES
+    JPEG_SUFFIXES
     | _TIFF_SUFFIXES
     | {".png", ".webp", ".bmp", ".gif", ".mpo"}
     | ({".avif"} if features.check("avif") else set[str]())
     | {suffix for suffix, module in _PLUGINS.items() if _is_installed(module)}
 )
-SAVE_SUFFIXES = _JPEG_SUFFIXES | _TIFF_SUFFIXES | {".png", ".webp"}
+SAVE_SUFFIXES = JPEG_SUFFIXES | _TIFF_SUFFIXES | {".png", ".webp"}
 DEEP_SUFFIXES = _TIFF_SUFFIXES | {".png"}
 MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
+_JPEG_START = b"\xff\xd8"
+_MOST_READ_WHOLE = 25_000_000  # above, a JPEG that will be shrunk is read small
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
 # What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
     ArithmeticError, RuntimeError, struct.error,
 )  # fmt: skip
@@ -89,6 +94,22 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> LoadedImage
         return decode(path, image, partial(_open, source))
 
 
+def open_rows(path: Path | str, *, long_side_px: int | None = None) -> RowImage:
+    """Read one still picture as `load_image`, to be taken by its rows.
+
+    Args:
+        path: see `load_image`.
+        long_side_px: to which the picture will be shrunk. A JPEG of many pixels is then read
+            at a half, a quarter or an eighth of its size, twice that long side at least, and
+            may have more pixels than others.
+
+    Raises:
+        ImageFileError: as `load_image`.
+    """
+    with _opened(Path(path), MAX_PIXELS, long_side_px) as (image, source):
+        return decode_rows(path, image, partial(_open, source))
+
+
 def load_batch(path: Path | str) -> Tensor:
     """One picture as a batch (1, 3, H, W), [0, 1], transparency over white; see `load_image`."""
     loaded = load_image(path)
@@ -109,19 +130,27 @@ def load_square(path: Path | str, size_px: int) -> Tensor:
     return center_crop(resize_short_side(load_batch(path), size_px), size_px)
 
 
-def image_size(path: Path | str) -> tuple[int, int]:
+def image_size(path: Path | str, *, long_side_px: int | None = None) -> tuple[int, int]:
     """Height and width that a picture file declares, in pixels, before EXIF turns it.
 
+    Args:
+        path: of the file.
+        long_side_px: to which it will be shrunk; the size is that to which it is read then.
+
     Raises:
-        ImageFileError: as `load_image`, as far as the header tells.
+        ImageFileError: as `open_rows`, as far as the header tells.
     """
-    with _opened(Path(path), MAX_PIXELS) as (image, _):
+    with _opened(Path(path), MAX_PIXELS, long_side_px) as (image, _):
         return image.height, image.width
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Generator[tuple[ImageFile, Path | bytes]]:
+def _opened(
+    path: Path, max_pixels: int, long_side_px: int | None = None
+) -> Generator[tuple[ImageFile, Path | bytes]]:
     """A picture whose header is in order; what fails inside the block becomes ImageFileError.
+
+    Where it will be shrunk to a long side, a large JPEG is told to decode itself smaller.
 
     Yields:
         The open picture, and what `_open` opens it from once more.
@@ -134,7 +163,9 @@ def _opened(path: Path, max_pixels: int) -> Generator[tuple[ImageFile, Path | by
             raise ImageFileError(f"{path} does not exist; check the name of the image file.")
         # A pipe cannot go back, as decoders do.
         source = path.read_bytes() if path.is_fifo() else path
-        with _open(source) as image:
+        with _open(source) if long_side_px is None else _open_to_shrink(source) as image:
+            if long_side_px is not None and image.width * image.height > _MOST_READ_WHOLE:
+                image.draft(image.mode, _twice(image, long_side_px))
             _refuse_unsupported(path, image, max_pixels)
             yield image, source
     except UnidentifiedImageError as error:
@@ -143,12 +174,37 @@ def _opened(path: Path, max_pixels: int) -> Generator[tuple[ImageFile, Path | by
         raise ImageFileError(
             f"{path} declares more than {max_pixels:,} pixels; resize it first."
         ) from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise ImageFileError(_reason(path, error)) from error
 
 
 def _open(source: Path | bytes) -> ImageFile:
-    return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+    with warnings.catch_warnings():
+        # Pillow warns of sizes that `_refuse_unsupported` decides on.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _open_to_shrink(source: Path | bytes) -> ImageFile:
+    """Open a picture that will be read small, even one of more pixels than Pillow opens."""
+    try:
+        return _open(source)
+    except Image.DecompressionBombError:
+        start = source[:2] if isinstance(source, bytes) else _first_bytes(source)
+        if start != _JPEG_START:
+            raise
+        return JpegImageFile(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)
+
+
+def _twice(image: Image.Image, long_side_px: int) -> tuple[int, int]:
+    """Twice the size of a picture that is shrunk to a long side."""
+    factor = 2 * long_side_px / max(image.size)
+    return math.ceil(image.width * factor), math.ceil(image.height * factor)
 
 
 def _remedy(path: Path) -> str:
@@ -258,11 +314,11 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
         ShapeError: `image` is not one RGB picture.
         SettingsError: it holds whole numbers, NaN or another range, such as 0..255.
     """
-    values = _quantised(image, alpha, 255).to(torch.uint8)
+    values = quantised(image, alpha, 255).to(torch.uint8)
     return Image.fromarray(rearrange(values, "c h w -> h w c").contiguous().numpy())
 
 
-def _quantised(image: Tensor, alpha: Tensor | None, white: int) -> Tensor:
+def quantised(image: Tensor, alpha: Tensor | None, white: int) -> Tensor:
     """Whole numbers from 0 to `white`, (3, H, W) or (4, H, W) with alpha, on the CPU."""
     if image.ndim == 4 and image.shape[0] == 1:
         image = image[0]
@@ -298,15 +354,28 @@ def save_image(
     """
     path = Path(path)
     suffix = _checked_suffix(path)
-    if alpha is not None and suffix in _JPEG_SUFFIXES:
+    if alpha is not None and suffix in JPEG_SUFFIXES:
         image, alpha = over_white(image, alpha.to(image)), None
     if depth == 8:
         save_pil(to_pil(image, alpha), path, metadata=metadata)
         return
+    values = rearrange(quantised(image, alpha, 65535), "c h w -> h w c").numpy().astype(np.uint16)
+    save_deep(values, path, metadata=metadata)
+
+
+def save_deep(
+    values: NDArray[np.uint16], path: Path | str, *, metadata: PictureMetadata | None = None
+) -> None:
+    """Write (H, W, 3 or 4) of 16 bits in sRGB as `save_image` does.
+
+    Raises:
+        ImageFileError: a suffix that holds no 16 bits, or the place cannot be written.
+    """
+    path = Path(path)
+    suffix = _checked_suffix(path)
     if suffix not in DEEP_SUFFIXES:
         raise ImageFileError(f"{path} cannot hold 16 bits; name a .png or .tif, or take 8 bits.")
     write = write_png if suffix == ".png" else write_tiff
-    values = rearrange(_quantised(image, alpha, 65535), "c h w -> h w c").numpy().astype(np.uint16)
     with _written_whole(path) as temporary, temporary.open("wb") as file:
         write(file, values, srgb_profile(), metadata or PictureMetadata())
 

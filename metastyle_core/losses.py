@@ -118,6 +118,7 @@ def style_target(
     images: Sequence[Tensor],
     distance: StyleDistance,
     generator: Generator,
+    shares: Sequence[float] | None = None,
 ) -> StyleTarget:
     """What pictures of a style should have, in float32 and without gradient.
 
@@ -127,17 +128,17 @@ def style_target(
         images: those pictures, (B, 3, H, W), [0, 1], at least one, sizes may differ.
         distance: what the target is for.
         generator: on the CPU; draws what is kept of the features.
+        shares: which part of each picture counts, the rest of it being smooth; None for all.
     """
     layers = {
         name: layer_target(distance, [each[name] for each in features], generator)
         for name in features[0]
     }
     pictures = [at_least_float32(image.detach()) for image in images]
-    chroma, detail = (
-        torch.stack([strength(picture) for picture in pictures]).mean(0)
-        for strength in (chroma_variation, fine_detail)
-    )
-    return StyleTarget(layers, chroma, detail)
+    parts = [1.0] * len(pictures) if shares is None else shares
+    chroma = [chroma_variation(each) / part for each, part in zip(pictures, parts, strict=True)]
+    detail = [fine_detail(each) / part**0.5 for each, part in zip(pictures, parts, strict=True)]
+    return StyleTarget(layers, torch.stack(chroma).mean(0), torch.stack(detail).mean(0))
 
 
 def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisation) -> Tensor:

@@ -8,16 +8,22 @@ Two sums are asked for, and what their weights mean differs:
 Where the weights add up to 1 both are the same. In a mixture the base cancels out, so that it
 is not needed; a sum may lean towards the base or go beyond a style, and so scales one as well.
 Over the frames of a clip a `StyleSchedule` mixes.
+
+Styles of different modes mix in the narrowest mode that holds them all. `norm` and `low_rank`
+do so as they are; for `decoder` and `full` the narrower styles are `widened` first, with what
+the base has in place of what they leave alone.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from torch import Size
 
 from .base import Base
 from .errors import BaseMismatchError, SettingsError
-from .low_rank import add_up, merge_updates, shapes_without_rank
+from .low_rank import add_up, is_update, merge_updates, shapes_without_rank, update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 from .style import AdaptedStyle, check_style
 
@@ -28,10 +34,11 @@ ROUTES: tuple[Route, ...] = ("once", "there_and_back")
 
 
 def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> AdaptedStyle:
-    """Average styles of one base and mode: sum of w_i * style_i / sum of w_i.
+    """Average styles of one base: sum of w_i * style_i / sum of w_i.
 
     Args:
-        styles: at least one, all of one mode; tensors may lie on different devices.
+        styles: at least one, of one mode or of `norm` and `low_rank`; others are `widened`
+            before. Tensors may lie on different devices.
         weights: one finite number per style, used as shares of their sum.
 
     Returns:
@@ -39,7 +46,7 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
 
     Raises:
         SettingsError: no style, another number of weights, weights that are not finite
-            or add up to 0, or styles of different modes.
+            or add up to 0, or styles of modes that do not mix as they are.
         BaseMismatchError: the styles belong to different bases.
     """
     _require_weights(styles, weights)
@@ -50,9 +57,9 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
     return AdaptedStyle(
         fast_weights=mixed,
         base_sha256=styles[0].base_sha256,
-        mode=styles[0].mode,
+        mode=common_mode(styles),
         name=" + ".join(parts),
-        settings={"blend": parts},
+        settings={"blend": parts, "style_size_px": _mean_size(styles, shares)},
     )
 
 
@@ -78,16 +85,12 @@ def add_styles(
         CheckpointError: the tensors of a style are not those its mode needs.
     """
     _require_weights(styles, weights)
-    for style in styles:
-        check_style(style, base)
-    mode = _common_mode([style.mode for style in styles])
-    first = next(iter(styles[0].fast_weights.values()))
-    own = {name: p.detach().to(first.device) for name, p in base.network.named_parameters()}
-    origin = {name: own[name] for name in adapted_parameter_names(base.network, mode)}
-    moved = [style.to(first.device).fast_weights for style in styles]
-    if mode == "full":
-        moved = [merge_updates(own, each) for each in moved]
-    whole = [{**origin, **each} for each in moved]
+    mode = common_mode(styles)
+    whole = [widened(base, style, mode).fast_weights for style in styles]
+    device = next(iter(whole[0].values())).device
+    own = dict(base.network.named_parameters())
+    names = adapted_parameter_names(base.network, mode)
+    origin = {name: own[name].detach().to(device) for name in names}
     # The base takes what the weights leave of 1, which is the same sum.
     added = add_up([origin, *whole], [1 - sum(weights), *weights])
     parts = [f"{w:g} {s.name}" for w, s in zip(weights, styles, strict=True)]
@@ -96,13 +99,65 @@ def add_styles(
         base_sha256=base.sha256,
         mode=mode,
         name=" + ".join(parts),
-        settings={"blend": parts},
+        settings={"blend": parts, "style_size_px": _mean_size(styles, weights)},
     )
+
+
+def _mean_size(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> int:
+    """The size whose strokes lie between those of some styles, in ratios, as their weights do."""
+    amounts = [abs(weight) for weight in weights]
+    total = sum(amounts) or 1.0
+    logs = sum(a * math.log(s.size_px) for a, s in zip(amounts, styles, strict=True))
+    return round(math.exp(logs / total))
 
 
 def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:
     """Move a style towards the base (strength below 1) or beyond itself (above 1)."""
     return add_styles(base, [style], [strength])
+
+
+def widened(base: Base, style: AdaptedStyle, mode: AdaptationMode) -> AdaptedStyle:
+    """A style in a wider mode, which draws the same.
+
+    Args:
+        base: of the style; gives what the style leaves alone.
+        style: of a mode that `mode` holds.
+        mode: see `common_mode`.
+
+    Raises:
+        BaseMismatchError: the style belongs to another base.
+        CheckpointError: its tensors are not those its mode needs.
+    """
+    check_style(style, base)
+    if style.mode == mode:
+        return style
+    device = next(iter(style.fast_weights.values())).device
+    own = {name: p.detach().to(device) for name, p in base.network.named_parameters()}
+    wider = {name: own[name] for name in adapted_parameter_names(base.network, mode)}
+    if mode == "low_rank":
+        # Of rank 0: there is nothing to add to the kernels.
+        shapes = update_shapes(own, {})
+        wider |= {name: next(iter(own.values())).new_zeros(shape) for name, shape in shapes.items()}
+    weights = dict(style.fast_weights)
+    if mode == "full":
+        weights = merge_updates(own, weights)
+    return replace(style, mode=mode, fast_weights={**wider, **weights})
+
+
+def growth_note(styles: Sequence[AdaptedStyle], mixed: AdaptedStyle) -> str | None:
+    """One line for people where a mixture is of a wider mode than some of its styles."""
+    narrower = [style for style in styles if style.mode != mixed.mode]
+    if not narrower:
+        return None
+    least = min(narrower, key=_numbers)
+    return (
+        f"The mixture is of mode {mixed.mode} and holds {_numbers(mixed):,} numbers; "
+        f"'{least.name}' alone is of mode {least.mode} and holds {_numbers(least):,}."
+    )
+
+
+def _numbers(style: AdaptedStyle) -> int:
+    return sum(tensor.numel() for tensor in style.fast_weights.values())
 
 
 def shares_of_sum(weights: Sequence[float]) -> list[float]:
@@ -120,8 +175,9 @@ def shares_of_sum(weights: Sequence[float]) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def _common_mode(modes: Sequence[AdaptationMode]) -> AdaptationMode:
-    """The narrowest mode that holds styles of all these modes."""
+def common_mode(styles: Sequence[AdaptedStyle]) -> AdaptationMode:
+    """The narrowest mode that holds all of some styles."""
+    modes = [style.mode for style in styles]
     if "low_rank" in modes and "decoder" in modes:
         return "full"
     return ADAPTATION_MODES[max(ADAPTATION_MODES.index(mode) for mode in modes)]
@@ -144,12 +200,29 @@ def _require_alike(styles: Sequence[AdaptedStyle]) -> None:
                 f"Style '{style.name}' was made for base {style.base_sha256[:12]} and "
                 f"'{first.name}' for {first.base_sha256[:12]}. Adapt them again on one base."
             )
-        shapes = shapes_without_rank(style.fast_weights)
-        if style.mode != first.mode or shapes != shapes_without_rank(first.fast_weights):
+    for style in styles[1:]:
+        if not {style.mode, first.mode} <= {"norm", "low_rank"} and style.mode != first.mode:
             raise SettingsError(
                 f"Style '{style.name}' is of mode {style.mode} and '{first.name}' of mode "
-                f"{first.mode}; mix styles of one mode. Adapt one of them again."
+                f"{first.mode}; to mix them give the base too (the input 'model'), or mix styles "
+                "of one mode."
             )
+    for style in styles:
+        # Of two modes only what both replace can be compared.
+        other = next(each for each in styles if each.mode == style.mode)
+        if _shapes(style) != _shapes(other) or _replaced(style) != _replaced(first):
+            raise SettingsError(
+                f"Styles '{style.name}' and '{first.name}' of mode {style.mode} and {first.mode} "
+                "have different tensors. Adapt one of them again."
+            )
+
+
+def _shapes(style: AdaptedStyle) -> Mapping[str, Size]:
+    return shapes_without_rank(style.fast_weights)
+
+
+def _replaced(style: AdaptedStyle) -> Mapping[str, Size]:
+    return {name: shape for name, shape in _shapes(style).items() if not is_update(name)}
 
 
 @dataclass(frozen=True)
@@ -157,7 +230,8 @@ class StyleSchedule:
     """Styles that pass into one another over the frames of a clip.
 
     Attributes:
-        styles: in order of appearance, at least two of one base and mode.
+        styles: in order of appearance, at least two of one base, of one mode or of `norm` and
+            `low_rank`.
         curve: `linear` passes at one speed; `smooth` rests at each style.
         route: `once` ends at the last style; `there_and_back` returns to the first.
     """

@@ -8,14 +8,20 @@ those that memory cannot hold in tiles, whose gradients add up to that of the wh
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor
 
-from .adaptation import MAX_STYLE_PIXELS, MIN_STYLE_SIDE_PX, OnStep, StepReport
+from .adaptation import (
+    MAX_STYLE_PIXELS,
+    MIN_STYLE_SIDE_PX,
+    OnStep,
+    StepReport,
+    wants_to_stop,
+)
 from .checks import require_above_zero, require_from
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
@@ -25,6 +31,7 @@ from .network import MIN_SIDE_PX
 from .picture_loss import PictureLoss
 from .precision import Precision, autocast
 from .style_distance import SlicedTarget, kept_places
+from .style_pictures import StylePicture, style_pictures
 from .style_statistics import StyleStatistics, keep_statistics
 
 COARSEST_PX = 512
@@ -96,8 +103,9 @@ def refine(
         style: (1, 3, H', W') pictures of the style from 64 px up, [0, 1], or what a style
             keeps of them.
         settings: how; the defaults when left out.
-        on_step: called after each step, its losses those of the whole picture; an
-            exception raised in it stops and passes through.
+        on_step: called after each step, its losses those of the whole picture.
+            `StopLearning` raised in it ends the steps, and the picture as it then is, at its
+            full size, is the result; another exception passes through.
         on_tile: called before each tile is encoded, many times a step where a picture is
             large; an exception raised in it stops and passes through.
 
@@ -135,6 +143,7 @@ def measure_statistics(
     style_images: list[Tensor],
     style_size_px: int,
     precision: Precision = "auto",
+    style_masks: Sequence[Tensor] | None = None,
 ) -> StyleStatistics:
     """What a style must keep to be refined without its pictures.
 
@@ -143,21 +152,27 @@ def measure_statistics(
         style_images: (1, 3, H, W), [0, 1], at least one.
         style_size_px: short side at which they are seen: the brush size.
         precision: of the convolutions.
+        style_masks: where the pictures count; see `adapt_to_style`.
     """
     device = encoder.get_buffer("mean").device
-    scaled = [_style_at(image, style_size_px) for image in _checked_style(style_images, device)]
-    features, chroma = _seen(encoder, scaled, precision)
+    checked = _checked_style(style_images, device)
+    styles = style_pictures(checked, style_masks, MIN_STYLE_SIDE_PX)
+    features, chroma = _seen(
+        encoder, [_style_at(each, style_size_px) for each in styles], precision
+    )
     return keep_statistics(encoder, features, chroma=float(chroma), style_size_px=style_size_px)
 
 
 @torch.no_grad()
 def _seen(
-    encoder: PerceptualEncoder, images: list[Tensor], precision: Precision
+    encoder: PerceptualEncoder, styles: list[StylePicture], precision: Precision
 ) -> tuple[list[dict[str, Tensor]], Tensor]:
     """Style features of each picture, and the variation of their colours, (1,)."""
-    with autocast(precision, images[0].device, gradients=True):
-        features = [encoder(image, encoder.spec.style_layers) for image in images]
-    return features, torch.stack([chroma_variation(image) for image in images]).mean(0)
+    layers = encoder.spec.style_layers
+    with autocast(precision, styles[0].pixels.device, gradients=True):
+        features = [each.counted(encoder(each.pixels, layers)) for each in styles]
+    chroma = [chroma_variation(each.pixels) / each.share() for each in styles]
+    return features, torch.stack(chroma).mean(0)
 
 
 class _Run:
@@ -193,7 +208,9 @@ class _Run:
                 losses, picture.grad = judge.look(picture, generator)
                 optimizer.step()
                 picture.clamp_(0, 1)
-                self._tell(done + step, losses, picture, time.monotonic() - began_s)
+                if self._tell(done + step, losses, picture, time.monotonic() - began_s):
+                    picture.grad = None
+                    return self._begin(self._sizes[-1], picture)
             done += steps
             picture.grad = None
         return picture
@@ -228,8 +245,11 @@ class _Run:
             chroma = self._photograph.new_tensor([self._style.chroma])
             return StyleTarget(layers, chroma, torch.zeros_like(chroma))
         share = min(size) / min(self._photograph.shape[-2:])
-        images = [_style_at(image, round(share * self._brush_px(image))) for image in self._style]
-        features, chroma = _seen(self._encoder, images, self._settings.precision)
+        styles = [
+            _style_at(StylePicture(image), round(share * self._brush_px(image)))
+            for image in self._style
+        ]
+        features, chroma = _seen(self._encoder, styles, self._settings.precision)
         layers = {
             layer: SlicedTarget(kept_places([each[layer] for each in features], generator), _PLACES)
             for layer in features[0]
@@ -242,10 +262,11 @@ class _Run:
         own, finished = min(style_image.shape[-2:]), min(self._photograph.shape[-2:])
         return self._settings.style_size_px or min(own, finished)
 
-    def _tell(self, step: int, losses: dict[str, float], picture: Tensor, elapsed_s: float) -> None:
-        if self._on_step is not None:
-            steps, shown = sum(self._steps), picture.detach().clone
-            self._on_step(StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=shown))
+    def _tell(self, step: int, losses: dict[str, float], picture: Tensor, elapsed_s: float) -> bool:
+        """Report a step; True where the steps are to end with it."""
+        steps, shown = sum(self._steps), picture.detach().clone
+        report = StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=shown)
+        return wants_to_stop(self._on_step, report)
 
 
 def sizes_px(height: int, width: int) -> list[tuple[int, int]]:
@@ -267,11 +288,12 @@ def _schedule(step: int, steps: int) -> float:
     return rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
 
 
-def _style_at(image: Tensor, size_px: int) -> Tensor:
+def _style_at(style: StylePicture, size_px: int) -> StylePicture:
     """A style picture with this short side, or what keeps it within a megapixel."""
-    factor = max(MIN_STYLE_SIDE_PX, size_px) / min(image.shape[-2:])
-    height, width = (round(side * factor) for side in image.shape[-2:])
-    return resize(image, *fit_within(height, width, MAX_STYLE_PIXELS))
+    sides = style.pixels.shape[-2:]
+    factor = max(MIN_STYLE_SIDE_PX, size_px) / min(sides)
+    height, width = (round(side * factor) for side in sides)
+    return style.resized(*fit_within(height, width, MAX_STYLE_PIXELS))
 
 
 def _checked_style(images: list[Tensor], device: torch.device) -> list[Tensor]:

@@ -29,14 +29,20 @@ class SheetLayout:
     """Sizes of a sheet.
 
     Attributes:
-        cell_px: side of the square that each picture fills.
+        cell_px: width of what each picture fills.
         gap_px: white space between neighbouring places.
         breaks: columns, counted from 0, with 8 px more before them.
+        height_px: height of what each picture fills; None for squares.
     """
 
     cell_px: int
     gap_px: int = 4
     breaks: Collection[int] = ()
+    height_px: int | None = None
+
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of what each picture fills."""
+        return self.cell_px, self.height_px or self.cell_px
 
     def left_px(self, column: int) -> int:
         """Where a column begins."""
@@ -49,8 +55,8 @@ class SheetRow:
     """What stands side by side.
 
     Attributes:
-        cells: pictures, Pillow's or (3, H, W) or (1, 3, H, W) in [0, 1], scaled to squares;
-            or words in place of one, which may be none.
+        cells: pictures, Pillow's or (3, H, W) or (1, 3, H, W) in [0, 1], scaled to their
+            places; or words in place of one, which may be none.
         captions: words below the first cells.
     """
 
@@ -78,15 +84,16 @@ def labelled_sheet(
     if not widest:
         raise ShapeError("Got no picture; a sheet needs at least one.")
     captions = [[_wrapped(text, layout.cell_px) for text in row.captions] for row in rows]
-    heights = [layout.cell_px + _height_px(texts) + layout.gap_px for texts in captions]
+    _, below = layout.size_px()
+    heights = [below + _height_px(texts) + layout.gap_px for texts in captions]
     top = _height_px(columns)
     size = layout.left_px(widest - 1) + layout.cell_px, top + sum(heights) - layout.gap_px
     sheet = Image.new("RGB", size, "white")
     _write_line(sheet, columns, layout, 0)
     for row, texts, height in zip(rows, captions, heights, strict=True):
         for column, cell in enumerate(row.cells):
-            _fill(sheet, cell, (layout.left_px(column), top), layout.cell_px)
-        _write_line(sheet, texts, layout, top + layout.cell_px)
+            _fill(sheet, cell, (layout.left_px(column), top), layout.size_px())
+        _write_line(sheet, texts, layout, top + below)
         top += height
     return sheet
 
@@ -120,13 +127,15 @@ def _write(sheet: Image.Image, text: str, corner: tuple[int, int]) -> None:
     ImageDraw.Draw(sheet).text(place, without_accents(text), "black", font)
 
 
-def _fill(sheet: Image.Image, cell: Cell, corner: tuple[int, int], side_px: int) -> None:
+def _fill(
+    sheet: Image.Image, cell: Cell, corner: tuple[int, int], size_px: tuple[int, int]
+) -> None:
     if isinstance(cell, str):
-        words = _wrapped(cell, side_px)
-        middle = corner[1] + max(0, side_px - _height_px([words])) // 2
+        words = _wrapped(cell, size_px[0])
+        middle = corner[1] + max(0, size_px[1] - _height_px([words])) // 2
         _write(sheet, words, (corner[0], middle))
         return
     picture = to_pil(cell) if isinstance(cell, Tensor) else cell
-    if picture.size != (side_px, side_px):
-        picture = picture.resize((side_px, side_px), Image.Resampling.LANCZOS)
+    if picture.size != size_px:
+        picture = picture.resize(size_px, Image.Resampling.LANCZOS)
     sheet.paste(picture, corner)

@@ -14,18 +14,19 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from .base import Base
 from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
 from .errors import BaseMismatchError, CheckpointError
-from .images import limit_long_side, to_pil
+from .images import DECODER_ERRORS, limit_long_side, to_pil
 from .low_rank import update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 from .style_statistics import StyleStatistics, split_statistics
 
 STYLE_FORMAT = "metastyle.style"
+STYLE_SIZE_PX = 384  # of style pictures, where nothing else is said
 # With such a picture a style of mode `norm` in half precision stays within 16 KB.
 _THUMBNAIL_BYTES = 4600
 _THUMBNAIL_PX = 192
@@ -55,6 +56,12 @@ class AdaptedStyle:
     losses: Mapping[str, float] = field(default_factory=dict[str, float])
     thumbnail: bytes | None = None
     statistics: StyleStatistics | None = None
+
+    @property
+    def size_px(self) -> int:
+        """Photographs of this short side get strokes as large as in the painting."""
+        size = self.settings.get("style_size_px")
+        return size if isinstance(size, int) else STYLE_SIZE_PX
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "AdaptedStyle":
         """A copy with its tensors elsewhere; itself when nothing moves."""
@@ -164,7 +171,7 @@ def _is_picture(data: bytes) -> bool:
     try:
         with Image.open(BytesIO(data)) as image:
             image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError):
+    except (Image.DecompressionBombError, *DECODER_ERRORS):
         return False
     return True
 

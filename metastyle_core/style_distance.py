@@ -17,6 +17,7 @@ from einops import rearrange
 from torch import Generator, Tensor
 
 from .errors import ShapeError
+from .precision import autocast
 
 StyleDistance = Literal["sliced", "gram"]
 STYLE_DISTANCES: tuple[StyleDistance, ...] = get_args(StyleDistance)
@@ -302,7 +303,8 @@ def gram_matrix(features: Tensor) -> Tensor:
         Johnson et al. 2016, section 3.1. Gatys et al. 2016 scale inside the loss instead.
     """
     places = spread_out(features)
-    return places.transpose(1, 2) @ places / (places.shape[1] * places.shape[2])
+    with autocast("fp32", places.device):
+        return places.transpose(1, 2) @ places / (places.shape[1] * places.shape[2])
 
 
 def spread_out(features: Tensor) -> Tensor:
@@ -332,7 +334,8 @@ def _ordered(values: Tensor) -> Tensor:
 
 def _project(places: Tensor, directions: Tensor) -> Tensor:
     """Places (B, N, C) along directions (C, K), as (B, K, N)."""
-    return directions.T @ at_least_float32(places).transpose(1, 2)
+    with autocast("fp32", places.device):
+        return directions.T @ at_least_float32(places).transpose(1, 2)
 
 
 def draw_places(total: int, count: int, generator: Generator) -> Tensor:

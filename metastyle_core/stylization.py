@@ -1,11 +1,12 @@
 """Stylization: pictures in, stylized pictures out, one pass each.
 
-This file owns batches, chunks and number formats. It never changes the base or the
-style. Where pictures come from and go to is the business of others.
+This file owns batches, chunks and number formats. Small pictures go through the network in
+batches, large ones and those with a brush one by one (see `large_pictures`). It never
+changes the base or the style. Where pictures come from and go to is the business of others.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -14,17 +15,21 @@ from torch import Tensor
 from .base import Base
 from .borders import Seamless, wraps
 from .checks import require_finite_result, require_pictures, require_unit_range
-from .colour import Colouring, recolour
+from .colour import Colouring
+from .drawing import Drawing, require_brush
 from .errors import SettingsError, ShapeError
+from .finishing import AS_DRAWN, finish
 from .grain import grain_relief
+from .large_pictures import PictureRows, goes_by_rows, require_shares, stylize_rows
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast, compute_dtype
+from .rows import rows_of
 from .style import AdaptedStyle, check_style
+from .tiling import Strips
 from .transparency import fill_hidden
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
-_AS_DRAWN = Colouring()
 
 
 def stylize(
@@ -39,9 +44,11 @@ def stylize(
     seed: int = 0,
     statistics: NormStatistics | None = None,
     alpha: Tensor | None = None,
-    colouring: Colouring = _AS_DRAWN,
+    colouring: Colouring = AS_DRAWN,
     seamless: Seamless = "none",
     mask: Tensor | None = None,
+    brush: float | None = None,
+    strips: Strips | None = None,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -74,6 +81,11 @@ def stylize(
             multiple of 4 px and scaled back.
         mask: (1, 1, H, W) or (B, 1, H, W), [0, 1]: the style goes where it is 1, and where
             it is 0 the content stays exactly (see `masks`).
+        brush: size of the strokes in the finished picture, whatever its size in pixels: 1
+            makes them as large, beside the short side, as they were adapted, 0.5 half of that
+            (see `drawing`). None draws at the size of the pictures, where strokes have a size
+            in pixels.
+        strips: how large pictures are cut, and word of each strip; None is the default.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -83,7 +95,7 @@ def stylize(
         ShapeError: not a batch of RGB pictures, too small, or `alpha` or `mask` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
             `strength` or `grain` lies outside [0, 1], or `images` hold whole numbers, NaN or
-            another range, such as 0..255.
+            another range, such as 0..255, or no picture can be drawn with such a brush.
         BaseMismatchError: a style belongs to another base.
         ResultError: a picture comes out with NaN or infinity.
     """
@@ -92,39 +104,64 @@ def stylize(
     _require_fitting(mask, images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
-    for name, share in {"strength": strength, "grain": grain}.items():
-        if not 0 <= share <= 1:
-            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
+    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips or Strips())
+    require_shares(strength, grain)
+    require_brush(brush)
     chosen = _per_picture(base, style, len(images))
     size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
     with torch.inference_mode():
+        if strength > 0 and goes_by_rows(images.shape[-2], images.shape[-1], base.device, how):
+            return _stylize_each(base, chosen, images, alpha, mask, strength, colouring, how)
         content = images.float().clamp(0, 1)
         if strength == 0:
             return content
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
         read = content if alpha is None else fill_hidden(content, alpha)
-        how = _Drawing(size, precision, grain, seed, statistics, seamless)
-        drawn = _draw(base, chosen, read, how)
+        drawn = _draw(base, chosen, read, size, how)
         require_finite_result(drawn, chosen[0].name if chosen else "", precision)
         return finish(
             content, drawn, strength=strength, colouring=colouring, alpha=alpha, mask=mask
         )
 
 
-@dataclass(frozen=True)
-class _Drawing:
-    """How pictures go through the network, `size` of them at a time; see `stylize`."""
+def _stylize_each(
+    base: Base,
+    styles: Sequence[AdaptedStyle],
+    images: Tensor,
+    alpha: Tensor | None,
+    mask: Tensor | None,
+    strength: float,
+    colouring: Colouring,
+    how: Drawing,
+) -> Tensor:
+    """Pictures (B, 3, H, W) one after another, by their rows."""
+    result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    for place in range(len(images)):
+        picture = PictureRows(
+            images.shape[-1],
+            rows_of(images[place : place + 1]).map(lambda rows: rows.float().clamp(0, 1)),
+            None if alpha is None else rows_of(alpha[place : place + 1]),
+            None if mask is None else rows_of(mask if len(mask) == 1 else mask[place : place + 1]),
+        )
+        strips = replace(how.strips, on_strip=_nth(how.strips.on_strip, place, len(images)))
+        drawing = replace(how, strips=strips)
+        style = styles[place if len(styles) > 1 else 0]
+        for first, strip in stylize_rows(
+            base, style, picture, drawing, strength=strength, colouring=colouring
+        ):
+            result[place, :, first : first + strip.shape[2]] = strip[0]
+    return result
 
-    size: int
-    precision: Precision
-    grain: float
-    seed: int
-    statistics: NormStatistics | None
-    seamless: Seamless
+
+def _nth(report: Callable[[float], None], place: int, count: int) -> Callable[[float], None]:
+    """Word of one of several pictures as a share of all."""
+    return lambda share: report((place + share) / count)
 
 
-def _draw(base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, how: _Drawing) -> Tensor:
+def _draw(
+    base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, size: int, how: Drawing
+) -> Tensor:
     """Pictures (B, 3, H, W) through the network, on their device."""
     if not len(pictures):
         return pictures
@@ -137,8 +174,8 @@ def _draw(base: Base, styles: Sequence[AdaptedStyle], pictures: Tensor, how: _Dr
         wrapping = how.seamless != "none"
         relief = how.grain * grain_relief(height, width, how.seed, wrapping=wrapping)
     chunks = [
-        _draw_chunk(base, styles, read, relief, slice(first, first + how.size), how)
-        for first in range(0, len(read), how.size)
+        _draw_chunk(base, styles, read, relief, slice(first, first + size), how)
+        for first in range(0, len(read), size)
     ]
     return _interpolate(torch.cat(chunks), own_height, own_width)
 
@@ -150,31 +187,6 @@ def _require_fitting(mask: Tensor | None, images: Tensor) -> None:
             f"Got a mask of shape {tuple(mask.shape)}; (1, 1, {height}, {width}) is needed, or "
             f"({count}, 1, {height}, {width})."
         )
-
-
-def finish(
-    photographs: Tensor,
-    drawn: Tensor,
-    *,
-    strength: float = 1.0,
-    colouring: Colouring = _AS_DRAWN,
-    alpha: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """What is done to pixels after drawing: colours, then the photograph is mixed in.
-
-    Args:
-        photographs: (B, 3, H, W), [0, 1].
-        drawn: what was made of them, of the same shape.
-        strength: 0 gives the photographs exactly, 1 the drawing.
-        colouring: whose colours the drawing gets.
-        alpha: (B, 1, H, W), [0, 1], of photographs with transparency.
-        mask: (1 or B, 1, H, W), [0, 1]: strength is multiplied by it, pixel by pixel.
-    """
-    coloured = recolour(drawn, photographs, colouring, alpha)
-    if mask is not None:
-        return torch.lerp(photographs, coloured, strength * mask.to(coloured))
-    return coloured if strength == 1 else torch.lerp(photographs, coloured, strength)
 
 
 def _per_picture(
@@ -208,7 +220,7 @@ def _draw_chunk(
     images: Tensor,
     relief: Tensor | None,
     rows: slice,
-    how: _Drawing,
+    how: Drawing,
 ) -> Tensor:
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
     chunk = images[rows].to(base.device)

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from .errors import ShapeError
+from .rows import Rows, gathered, resampled, rows_of
 
 # Below it colours of 8 bits that were once multiplied by alpha are too coarse to be believed.
 _TRUSTED_ALPHA = 1 / 8
@@ -47,9 +48,47 @@ def fill_hidden(images: Tensor, alpha: Tensor) -> Tensor:
         raise ShapeError(
             f"Got alpha of shape {tuple(alpha.shape)}; {(count, 1, height, width)} is needed."
         )
-    trust = (alpha.to(images) / _TRUSTED_ALPHA).clamp(0, 1)
+    trust = _trust(alpha.to(images))
     filled = _spread(images, trust.clamp(min=_LEAST_WEIGHT))
     return torch.where(trust < 1, filled, images)
+
+
+def filled_rows(colour: Rows, alpha: Rows, width: int, strip_rows: int) -> Rows:
+    """As `fill_hidden`, of one picture whose rows are filled as they are read.
+
+    Means over 2 pixels and more are kept: at half of the sides, 4 numbers a pixel.
+
+    Args:
+        colour: rows of (1, 3, H, W), straight.
+        alpha: rows of (1, 1, H, W).
+        width: W.
+        strip_rows: how many are read at a time for the means.
+    """
+    height = colour.height
+    half = ((height + 1) // 2, (width + 1) // 2)
+    weights = alpha.map(lambda rows: _trust(rows).clamp(min=_LEAST_WEIGHT))
+
+    def weighted(first: int, last: int) -> Tensor:
+        shares = weights.read(first, last)
+        return torch.cat([colour.read(first, last) * shares, shares], dim=1)
+
+    halved = resampled(Rows(height, weighted), width, half, "area")
+    means = gathered(halved, strip_rows).read(0, half[0])
+    shares = means[:, 3:]
+    coarser = _spread(means[:, :3] / shares, (4 * shares).clamp(max=1))
+    enlarged = resampled(rows_of(coarser), half[1], (height, width), "triangle")
+
+    def read(first: int, last: int) -> Tensor:
+        own, trust = colour.read(first, last), _trust(alpha.read(first, last))
+        filled = torch.lerp(enlarged.read(first, last), own, trust.clamp(min=_LEAST_WEIGHT))
+        return torch.where(trust < 1, filled, own)
+
+    return Rows(height, read)
+
+
+def _trust(alpha: Tensor) -> Tensor:
+    """How far colour beside this alpha is believed."""
+    return (alpha / _TRUSTED_ALPHA).clamp(0, 1)
 
 
 def _spread(colour: Tensor, weights: Tensor) -> Tensor:

@@ -9,9 +9,11 @@ from .hosting.sockets import ComfyExtension, io, takes_videos
 from .load_metastyle import LoadMetaStyle
 from .load_style import LoadAdaptedStyle
 from .refine import Refine
+from .regions import StylizeByRegions
 from .save_style import SaveAdaptedStyle
 from .stylize import Stylize
 from .stylize_video import StylizeVideo
+from .sweep import SweepStyles
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     LoadMetaStyle,
@@ -22,6 +24,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BlendStyles,
     BlendSchedule,
     Refine,
+    StylizeByRegions,
+    SweepStyles,
     *((StylizeVideo,) if takes_videos() else ()),
 )
 

@@ -1,15 +1,16 @@
 """Node: turn pictures of one style into an adapted style."""
 
-from torch import Tensor
+from typing import cast
 
 from ..metastyle_core.adaptation import LARGEST_BRUSH_PX, MIN_STYLE_SIDE_PX, AdaptationSettings
 from ..metastyle_core.encoder import ENCODER_NAMES
-from ..metastyle_core.losses import LossSettings
-from ..metastyle_core.network import ADAPTATION_MODES, AdaptationMode
-from .hosting.bounded_adaptation import AdaptationRequest, adapt, brush_or_default
+from ..metastyle_core.network import ADAPTATION_MODES
+from ..metastyle_core.quality import QUALITIES
+from .hosting.adaptation_inputs import AdaptationInputs, adaptation_request
+from .hosting.bounded_adaptation import adapt
 from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
-from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
+from .hosting.sockets import ModelSocket, StyleSocket, advanced, io, node_schema
 from .hosting.watcher import Watcher
 from .hosting.widgets import seed_input
 
@@ -45,31 +46,17 @@ class AdaptToStyle(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             has_intermediate_output=True,
+            is_input_list=True,
         )
 
     @classmethod
-    def execute(
-        cls,
-        model: MetaStyleModel,
-        style_images: Tensor,
-        steps: int,
-        style_weight: float,
-        brush_size: int,
-        mode: AdaptationMode,
-        encoder: str,
-        seed: int,
-        content_images: Tensor | None = None,
-        resume: StyleValue | None = None,
-    ) -> io.NodeOutput:
+    def execute(cls, **inputs: object) -> io.NodeOutput:
         """Adapt a copy, with progress and losses on the way."""
-        loss = LossSettings(style_weight=style_weight)
-        brush = brush_or_default(brush_size, content_images)
-        settings = AdaptationSettings(
-            mode=mode, steps=steps, style_size_px=brush, loss=loss, seed=seed
-        )
-        request = AdaptationRequest(style_images, content_images, resume, encoder, settings)
+        given = AdaptationInputs(inputs)
         watcher = Watcher(str(cls.hidden.unique_id))
-        result = adapt(model, request, watcher)
+        result = adapt(
+            cast(MetaStyleModel, given.only("model")), adaptation_request(given), watcher
+        )
         losses = {"metastyle_losses": watcher.curve()}
         return io.NodeOutput(result.style, to_host(result.preview), result.report, ui=losses)
 
@@ -80,8 +67,9 @@ def _inputs() -> list[io.Input]:
         ModelSocket.Input("model", tooltip="From Load MetaStyle."),
         io.Image.Input(
             "style_images",
-            tooltip="The picture whose style to learn. A batch counts as several pictures of "
-            f"one style. At least {MIN_STYLE_SIDE_PX} px on each side.",
+            tooltip="The picture whose style to learn. A batch, or a list of pictures of any "
+            "sizes, counts as several pictures of one style. "
+            f"At least {MIN_STYLE_SIDE_PX} px on each side.",
         ),
         *_numbers(),
         *_choices(),
@@ -93,6 +81,29 @@ def _inputs() -> list[io.Input]:
         ),
         StyleSocket.Input(
             "resume", optional=True, tooltip="Go on from this style instead of a fresh start."
+        ),
+        io.Mask.Input(
+            "style_mask",
+            optional=True,
+            tooltip="Where the picture counts: leave out what is no part of the style, such as a "
+            "frame or a signature. One for all style images or one each; another size is scaled "
+            "where the ratio fits.",
+        ),
+        io.Combo.Input(
+            "quality",
+            options=list(QUALITIES),
+            default="custom",
+            optional=True,
+            tooltip="Sets steps, mode, batch and encoder together, in place of the single widgets. "
+            "fast: 30 steps of norm. balanced: 100. best: 100 of low_rank. custom: the widgets "
+            "count.",
+        ),
+        io.Boolean.Input(
+            "keep_statistics",
+            default=False,
+            optional=True,
+            tooltip="On keeps in the style what Refine needs of the picture, 48 KB more in a saved "
+            "file; Refine then works without style_images.",
         ),
     ]
 
@@ -132,20 +143,24 @@ def _numbers() -> list[io.Input]:
 def _choices() -> list[io.Input]:
     """What learns, who judges, and the seed."""
     return [
-        io.Combo.Input(
-            "mode",
-            options=list(ADAPTATION_MODES),
-            default=_DEFAULTS.mode,
-            tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these and "
-            "a small change of every filter, 320 KB, with 100 steps as good as full. decoder: norm "
-            "and the layers that draw, 400 KB. full: everything, 7 MB.",
+        advanced(
+            io.Combo.Input(
+                "mode",
+                options=list(ADAPTATION_MODES),
+                default=_DEFAULTS.mode,
+                tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these "
+                "and a small change of every filter, 320 KB, with 100 steps as good as full. "
+                "decoder: norm and the layers that draw, 400 KB. full: everything, 7 MB.",
+            )
         ),
-        io.Combo.Input(
-            "encoder",
-            options=list(ENCODER_NAMES),
-            default="compact",
-            tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
-            "others need their weights in models/metastyle.",
+        advanced(
+            io.Combo.Input(
+                "encoder",
+                options=list(ENCODER_NAMES),
+                default="compact",
+                tooltip="The network that judges the likeness. compact ships with MetaStyle; the "
+                "others need their weights in models/metastyle.",
+            )
         ),
         seed_input(
             "Chance of the learning pictures and their order. The same seed gives the same style."

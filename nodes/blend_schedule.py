@@ -3,6 +3,7 @@
 from ..metastyle_core.mixing import CURVES, ROUTES, Curve, Route
 from .hosting.connected_styles import schedule_connected
 from .hosting.sockets import StyleSocket, growing_styles, io, node_schema
+from .hosting.widgets import mixing_model_input
 
 
 class BlendSchedule(io.ComfyNode):
@@ -34,6 +35,7 @@ class BlendSchedule(io.ComfyNode):
                     tooltip="once ends at the last style; there_and_back returns to the first, "
                     "for loops.",
                 ),
+                mixing_model_input(),
             ],
             outputs=[
                 StyleSocket.Output(

@@ -2,6 +2,7 @@
 
 from .hosting.connected_styles import mix_connected
 from .hosting.sockets import MOST_STYLES, StyleSocket, growing_styles, io, node_schema
+from .hosting.widgets import mixing_model_input
 
 
 class BlendStyles(io.ComfyNode):
@@ -32,6 +33,7 @@ class BlendStyles(io.ComfyNode):
                     )
                     for number in range(1, MOST_STYLES + 1)
                 ),
+                mixing_model_input(),
             ],
             outputs=[
                 StyleSocket.Output(

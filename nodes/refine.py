@@ -80,7 +80,7 @@ def _inputs() -> list[io.Input]:
             "style_images",
             optional=True,
             tooltip="The pictures whose style it is, best those it was learned from. A style "
-            "file that keeps statistics can do without. "
+            "that keeps statistics, an option of Adapt to Style, can do without. "
             f"At least {MIN_STYLE_SIDE_PX} px on each side.",
         ),
     ]

@@ -10,6 +10,8 @@ from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .hosting.widgets import precision_input, seed_input, share_input
 
+_LARGEST_BRUSH = 16.0
+
 
 class Stylize(io.ComfyNode):
     """One pass of the network per picture."""
@@ -44,10 +46,13 @@ class Stylize(io.ComfyNode):
         palette: Tensor | None = None,
         seamless: Seamless = "none",
         mask: Tensor | None = None,
+        brush: float = 0.0,
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
         colouring = colouring_of(colour, colour_amount, palette)
-        settings = StylizationSettings(strength, precision, grain, seed, colouring, seamless, mask)
+        settings = StylizationSettings(
+            strength, precision, grain, seed, colouring, seamless, mask, brush
+        )
         return io.NodeOutput(stylize_images(model, style, images, settings))
 
 
@@ -76,6 +81,17 @@ def _inputs() -> list[io.Input]:
             optional=True,
             tooltip="Where the style goes; where it is 0 the picture stays. Soft edges mix. One "
             "for all pictures or one each; another size is scaled where the ratio fits.",
+        ),
+        io.Float.Input(
+            "brush",
+            default=0.0,
+            min=0.0,
+            max=_LARGEST_BRUSH,
+            step=0.05,
+            optional=True,
+            tooltip="How large strokes are in the finished picture, whatever its size: 1 as large "
+            "as the style was adapted, beside the short side, 0.5 half of that. 0 draws at the "
+            "picture's own size, where larger pictures get finer strokes.",
         ),
     ]
 

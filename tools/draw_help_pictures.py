@@ -10,10 +10,11 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.base import load_base
+from metastyle_core.base import Base, load_base
 from metastyle_core.encoder import load_encoder
 from metastyle_core.images import (
     contact_sheet,
@@ -23,7 +24,9 @@ from metastyle_core.images import (
 )
 from metastyle_core.mixing import StyleSchedule
 from metastyle_core.network import ADAPTATION_MODES
+from metastyle_core.presets import load_preset
 from metastyle_core.refinement import RefinementSettings, refine
+from metastyle_core.regions import Region, RegionSettings, stylize_regions
 from metastyle_core.style import AdaptedStyle
 from metastyle_core.stylization import stylize
 
@@ -33,6 +36,8 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 BRUSHES_PX = (128, 256, 512)
 BLEND_FRAMES = 5
 REFINED_STEPS = (0, 20, 80)
+REGION_STYLES = ("munch_the_scream", "van_gogh_starry_night", "hokusai_great_wave")
+FEATHERS_PX = (0.0, 16.0, 64.0)
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,6 +72,18 @@ def main() -> None:
     settings = [RefinementSettings(steps=steps) for steps in REFINED_STEPS]
     drawn = stylize(base, adapt(night, AdaptationSettings(steps=0)), boat)
     _write("refine", [refine(encoder, boat, drawn, [night], each) for each in settings])
+    _write("regions", _draw_regions(base, house))
+
+
+def _draw_regions(base: Base, photograph: Tensor) -> list[Tensor]:
+    """Three presets in slanting stripes, with passages of several widths."""
+    ramp = torch.linspace(0, 1, SIDE_PX)
+    place = ramp[None, :] + 0.3 * (ramp[:, None] - 0.5)
+    styles = [load_preset(name) for name in REGION_STYLES]
+    masks = [(place < 1 / 3).float()[None, None], (place > 2 / 3).float()[None, None]]
+    regions = [Region(*pair) for pair in zip(styles[:2], masks, strict=True)]
+    settings = [RegionSettings(feather_px=width) for width in FEATHERS_PX]
+    return [stylize_regions(base, regions, photograph, each, rest=styles[2]) for each in settings]
 
 
 def _square(path: Path) -> Tensor:

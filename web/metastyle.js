@@ -5,6 +5,7 @@ import { app } from "../../scripts/app.js";
 import { html } from "./lib/elements.js";
 import { LOAD_NODE, SAVE_NODE, changeGraph, findNode, learns } from "./lib/graph.js";
 import { LossCurves } from "./lib/loss_curve.js";
+import { stopButtons } from "./lib/stop_button.js";
 import { StylesTab } from "./lib/styles_tab.js";
 import { loadWords } from "./lib/text.js";
 import { StyleThumbnails } from "./lib/thumbnail.js";
@@ -26,6 +27,7 @@ function onExecuted({ detail }) {
   if (node?.type === SAVE_NODE) return tab.refresh();
 }
 
+app.registerExtension(stopButtons(app, api));
 app.registerExtension({
   name: "metastyle",
 

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
@@ -20,11 +21,11 @@ from typing import TextIO
 import torch
 
 from ..errors import MetaStyleError, PartlyDoneError
-from . import adapt, bench, demo, distill, evaluate, export, info, stylize, train
+from . import adapt, bench, demo, distill, evaluate, export, info, stylize, sweep, train
 
 _ALLOCATOR = "DefaultCPUAllocator"  # in the words of a RuntimeError, for there is no type
 _CLOSED_PIPE = 128 + 13  # what shells show of a command that SIGPIPE ended
-_COMMANDS = (adapt, stylize, export, evaluate, info, demo, bench, train, distill)
+_COMMANDS = (adapt, stylize, sweep, export, evaluate, info, demo, bench, train, distill)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # What Pillow warns of in spoilt pictures is said in our own words, or does not matter.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         return _run(arguments)
     except BrokenPipeError:

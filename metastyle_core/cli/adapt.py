@@ -10,7 +10,8 @@ from pathlib import Path
 from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
 from ..errors import SettingsError
 from ..files import refuse_unwritable
-from ..images import load_batch
+from ..images import load_batch, load_image
+from ..masks import mask_from
 from ..refinement import measure_statistics
 from ..style import AdaptedStyle, load_style, save_style
 from ..thumbnails import draw_thumbnail
@@ -22,6 +23,7 @@ from .options import (
     add_base_option,
     add_compute_options,
     add_encoder_options,
+    add_quality_option,
     add_setting,
     add_style_size_option,
     non_negative_int,
@@ -29,6 +31,7 @@ from .options import (
 )
 from .outputs import add_overwrite_options, refuse_existing, refuse_inputs
 from .progress import progress_bar
+from .stopping import LearningStop
 
 
 def add_parser(commands: Commands) -> None:
@@ -36,7 +39,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "adapt",
         help="turn one image (or several of one style) into a style file",
-        description="Turn one image, or several of one style, into a reusable style file.",
+        description="Turn one image, or several of one style, into a reusable style file. Ctrl-C "
+        "ends the steps and keeps the best style so far; a second one gives it up.",
     )
     parser.add_argument("style_images", nargs="+", type=Path, metavar="STYLE_IMAGE")
     parser.add_argument(
@@ -56,6 +60,15 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="store, in 48 KB, what stylize --refine needs of the style in place of its images",
     )
+    parser.add_argument(
+        "--style-mask",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="a picture that is white where the style image counts, and black on what is no part "
+        "of the style, such as a frame or a signature; one for all style images or one each",
+    )
+    add_quality_option(parser)
     add_setting(parser, AdaptationSettings, "--mode", help="which parameters adapt")
     add_setting(
         parser,
@@ -91,16 +104,19 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_from(arguments, AdaptationSettings, style_size_px=brush)
     resume = load_style(arguments.resume) if arguments.resume else None
     images = [load_batch(path) for path in arguments.style_images]
+    masks = [mask_from(load_image(path)) for path in arguments.style_mask or []] or None
     failures = Failures(len(given))
     contents = crops_of(given, settings, failures) if given else None
     base = open_base(arguments)
     encoder = open_encoder(arguments, base.device)
     began_s = time.monotonic()
-    with progress_bar(settings.steps, "adapting") as bar:
+    stop = LearningStop("the style")
+    with stop.watched(), progress_bar(settings.steps, "adapting") as bar:
 
         def show(report: StepReport) -> None:
             bar.update(1)
             bar.set_postfix(content=report.content, style=report.style, refresh=False)
+            stop.check()
 
         style = adapt_to_style(
             base,
@@ -111,10 +127,13 @@ def run(arguments: argparse.Namespace) -> None:
             name=arguments.name or arguments.output.stem,
             resume=resume,
             on_step=show,
+            style_masks=masks,
         )
     elapsed_s = time.monotonic() - began_s
     if arguments.keep_statistics:
-        kept = measure_statistics(encoder, images, settings.style_size_px, settings.precision)
+        kept = measure_statistics(
+            encoder, images, settings.style_size_px, settings.precision, masks
+        )
         style = replace(style, statistics=kept)
     style = style.with_thumbnail(draw_thumbnail(base, style))
     save_style(style, arguments.output, half=arguments.half)
@@ -124,22 +143,24 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _files_read(arguments: argparse.Namespace) -> list[Path]:
     named = (arguments.resume, arguments.base, arguments.encoder_weights)
-    return [*arguments.style_images, *(path for path in named if path)]
+    masks = arguments.style_mask or []
+    return [*arguments.style_images, *masks, *(path for path in named if path)]
 
 
 def _announce(arguments: argparse.Namespace, style: AdaptedStyle, elapsed_s: float) -> None:
-    size = arguments.output.stat().st_size
+    size, steps = arguments.output.stat().st_size, style.settings.get("stopped_after")
+    done = arguments.steps if steps is None else steps
     if arguments.json:
         summary = {
             "output": str(arguments.output),
             "name": style.name,
             "mode": style.mode,
-            "steps": arguments.steps,
+            "steps": done,
             "bytes": size,
             "elapsed_s": round(elapsed_s, 3),
             "losses": dict(style.losses),
         }
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
-        did = f"{arguments.steps} steps in {elapsed_s:.1f} s, {size / 1024:.1f} KB"
+        did = f"{done} steps in {elapsed_s:.1f} s, {size / 1024:.1f} KB"
         sys.stdout.write(f"{arguments.output}: {did}\n")

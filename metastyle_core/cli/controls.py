@@ -8,10 +8,10 @@ from torch import Tensor
 from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
 from ..errors import SettingsError, ShapeError
-from ..images import LoadedImage, load_batch, load_image
+from ..images import load_batch, load_image
 from ..masks import fitted_mask, mask_from, require_mask
 from .inputs import image_of_style
-from .options import non_negative_float
+from .options import non_negative_float, positive_float
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,14 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the picture whose colours --colour match takes (default: the image that --style "
         "names)",
+    )
+    group.add_argument(
+        "--brush",
+        type=positive_float,
+        metavar="SIZE",
+        help="how large strokes are in the finished picture, whatever its size in pixels: 1 as "
+        "large as the style was adapted, beside the short side, 0.5 half of that (default: as the "
+        "network draws at the picture's size, finer the larger it is)",
     )
     group.add_argument(
         "--seamless",
@@ -85,8 +93,20 @@ def colouring_of(arguments: argparse.Namespace) -> Colouring:
 
 def refuse_for_films(arguments: argparse.Namespace) -> None:
     """Raise SettingsError where a control is asked for that only stills have."""
-    plain = {"--colour": "style", "--palette": None, "--seamless": "none", "--mask": None}
-    asked = [name for name, value in plain.items() if getattr(arguments, name.strip("-")) != value]
+    plain: dict[str, object] = {
+        "--colour": "style",
+        "--palette": None,
+        "--seamless": "none",
+        "--mask": None,
+        "--region": [],
+        "--brush": None,
+        "--max-memory": None,
+    }
+    asked = [
+        name
+        for name, value in plain.items()
+        if getattr(arguments, name.strip("-").replace("-", "_")) != value
+    ]
     if asked:
         raise SettingsError(
             f"{asked[0]} is for stills; leave it out, or write frames first and give the folder."
@@ -121,12 +141,12 @@ def mask_of(arguments: argparse.Namespace) -> Tensor | None:
     return mask
 
 
-def require_fitting(mask: Tensor | None, path: Path, loaded: LoadedImage) -> None:
+def require_fitting(mask: Tensor | None, path: Path, height: int, width: int) -> None:
     """Raise ShapeError, which names the file, unless a picture has the ratio of a run's mask."""
     if mask is None:
         return
     try:
-        require_mask(mask, 1, *loaded.pixels.shape[-2:])
+        require_mask(mask, 1, height, width)
     except ShapeError as error:
         raise ShapeError(f"{path}: {error}") from error
 

@@ -13,6 +13,7 @@ from ..images import load_batch
 from ..style import AdaptedStyle
 from .options import settings_from
 from .progress import progress_bar
+from .stopping import LearningStop
 
 
 def style_from_image(
@@ -39,10 +40,12 @@ def style_from_image(
         return adapt_to_style(base, None, [painting], settings=settings, name=path.stem)
     encoder = load_encoder("compact").to(base.device)
     crops = contents(settings)
-    with progress_bar(settings.steps, f"adapting to {path.stem}") as bar:
+    stop = LearningStop("the style")
+    with progress_bar(settings.steps, f"adapting to {path.stem}") as bar, stop.watched():
 
         def count(_: StepReport) -> None:
             bar.update(1)
+            stop.check()
 
         return adapt_to_style(
             base, encoder, [painting], crops, settings, name=path.stem, on_step=count

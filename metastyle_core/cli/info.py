@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..base import BASE_FORMAT, load_base
-from ..checkpoint import CHECKSUM, TensorFile, read_tensors
+from ..checkpoint import CHECKSUM, JSON_ERRORS, TensorFile, read_tensors
 from ..encoder import ENCODER_FORMAT
 from ..errors import CheckpointError
 from ..style import STYLE_FORMAT
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.file} is a '{kind or 'plain safetensors'}' file; "
             f"{', '.join(_FORMATS)} can be described."
         )
-    description = _describe(arguments.file, file)
+    description = describe(arguments.file, file)
     if arguments.json:
         sys.stdout.write(json.dumps(description) + "\n")
         return
@@ -46,7 +46,12 @@ def run(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{key}: {shown}\n")
 
 
-def _describe(path: Path, file: TensorFile) -> dict[str, object]:
+def describe(path: Path, file: TensorFile) -> dict[str, object]:
+    """What a base, encoder or style file says and holds.
+
+    Raises:
+        CheckpointError: its parts do not go together.
+    """
     kind = file.metadata.get("format")
     tensors, statistics = file.tensors, None
     if kind == STYLE_FORMAT:
@@ -55,7 +60,7 @@ def _describe(path: Path, file: TensorFile) -> dict[str, object]:
         "file": str(path),
         "bytes": path.stat().st_size,
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
-        "dtype": str(next(iter(tensors.values())).dtype).removeprefix("torch."),
+        "dtype": ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()})),
     }
     if CHECKSUM not in file.metadata:
         description[CHECKSUM] = "none, the file is older than checksums: damage may go unseen"
@@ -71,6 +76,6 @@ def _describe(path: Path, file: TensorFile) -> dict[str, object]:
 def _parsed(text: str) -> object:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except JSON_ERRORS:
         return text
     return value if isinstance(value, (dict, list)) else text

@@ -109,7 +109,7 @@ def chosen_brush(
     """
     if arguments.style_size_px is not None:
         return arguments.style_size_px
-    size = _first_size(images)
+    size = _first_size(images, max_size_px)
     if size is None:
         return AdaptationSettings.style_size_px
     height, width = size
@@ -117,10 +117,10 @@ def chosen_brush(
     return brush_for(round(height * scale), round(width * scale))
 
 
-def _first_size(images: Sequence[ImageInput]) -> tuple[int, int] | None:
+def _first_size(images: Sequence[ImageInput], max_size_px: int | None) -> tuple[int, int] | None:
     for image in images:
         with suppress(ImageFileError, ShapeError):
-            size = image_size(image.path)
+            size = image_size(image.path, long_side_px=max_size_px)
             require_sides(image.path, *size, MIN_SIDE_PX)
             return size
     return None
@@ -198,8 +198,10 @@ def files_of_styles(requests: Sequence[str]) -> list[Path]:
 
 def image_of_style(requests: Sequence[str]) -> Path | None:
     """The image that is the style where `--style` names one image and nothing else."""
-    first = Path(requests[0])
-    return first if len(requests) == 1 and is_image_name(first) else None
+    if len(requests) != 1:
+        return None
+    only = Path(requests[0])
+    return only if is_image_name(only) else None
 
 
 def _split_weight(request: str) -> tuple[str, float | None]:

@@ -6,7 +6,7 @@ An option that sets a field of a settings class takes its name and its default f
 
 import argparse
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args
@@ -15,6 +15,7 @@ from ..adaptation import AdaptationSettings
 from ..base import SHIPPED_BASE
 from ..encoder import ENCODER_NAMES
 from ..losses import LossSettings
+from ..quality import PRESETS, Quality
 from ..training.trainer import TrainerSettings
 
 _T = TypeVar("_T", int, float)
@@ -202,6 +203,35 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         help="side of the contents adapted on",
     )
     add_loss_weights(group)
+
+
+class _SetQuality(argparse.Action):
+    """Sets the options that a quality stands for; those behind it on the line win."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        for name, value in asdict(PRESETS[cast(Quality, values)]).items():
+            setattr(namespace, name, value)
+
+
+def add_quality_option(options: Options) -> None:
+    """Add `--quality`, which sets `--steps`, `--mode`, `--batch` and `--encoder`."""
+    told = "; ".join(
+        f"{word} is {each.steps} steps of {each.mode}" for word, each in PRESETS.items()
+    )
+    options.add_argument(
+        "--quality",
+        action=_SetQuality,
+        choices=tuple(PRESETS),
+        default=argparse.SUPPRESS,
+        help=f"sets --steps, --mode, --batch and --encoder together: {told}. Options behind it "
+        "change single ones",
+    )
 
 
 def add_style_size_option(options: Options, pictures: str) -> None:

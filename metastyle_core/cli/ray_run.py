@@ -27,6 +27,7 @@ from ..base import Base
 from ..errors import MetaStyleError, SettingsError
 from ..precision import resolve_device
 from ..style import AdaptedStyle
+from .drawers import StyleDrawer
 from .drawing import PictureDrawing, PictureReport
 from .failures import Failures
 from .options import positive_int
@@ -162,7 +163,9 @@ class _Worker:
         arguments, base, style = import_module("ray").get(shared)
         torch.set_num_threads(cores)
         device = resolve_device(arguments.device)
-        self._drawing = PictureDrawing(arguments, base.to(device), style)
+        drawer = StyleDrawer(arguments, base.to(device), style)
+        self._drawing = PictureDrawing(arguments, drawer)
+        self._max_size_px = arguments.max_size
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Draw a block of names; gives a report of each."""
@@ -179,7 +182,8 @@ class _Worker:
         failures = Failures(len(jobs) + 1, note)
         fatal = ""
         try:
-            for report in self._drawing.draw(with_good_headers(jobs, failures), failures):
+            good = with_good_headers(jobs, failures, self._max_size_px)
+            for report in self._drawing.draw(good, failures):
                 reports[report.input] = report
         except MetaStyleError as error:
             fatal = str(error)

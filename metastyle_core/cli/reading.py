@@ -12,11 +12,14 @@ from .failures import Failures
 from .outputs import Job
 
 
-def with_good_headers(jobs: Sequence[Job], failures: Failures) -> list[Job]:
+def with_good_headers(
+    jobs: Sequence[Job], failures: Failures, max_size_px: int | None
+) -> list[Job]:
     """The pictures that can be stylized as far as headers tell, before the first is written."""
     for job in jobs:
         with failures.noting(job.source):
-            require_sides(job.source, *image_size(job.source), MIN_SIDE_PX)
+            size = image_size(job.source, long_side_px=max_size_px)
+            require_sides(job.source, *size, MIN_SIDE_PX)
     return [job for job in jobs if job.source not in failures]
 
 
@@ -25,7 +28,7 @@ def groups_of_one_size(
     batch: int | None,
     max_size_px: int | None,
     failures: Failures,
-    check: Callable[[Path, LoadedImage], None],
+    check: Callable[[Path, int, int], None],
 ) -> Iterator[list[tuple[Job, LoadedImage]]]:
     """Read pictures, neighbours of one size together.
 
@@ -34,7 +37,7 @@ def groups_of_one_size(
         batch: how many at most; None is one.
         max_size_px: shrink them to this long side.
         failures: where pictures that cannot be read are noted.
-        check: raises what is wrong with a picture, which is noted too.
+        check: raises what is wrong with a picture of this height and width, which is noted too.
 
     Yields:
         Neighbours, each with what was read for it.
@@ -43,7 +46,7 @@ def groups_of_one_size(
     for job in jobs:
         with failures.noting(job.source):
             loaded = _limited(load_image(job.source), max_size_px)
-            check(job.source, loaded)
+            check(job.source, *loaded.pixels.shape[-2:])
         if job.source in failures:
             continue
         full = len(group) >= (batch or 1)

@@ -17,6 +17,7 @@ from ..transparency import fill_hidden
 from .inputs import image_of_style, open_encoder
 from .options import add_encoder_options, add_setting, non_negative_float, non_negative_int
 from .progress import progress_bar
+from .stopping import LearningStop
 
 _DEFAULTS = RefinementSettings()
 
@@ -24,7 +25,9 @@ _DEFAULTS = RefinementSettings()
 def add_refinement_options(parser: argparse.ArgumentParser) -> None:
     """Add what `RefinementSettings` holds, the style's pictures and the encoder."""
     group = parser.add_argument_group(
-        "refining", "gradient steps on the pixels of each picture: better stills, but seconds each"
+        "refining",
+        "gradient steps on the pixels of each picture: better stills, but seconds each. Ctrl-C "
+        "ends those of the picture at hand and keeps it; a second one ends the run",
     )
     group.add_argument(
         "--refine",
@@ -90,12 +93,14 @@ class Refiner:
         return torch.cat([self._refine_one(photo, start) for photo, start in pairs])
 
     def _refine_one(self, photograph: Tensor, start: Tensor) -> Tensor:
-        with progress_bar(self._settings.steps, "refining") as bar:
+        stop = LearningStop("the picture")
+        with progress_bar(self._settings.steps, "refining") as bar, stop.watched():
 
             def show(report: StepReport) -> None:
                 bar.total = report.steps
                 bar.update(1)
                 bar.set_postfix(content=report.content, style=report.style, refresh=False)
+                stop.check()
 
             return refine(
                 self._encoder, photograph, start, self._goal, self._settings, on_step=show

@@ -1,15 +1,15 @@
 """`metastyle stylize`: pictures and folders in, stylized pictures out."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from ..base import Base
-from ..style import AdaptedStyle
-from .controls import add_control_options, files_of_controls
-from .drawing import PictureDrawing
+from .controls import add_control_options, colouring_of, files_of_controls
+from .drawers import StyleDrawer
+from .drawing import PictureDrawing, PictureReport
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -22,6 +22,7 @@ from .inputs import (
     open_base,
     resolve_styles,
 )
+from .large import add_memory_option, refuse_refining
 from .options import (
     Commands,
     add_base_option,
@@ -45,6 +46,12 @@ from .progress import progress_bar
 from .ray_run import add_ray_options, draw_on_ray, refuse_ray_for_films
 from .reading import with_good_headers
 from .refining import add_refinement_options
+from .regions import (
+    RegionDrawer,
+    add_region_options,
+    files_of_regions,
+    require_style_or_regions,
+)
 from .streams import files_for_streams
 from .telling import Telling
 
@@ -67,7 +74,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--style",
         action="append",
-        required=True,
+        default=[],
         metavar="STYLE[:WEIGHT]",
         help="a style file, a preset's name or an image; repeat it to add styles up, e.g. "
         "--style a --style b:0.3: what each changes of the base counts WEIGHT times, and styles "
@@ -118,11 +125,13 @@ def add_parser(commands: Commands) -> None:
         "repeated pattern; the same for all images of one size and --seed (default: 0)",
     )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
+    add_memory_option(parser)
     add_film_options(parser)
     add_part_options(parser)
     add_ray_options(parser)
     add_base_option(parser)
     add_control_options(parser)
+    add_region_options(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
     parser.add_argument(
@@ -137,6 +146,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Stylize and write every picture, or every film."""
+    require_style_or_regions(arguments)
     with files_for_streams(arguments) as words:
         if concern_films(arguments):
             refuse_ray_for_films(arguments)
@@ -147,36 +157,44 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
+    refuse_refining(arguments)
     planned = own_jobs(arguments, plan_jobs(inputs, arguments.output))
     jobs = _waiting(arguments, planned, inputs)
     telling = Telling(arguments, words, skipped=len(planned) - len(jobs))
     failures = Failures(len(inputs), telling.failed)
     if arguments.ray is None:
-        jobs = with_good_headers(jobs, failures)
+        jobs = with_good_headers(jobs, failures, arguments.max_size)
     if jobs:
         base = open_base(arguments)
-        style = _style_of(arguments, base, inputs)
-        drawing = PictureDrawing(arguments, base, style)
-        if arguments.ray is None:
-            reports = drawing.draw(jobs, failures)
-        else:
-            reports = draw_on_ray(arguments, base, style, jobs, failures)
         with progress_bar(len(jobs), "stylizing") as bar:
-            for report in reports:
+            for report in _drawn(arguments, base, inputs, jobs, failures):
                 telling.done(report)
                 bar.update(1)
     telling.end()
     failures.report()
 
 
-def _style_of(
-    arguments: argparse.Namespace, base: Base, inputs: Sequence[ImageInput]
-) -> AdaptedStyle:
-    """The style of all pictures of a run, so that each share of them draws in the same."""
+def _drawn(
+    arguments: argparse.Namespace,
+    base: Base,
+    inputs: Sequence[ImageInput],
+    jobs: Sequence[Job],
+    failures: Failures,
+) -> Iterator[PictureReport]:
+    """Draw and write pictures here or on workers, with styles that all inputs decide.
+
+    So each share of the inputs is drawn in the same styles.
+    """
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
     from_image = partial(style_from_image, arguments, base, brush, contents)
-    return resolve_styles(base, arguments.style, from_image)
+    if arguments.region:
+        drawer = RegionDrawer(arguments, base, colouring_of(arguments), from_image)
+        return PictureDrawing(arguments, drawer).draw(jobs, failures)
+    style = resolve_styles(base, arguments.style, from_image)
+    if arguments.ray is not None:
+        return draw_on_ray(arguments, base, style, jobs, failures)
+    return PictureDrawing(arguments, StyleDrawer(arguments, base, style)).draw(jobs, failures)
 
 
 def _waiting(
@@ -187,6 +205,7 @@ def _waiting(
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
     pictures = [*(arguments.style_picture or []), *files_of_controls(arguments)]
+    pictures += files_of_regions(arguments)
     refuse_inputs(targets, [arguments.base, *files_of_styles(arguments.style), *pictures])
     if arguments.skip_existing:
         return [job for job in jobs if not job.target.exists()]

@@ -2,11 +2,8 @@
 
 import argparse
 import os
-import signal
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
 
 import torch
 import torch.distributed as dist
@@ -17,6 +14,7 @@ from ..training.trainer import Trainer, TrainerSettings, TrainingReport
 from .failures import report_failures
 from .options import settings_from
 from .progress import progress_bar
+from .stopping import StopRequest
 
 
 def run_training(
@@ -78,7 +76,7 @@ def run_with_progress(trainer: Trainer) -> None:
     Raises:
         KeyboardInterrupt: the run was asked to stop.
     """
-    stop = _StopRequest()
+    stop = StopRequest()
     bar = progress_bar(trainer.settings.updates, trainer.folder.name)
     with bar, stop.instead_of_interrupts():
         bar.update(trainer.state.update)
@@ -91,29 +89,3 @@ def run_with_progress(trainer: Trainer) -> None:
         trainer.run(show, should_stop=lambda: stop.made)
     if stop.made:
         raise KeyboardInterrupt
-
-
-class _StopRequest:
-    """What becomes of a signal that asks a training run to end."""
-
-    def __init__(self) -> None:
-        self.made = False
-
-    @contextmanager
-    def instead_of_interrupts(self) -> Generator[None]:
-        """Inside the block signals are noted down; only a second Ctrl-C raises."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        # Schedulers may send SIGTERM more than once; only a person's hurry is obeyed.
-        if self.made and number == signal.SIGINT:
-            signal.default_int_handler(number, frame)
-        self.made = True

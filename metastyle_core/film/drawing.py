@@ -13,6 +13,7 @@ from ..precision import Precision
 from ..shots import Lock, draw_shots, find_shots, measure_shots
 from ..style import AdaptedStyle
 from ..stylization import stylize
+from ..tiling import WHOLE
 from .frames import Film, FilmFrame, ahead
 
 
@@ -51,6 +52,7 @@ class FilmDrawing:
             grain=self.grain,
             seed=self.seed,
             statistics=statistics,
+            strips=WHOLE,
         )
 
     def image(self, frame: FilmFrame) -> Tensor:

@@ -13,7 +13,6 @@ Source: knowledge distillation of VGG for style transfer, Wang et al. 2020
 (arXiv 2003.08436); the projection onto principal axes is ours.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,9 +21,8 @@ from einops import rearrange
 from torch import Generator, Tensor, nn
 
 from ..base import Base
-from ..checkpoint import write_tensors
 from ..checks import require_from
-from ..encoder import ENCODER_FORMAT, EncoderSpec, PerceptualEncoder, load_encoder
+from ..encoder import EncoderSpec, PerceptualEncoder, load_encoder, save_encoder
 from ..errors import CheckpointError, SettingsError
 from ..growth import grown_weights
 from ..precision import Precision, autocast
@@ -251,19 +249,19 @@ class Distillation:
 
     def export(self, folder: Path, provenance: dict[str, object]) -> None:
         """Write the student in half precision as `compact.safetensors`."""
-        spec = self._student.spec
         description = {
             **provenance,
             "teacher": self._teacher.spec.name,
             "settings": asdict(self.settings),
             "judged_pictures": self._judged is not None,
         }
-        write_tensors(
-            folder / COMPACT_FILE,
-            {name: tensor.half() for name, tensor in self._student.state_dict().items()},
-            file_format=ENCODER_FORMAT,
-            metadata={"spec": json.dumps(spec.to_json()), "training": json.dumps(description)},
-        )
+        save_encoder(folder / COMPACT_FILE, self._student, description, half=True)
+
+    def keep_beside(self, checkpoint: Path) -> None:
+        """Nothing: the teacher is named when the run is resumed."""
+
+    def take_from(self, checkpoint: Path) -> None:
+        """Nothing."""
 
 
 def _fits_into(smaller: EncoderSpec, larger: EncoderSpec) -> bool:

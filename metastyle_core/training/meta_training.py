@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, Predictor, load_base, save_base
-from ..encoder import PerceptualEncoder
+from ..encoder import PerceptualEncoder, load_encoder, save_encoder
 from ..errors import CheckpointError
 from ..images import contact_sheet
 from ..initialisation import StylePredictor, count_statistics
@@ -25,6 +25,7 @@ from .recipe import Outcome, Shard
 from .tasks import MetaSettings, TaskSampler
 
 BASE_FILE = "base.safetensors"
+_READ_FILE = "predictor_encoder.safetensors"
 _PICTURE_STYLES, _PICTURE_CONTENTS, _PICTURE_STEPS = 6, 3, 20
 
 
@@ -112,6 +113,19 @@ class MetaTraining:
                     "file with --style-encoder-weights."
                 )
             predictor.network.grow_from(base.predictor.network)
+            self.learner = replace(self.learner, predictor=replace(predictor, encoder=read))
+
+    def keep_beside(self, checkpoint: Path) -> None:
+        """Write the encoder that the predictor reads: `start_from` may have brought its own."""
+        if self.learner.predictor is not None:
+            path, encoder = checkpoint / _READ_FILE, self.learner.predictor.encoder
+            save_encoder(path, encoder, {}, half=False)
+
+    def take_from(self, checkpoint: Path) -> None:
+        """Let the predictor read the encoder that it read before."""
+        path, predictor = checkpoint / _READ_FILE, self.learner.predictor
+        if predictor is not None and path.is_file():
+            read = load_encoder("compact", weights=path).to(self._device)
             self.learner = replace(self.learner, predictor=replace(predictor, encoder=read))
 
     def accumulate_gradients(self, generator: Generator, shard: Shard) -> Outcome:

@@ -58,6 +58,14 @@ class Recipe(Protocol):
         """Draw work and add the *sum* of its gradients into `.grad`."""
         ...
 
+    def keep_beside(self, checkpoint: Path) -> None:
+        """Write into the folder of a checkpoint what does not train but is needed to go on."""
+        ...
+
+    def take_from(self, checkpoint: Path) -> None:
+        """Read what `keep_beside` wrote; checkpoints of older releases may lack it."""
+        ...
+
     def draw_picture(self) -> Tensor | None:
         """A picture (3, H, W) that shows the state of training, or None."""
         ...

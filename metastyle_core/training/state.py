@@ -8,13 +8,19 @@ so that a checkpoint is whole or absent. Nothing here is unpickled.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Generator, Tensor, nn
 
-from ..checkpoint import fill_module, read_tensors, refuse_other_keys, write_tensors
+from ..checkpoint import (
+    JSON_ERRORS,
+    fill_module,
+    read_tensors,
+    refuse_other_keys,
+    write_tensors,
+)
 from ..errors import CheckpointError, TrainingError
 from .average import MovingAverage
 from .optimizer import WeightOptimizer
@@ -49,8 +55,20 @@ class TrainingState:
     samples: int = 0
 
 
-def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
+def save_state(
+    state: TrainingState,
+    folder: Path,
+    write_more: Callable[[Path], None] = lambda _: None,
+    *,
+    keep: int = 2,
+) -> Path:
     """Write a checkpoint folder below `folder` and delete all but the newest `keep`.
+
+    Args:
+        state: what changes.
+        folder: of the run.
+        write_more: adds further files to the folder of the checkpoint.
+        keep: how many checkpoints stay.
 
     Raises:
         CheckpointError: the place cannot be written.
@@ -76,6 +94,7 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
             file_format=_FORMAT,
             metadata=metadata,
         )
+    write_more(partial)
     shutil.rmtree(target, ignore_errors=True)
     try:
         partial.rename(target)
@@ -88,18 +107,18 @@ def save_state(state: TrainingState, folder: Path, *, keep: int = 2) -> Path:
     return target
 
 
-def load_state(state: TrainingState, folder: Path) -> bool:
+def load_state(state: TrainingState, folder: Path) -> Path | None:
     """Continue from the newest checkpoint below `folder`.
 
     Returns:
-        False where there is none; `state` is then as before.
+        Its folder; None where there is none, and `state` is then as before.
 
     Raises:
         CheckpointError: the checkpoint is damaged, or of another network or optimizer.
     """
     checkpoints = _checkpoints(folder)
     if not checkpoints:
-        return False
+        return None
     newest = checkpoints[-1]
     weights = read_tensors(newest / "weights.safetensors", file_format=_FORMAT)
     trained_with = weights.metadata.get("optimizer", "an optimizer it does not name")
@@ -122,9 +141,9 @@ def load_state(state: TrainingState, folder: Path) -> bool:
         counters = json.loads(weights.metadata["counters"])
         state.update, state.skipped = int(counters["update"]), int(counters["skipped"])
         state.elapsed_s, state.samples = float(counters["elapsed_s"]), int(counters["samples"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, *JSON_ERRORS) as error:
         raise CheckpointError(f"{newest}: the counters in its header are damaged.") from error
-    return True
+    return newest
 
 
 def refuse_unasked_overwrite(folder: Path) -> None:

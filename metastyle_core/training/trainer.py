@@ -129,7 +129,8 @@ class Trainer:
         self._shard = Shard.current()
         if not resume:
             refuse_unasked_overwrite(self.folder)
-        elif load_state(self.state, self.folder):
+        elif checkpoint := load_state(self.state, self.folder):
+            recipe.take_from(checkpoint)
             logger.info("continuing from update %d", self.state.update)
 
     def run(
@@ -246,7 +247,7 @@ class Trainer:
     def _save(self) -> None:
         if self._shard.rank:
             return
-        save_state(self.state, self.folder)
+        save_state(self.state, self.folder, self.recipe.keep_beside)
         provenance: dict[str, object] = {
             "trainer": asdict(self.settings),
             "updates": self.state.update,

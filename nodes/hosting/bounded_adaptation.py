@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +19,7 @@ from ...metastyle_core.base import Base
 from ...metastyle_core.content import crop_contents
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.refinement import measure_statistics
 from ...metastyle_core.style import AdaptedStyle
 from . import host
 from .model import MetaStyleModel, host_style
@@ -43,18 +44,23 @@ class AdaptationRequest:
     """What the node was asked for.
 
     Attributes:
-        style_images: IMAGE, pictures of one style.
-        content_images: IMAGE to adapt on, or None for photographs that ship.
+        style_images: batches IMAGE, whose pictures are all of one style.
+        content_images: batches IMAGE to adapt on; none for photographs that ship.
         resume: style to go on from, or None.
         encoder: name of the perceptual encoder.
         settings: of the adaptation.
+        style_masks: (1, 1, H, W), where style pictures count, one for all or one each; None
+            for everywhere.
+        keep_statistics: whether the style also gets what refining needs of its pictures.
     """
 
-    style_images: Tensor
-    content_images: Tensor | None
+    style_images: Sequence[Tensor]
+    content_images: Sequence[Tensor]
     resume: StyleValue | None
     encoder: str
     settings: AdaptationSettings
+    style_masks: Sequence[Tensor] | None = None
+    keep_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,31 +96,34 @@ def adapt(model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher) -
         host.empty_cache()
 
 
-def brush_or_default(brush_size: int, content_images: Tensor | None) -> int:
+def brush_or_default(brush_size: int, content_images: Sequence[Tensor]) -> int:
     """The style size that a node asks for; 0 follows the contents, where there are any.
 
     Args:
         brush_size: in pixels, or 0.
-        content_images: IMAGE (B, H, W, C), or None.
+        content_images: batches IMAGE (B, H, W, C); the first is followed.
     """
     if brush_size:
         return brush_size
-    if content_images is None:
+    if not content_images:
         return AdaptationSettings.style_size_px
-    return brush_for(*content_images.shape[1:3])
+    return brush_for(*content_images[0].shape[1:3])
 
 
 def _adapt_copy(
     model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher
 ) -> AdaptationResult:
     began_s = time.monotonic()
-    styles = list(_pictures(request.style_images, "style_images").split(1))
+    batches = [_pictures(batch, "style_images") for batch in request.style_images]
+    styles = [picture for batch in batches for picture in batch.split(1)]
     contents = _crops(request.content_images, request.settings)
-    shown = pictures_to_show(request.content_images)
+    shown = pictures_to_show(request.content_images[0] if request.content_images else None)
     host.make_room(activation_bytes(request, shown))
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
     style = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
+    if request.keep_statistics:
+        style = _with_statistics(style, encoder or open_encoder(request.encoder), styles, request)
     preview = draw_preview(base, style, shown)
     report = describe(style, time.monotonic() - began_s)
     return AdaptationResult(host_style(with_picture(base, style)), preview, report)
@@ -125,17 +134,19 @@ def _pictures(images: Tensor, role: str) -> Tensor:
     return to_core_over_white(images, role, MIN_STYLE_SIDE_PX).clone()
 
 
-def _crops(images: Tensor | None, settings: AdaptationSettings) -> Tensor | None:
+def _crops(batches: Sequence[Tensor], settings: AdaptationSettings) -> Tensor | None:
     """Squares to learn on out of the user's pictures; None where there are none.
 
     Of a long clip only as many frames are read as there are squares, evenly picked.
     """
-    if images is None:
+    if not batches:
         return None
-    require_images(images, "content_images", MIN_STYLE_SIDE_PX)
+    for batch in batches:
+        require_images(batch, "content_images", MIN_STYLE_SIDE_PX)
+    images = [row for batch in batches for row in batch.split(1)]
     count = min(len(images), settings.content_count)
     picked = torch.linspace(0, len(images) - 1, count).round().int().tolist()
-    frames = [_pictures(images[i : i + 1], "content_images") for i in picked]
+    frames = [_pictures(images[i], "content_images") for i in picked]
     generator = Generator().manual_seed(settings.seed)
     return crop_contents(frames, settings.content_count, settings.content_size_px, generator)
 
@@ -153,6 +164,7 @@ def _adapt_within_memory(
     resume = _cloned(request.resume)
     start = "fixed" if base.predictor is None else "predicted"
     settings = replace(request.settings, initialisation=start)
+    masks = None if request.style_masks is None else [each.clone() for each in request.style_masks]
     while True:
         try:
             return adapt_to_style(
@@ -164,10 +176,30 @@ def _adapt_within_memory(
                 resume=resume,
                 on_step=watcher,
                 preview_images=shrink(shown, _LIVE_PREVIEW_PX),
+                style_masks=masks,
             )
         except RuntimeError as error:
             host.recover(error)
             settings = _with_half_the_batch(settings, request.encoder, error)
+
+
+def _with_statistics(
+    style: AdaptedStyle,
+    encoder: PerceptualEncoder,
+    styles: list[Tensor],
+    request: AdaptationRequest,
+) -> AdaptedStyle:
+    """The style with what refining needs of its pictures, or as it is where memory is short."""
+    settings = request.settings
+    try:
+        kept = measure_statistics(
+            encoder, styles, settings.style_size_px, settings.precision, request.style_masks
+        )
+    except RuntimeError as error:
+        host.recover(error)
+        _LOG.warning("Out of memory for the statistics; the style keeps none.")
+        return style
+    return replace(style, statistics=kept)
 
 
 def _with_half_the_batch(
@@ -210,12 +242,18 @@ def activation_bytes(request: AdaptationRequest, shown: Tensor) -> int:
         shown: (B, 3, H, W), drawn one at a time.
     """
     settings = request.settings
-    height, width = request.style_images.shape[1:3]
-    scaled = settings.style_size_px**2 * max(height, width) / min(height, width)
+    sizes = [batch.shape[1:3] for batch in request.style_images]
+    scaled = settings.style_size_px**2 * max(max(size) / min(size) for size in sizes)
     preview = shown.shape[-2] * shown.shape[-1]
     step = settings.batch * settings.content_size_px**2
     pixels = max(step, _FORWARD_SHARE * max(preview, min(scaled, MAX_STYLE_PIXELS)))
     return round(pixels * _BYTES_PER_PIXEL.get(request.encoder, _BYTES_PER_PIXEL_VGG))
+
+
+def _steps_done(style: AdaptedStyle) -> str:
+    steps = style.settings["steps"]
+    stopped_after = style.settings.get("stopped_after")
+    return f"{steps}" if stopped_after is None else f"{stopped_after} of {steps}, then stopped,"
 
 
 def describe(style: AdaptedStyle, elapsed_s: float) -> str:
@@ -228,10 +266,11 @@ def describe(style: AdaptedStyle, elapsed_s: float) -> str:
     values = sum(tensor.numel() for tensor in style.fast_weights.values())
     facts = {
         "mode": f"{style.mode}, {values:,} numbers",
-        "steps": f"{style.settings['steps']} in {elapsed_s:.1f} s",
+        "steps": f"{_steps_done(style)} in {elapsed_s:.1f} s",
         "encoder": style.settings["encoder"] or "not needed",
         "contents": style.settings["contents"],
         "batch": style.settings["batch"],
+        **({} if style.statistics is None else {"statistics": "kept for Refine"}),
         **{f"{name} loss": f"{value:.4g}" for name, value in style.losses.items()},
     }
     return "\n".join(f"{name}: {value}" for name, value in facts.items())

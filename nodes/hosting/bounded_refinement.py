@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX, StepReport
+from ...metastyle_core.adaptation import (
+    MIN_STYLE_SIDE_PX,
+    StepReport,
+    StopLearning,
+    wants_to_stop,
+)
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError, SettingsError, ShapeError
 from ...metastyle_core.network import MIN_SIDE_PX
@@ -54,7 +59,8 @@ def refine_images(model: MetaStyleModel, request: RefinementRequest, on_step: On
     Args:
         model: not changed.
         request: what to do.
-        on_step: told about every step over all pictures; raises to stop.
+        on_step: told about every step over all pictures; `StopLearning` keeps what is
+            refined and leaves the rest as drawn, other exceptions pass through.
 
     Returns:
         (B, 3 or 4, H, W), [0, 1]; an alpha channel passes through.
@@ -85,7 +91,7 @@ def _goal(request: RefinementRequest) -> list[Tensor] | StyleStatistics:
     if style.statistics is None:
         raise SettingsError(
             f"Style '{style.name}' keeps no statistics to refine by. Connect the picture it was "
-            "learned from to 'style_images'."
+            "learned from to 'style_images', or adapt it again with keep_statistics."
         )
     return style.statistics
 
@@ -128,20 +134,28 @@ def _refine_all(
         refined.append(
             _refine_within_memory(encoder, photograph, start, goal, request.settings, told)
         )
+        if told.stopped:
+            rest = slice(number + 1, count)
+            refined.append(starts[rest, ..., :3].movedim(-1, 1).to(refined[0]))
+            break
     return torch.cat(refined)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Over:
-    """Counts the steps of one picture as part of those of all."""
+    """Counts the steps of one picture as part of those of all, and notes where they end."""
 
     on_step: OnStep
     number: int
     count: int
+    stopped: bool = False
 
     def __call__(self, report: StepReport) -> None:
         done = self.number * report.steps + report.step
-        self.on_step(replace(report, step=done, steps=self.count * report.steps))
+        all_steps = replace(report, step=done, steps=self.count * report.steps)
+        self.stopped = wants_to_stop(self.on_step, all_steps)
+        if self.stopped:
+            raise StopLearning
 
 
 def _refine_within_memory(

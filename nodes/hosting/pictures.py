@@ -87,7 +87,12 @@ def thumbnail_to_host(style: AdaptedStyle) -> Tensor | None:
     if style.thumbnail is None:
         return None
     with Image.open(BytesIO(style.thumbnail)) as picture:
-        pixels = np.array(picture.convert("RGB"), dtype=np.float32)
+        return pil_to_host(picture)
+
+
+def pil_to_host(picture: Image.Image) -> Tensor:
+    """A Pillow picture as IMAGE (1, H, W, 3)."""
+    pixels = np.array(picture.convert("RGB"), dtype=np.float32)
     return torch.from_numpy(pixels)[None] / 255
 
 

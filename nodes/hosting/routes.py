@@ -1,4 +1,4 @@
-"""What the browser may ask the server about styles. Answers are JSON and pictures only."""
+"""What the browser may ask the server: styles, and to end steps. Answers are JSON and pictures."""
 
 import asyncio
 import re
@@ -8,10 +8,12 @@ from typing import cast
 
 from aiohttp import web
 
+from ...metastyle_core.checkpoint import JSON_ERRORS
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from . import host
 from .library import StyleNotFound
 from .style_files import library
+from .watcher import stop_and_keep
 
 _SAME_SITE = frozenset({"same-origin", "none"})
 _PORT = re.compile(r":\d+$")
@@ -23,6 +25,7 @@ def add_routes() -> None:
     host.add_route("GET", "/metastyle/styles/thumbnail", send_thumbnail)
     host.add_route("POST", "/metastyle/styles/rename", rename_style)
     host.add_route("POST", "/metastyle/styles/delete", delete_style)
+    host.add_route("POST", "/metastyle/stop", stop_learning)
 
 
 async def list_styles(request: web.Request) -> web.StreamResponse:
@@ -52,6 +55,20 @@ async def delete_style(request: web.Request) -> web.StreamResponse:
     return await _change(request, ("name",), library().delete)
 
 
+async def stop_learning(request: web.Request) -> web.StreamResponse:
+    """End the steps of a node that learns and keep what they have reached: `{"node"}`."""
+    return await _change(request, ("node",), _stop)
+
+
+def _stop(node: str) -> None:
+    if not stop_and_keep(node):
+        raise NothingRunsError(f"Node {node} is not learning; it may have ended already.")
+
+
+class NothingRunsError(SettingsError):
+    """A node that is to stop does not run."""
+
+
 async def _change(
     request: web.Request, fields: tuple[str, ...], change: Callable[..., None]
 ) -> web.StreamResponse:
@@ -59,7 +76,7 @@ async def _change(
         return web.json_response({"error": refusal}, status=403)
     try:
         await asyncio.to_thread(change, *read_fields(await _body(request), fields))
-    except StyleNotFound as error:
+    except (StyleNotFound, NothingRunsError) as error:
         return web.json_response({"error": str(error)}, status=404)
     except MetaStyleError as error:
         return web.json_response({"error": str(error)}, status=400)
@@ -69,7 +86,7 @@ async def _change(
 async def _body(request: web.Request) -> object:
     try:
         return await request.json()
-    except ValueError as error:
+    except JSON_ERRORS as error:
         raise SettingsError("The request is not JSON; send an object.") from error
 
 
@@ -95,7 +112,7 @@ def refuse_foreign(headers: Mapping[str, str]) -> str | None:
         return None
     return (
         f"The request comes from {origin or 'another site'}; "
-        "only this server's own pages may change styles."
+        "only this server's own pages may change anything."
     )
 
 

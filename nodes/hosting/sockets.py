@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from comfy_api import latest
 from comfy_api.latest import ComfyExtension, io, ui
+from torch import Tensor
 
 from ...metastyle_core.errors import SettingsError
 from ...metastyle_core.mixing import StyleSchedule
@@ -22,7 +23,10 @@ __all__ = [
     "StyleSocket",
     "StyleValue",
     "VideoValue",
+    "advanced",
+    "collect_masks",
     "collect_styles",
+    "growing_masks",
     "growing_styles",
     "io",
     "node_schema",
@@ -55,8 +59,7 @@ class VideoValue(Protocol):
         ...
 
 
-_SLOTS = tuple(f"style_{number}" for number in range(1, MOST_STYLES + 1))
-_STYLE_TOOLTIP = "A style to mix in. All must belong to one base and be of one mode."
+_STYLE_TOOLTIP = "A style to mix in. All must belong to one base."
 
 
 def node_schema(
@@ -70,9 +73,11 @@ def node_schema(
     hidden: Sequence[io.Hidden] = (),
     is_output_node: bool = False,
     has_intermediate_output: bool = False,
+    is_input_list: bool = False,
 ) -> io.Schema:
     """A schema of this pack's category, without the keywords that an older host lacks.
 
+    With `is_input_list` a list of pictures is one run and not as many.
     `has_intermediate_output` has what a node shows sent again when the node itself came from
     the cache; a page that was opened since has not seen it.
     """
@@ -87,9 +92,17 @@ def node_schema(
         "hidden": list(hidden),
         "is_output_node": is_output_node,
         "has_intermediate_output": has_intermediate_output,
+        "is_input_list": is_input_list,
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in keywords.items() if name in known})
+
+
+def advanced(widget: io.Input) -> io.Input:
+    """Mark a widget as one that few need; hosts that know of it fold it away."""
+    if hasattr(widget, "advanced"):
+        widget.advanced = True
+    return widget
 
 
 def takes_videos() -> bool:
@@ -102,21 +115,33 @@ def video_from_file(path: Path) -> object:
     return latest.InputImpl.VideoFromFile(str(path))
 
 
-def growing_styles() -> list[io.Input]:
-    """Two to six style sockets: growing where the host can, else all of them shown.
+def growing_styles(least: int = 2, tooltip: str = _STYLE_TOOLTIP) -> list[io.Input]:
+    """Style sockets, six at most; see `_growing`."""
+    return _growing("style", StyleSocket.Input, least, tooltip)
+
+
+def growing_masks(least: int, tooltip: str) -> list[io.Input]:
+    """Mask sockets, six at most; see `_growing`."""
+    return _growing("mask", io.Mask.Input, least, tooltip)
+
+
+def _growing(kind: str, socket: type[io.Input], least: int, tooltip: str) -> list[io.Input]:
+    """Sockets of one kind: growing where the host can, else all of them shown.
 
     The ids are the same on both kinds of host, so that workflows travel.
     """
     if hasattr(io, "Autogrow"):
-        socket = StyleSocket.Input("style", tooltip=_STYLE_TOOLTIP)
-        template = io.Autogrow.TemplateNames(socket, names=list(_SLOTS), min=2)
-        return [io.Autogrow.Input("styles", template=template, tooltip=_STYLE_TOOLTIP)]
+        first = socket(kind, tooltip=tooltip)
+        template = io.Autogrow.TemplateNames(first, names=_slots(kind), min=least)
+        return [io.Autogrow.Input(f"{kind}s", template=template, tooltip=tooltip)]
     return [
-        StyleSocket.Input(
-            f"styles.{slot}", display_name=slot, optional=number > 2, tooltip=_STYLE_TOOLTIP
-        )
-        for number, slot in enumerate(_SLOTS, start=1)
+        socket(f"{kind}s.{slot}", display_name=slot, optional=n > least, tooltip=tooltip)
+        for n, slot in enumerate(_slots(kind), start=1)
     ]
+
+
+def _slots(kind: str) -> list[str]:
+    return [f"{kind}_{number}" for number in range(1, MOST_STYLES + 1)]
 
 
 def collect_styles(inputs: Mapping[str, object]) -> dict[int, AdaptedStyle]:
@@ -126,13 +151,21 @@ def collect_styles(inputs: Mapping[str, object]) -> dict[int, AdaptedStyle]:
         inputs: the arguments of `execute`; growing sockets arrive as one mapping under
             `styles`, fixed ones as `styles.style_1` and so on.
     """
-    grown = cast("Mapping[str, object]", inputs.get("styles") or {})
-    given = {slot: grown.get(slot, inputs.get(f"styles.{slot}")) for slot in _SLOTS}
     return {
-        number: single_style(cast(StyleValue, given[slot]), slot)
-        for number, slot in enumerate(_SLOTS, start=1)
-        if given[slot] is not None
+        number: single_style(cast(StyleValue, style), f"style_{number}")
+        for number, style in _collect("style", inputs).items()
     }
+
+
+def collect_masks(inputs: Mapping[str, object]) -> dict[int, Tensor]:
+    """What `growing_masks` received: number of the socket to MASK, in order."""
+    return {number: cast(Tensor, mask) for number, mask in _collect("mask", inputs).items()}
+
+
+def _collect(kind: str, inputs: Mapping[str, object]) -> dict[int, object]:
+    grown = cast("Mapping[str, object]", inputs.get(f"{kind}s") or {})
+    given = [grown.get(slot, inputs.get(f"{kind}s.{slot}")) for slot in _slots(kind)]
+    return {number: each for number, each in enumerate(given, start=1) if each is not None}
 
 
 def single_style(style: StyleValue, role: str) -> AdaptedStyle:

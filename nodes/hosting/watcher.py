@@ -1,9 +1,10 @@
 """What people see while a style adapts: losses, progress and pictures, at a calm pace."""
 
 import time
+import weakref
 from dataclasses import dataclass, field
 
-from ...metastyle_core.adaptation import StepReport
+from ...metastyle_core.adaptation import StepReport, StopLearning
 from ...metastyle_core.images import contact_sheet, to_pil
 from . import host
 
@@ -15,25 +16,44 @@ _MOST_POINTS = 200
 Point = list[float]
 
 
-@dataclass
+# Watchers of the runs under way by node; one leaves when its run is over.
+_RUNNING: "weakref.WeakValueDictionary[str, Watcher]" = weakref.WeakValueDictionary()
+
+
+def stop_and_keep(node_id: str) -> bool:
+    """Ask the run of a node to end after the step under way; False where none runs."""
+    watcher = _RUNNING.get(node_id)
+    if watcher is None:
+        return False
+    watcher.stopping = True
+    return True
+
+
+@dataclass(eq=False)
 class Watcher:
     """Takes in the report of every step; a new one belongs to every run.
 
     Attributes:
         node_id: of the node that runs.
         points: [step, content, style, total] of every step so far.
+        stopping: whether the user asked to end the steps and keep what they have reached.
     """
 
     node_id: str
     points: list[Point] = field(default_factory=list[Point])
+    stopping: bool = False
     _sent: int = field(default=0, init=False)
     _quiet_until_s: float = field(default=0.0, init=False)
     _progress: host.Progress | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        _RUNNING[self.node_id] = self
 
     def __call__(self, report: StepReport) -> None:
         """Stop if the user wants it, take the losses down, and show what is due.
 
         Raises:
+            StopLearning: the user asked to stop and keep.
             The host's interruption, when the user pressed Cancel.
         """
         host.stop_if_interrupted()
@@ -43,6 +63,8 @@ class Watcher:
         last = report.step == report.steps
         if last or time.monotonic() >= self._quiet_until_s:
             self._show(report)
+        if self.stopping:
+            raise StopLearning
 
     def curve(self) -> list[Point]:
         """At most 200 of the points, evenly picked; the first and the last always stay."""

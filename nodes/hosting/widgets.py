@@ -1,7 +1,7 @@
-"""Widgets that several nodes have, stated once."""
+"""Widgets and sockets that several nodes have, stated once."""
 
 from ...metastyle_core.precision import PRECISIONS
-from .sockets import io
+from .sockets import ModelSocket, io
 
 _LARGEST_SEED = 2**64 - 1
 
@@ -34,4 +34,14 @@ def precision_input() -> io.Input:
         default="auto",
         tooltip="Number format. auto takes the fastest that the device does well; fp32 is the "
         "most exact.",
+    )
+
+
+def mixing_model_input() -> io.Input:
+    """The model that blends of some modes need."""
+    return ModelSocket.Input(
+        "model",
+        optional=True,
+        tooltip="From Load MetaStyle. Only needed where a style of mode decoder or full mixes with "
+        "one of another mode; the mixture is then as large as the larger.",
     )

@@ -217,8 +217,13 @@ class Listener:
             raise RefusedError(answer.json)
         return Run(answer.json["prompt_id"], answer.json.get("node_errors") or {})
 
-    def follow(self, run: Run, interrupt_at_step: int | None = None) -> Run:
-        """Collect messages until the prompt has ended."""
+    def follow(
+        self,
+        run: Run,
+        interrupt_at_step: int | None = None,
+        asking: tuple[str, Any] = ("/interrupt", {}),
+    ) -> Run:
+        """Collect messages until the prompt has ended; at a step ask the host to end it."""
         asked_at = 0.0
         for message in self._messages():
             if message.data.get("prompt_id", run.prompt_id) != run.prompt_id:
@@ -227,7 +232,7 @@ class Listener:
             step = message.data.get("value", 0) if message.kind == "progress" else 0
             if interrupt_at_step is not None and step >= interrupt_at_step and not asked_at:
                 asked_at = time.monotonic()
-                self._server.ask("/interrupt", {})
+                self._server.ask(*asking)
             if message.kind in {"execution_error", "execution_success", "execution_interrupted"}:
                 self.interrupt_latency_s = time.monotonic() - asked_at
                 return run

@@ -29,6 +29,8 @@ NODES = (
     "MetaStyleStylize",
     "MetaStyleStylizeVideo",
     "MetaStyleRefine",
+    "MetaStyleRegions",
+    "MetaStyleSweep",
     "MetaStyleSaveStyle",
     "MetaStyleLoadStyle",
     "MetaStyleBlendStyles",
@@ -130,6 +132,52 @@ def test_every_control_of_a_still_runs(server: HostServer):
     ):
         stylize = {**workflow["5"], "inputs": {**workflow["5"]["inputs"], **control}}
         assert succeeded(server.run(workflow | {"5": stylize})), control
+
+
+def test_styles_go_where_their_masks_are_and_onto_a_sheet(server: HostServer):
+    workflow = adapt_workflow(server, steps=0)
+    other = {**workflow["4"], "inputs": {**workflow["4"]["inputs"], "style_images": ["3", 0]}}
+    styles = {"styles.style_1": ["4", 0], "styles.style_2": ["7", 0]}
+    mask = {"width": SIDE_PX, "height": SIDE_PX}
+    workflow |= {
+        "7": other,
+        "8": node(server, "SolidMask", value=0.7, **mask),
+        "9": node(server, "SolidMask", value=0.2, **mask),
+        "5": node(
+            server, "MetaStyleRegions", model=["1", 0], images=["3", 0], rest=["4", 0],
+            **styles, **{"masks.mask_1": ["8", 0], "masks.mask_2": ["9", 0]},
+        ),
+        "10": node(server, "MetaStyleSweep", model=["1", 0], images=["3", 0], **styles),
+        "11": node(server, "PreviewImage", images=["10", 0]),
+    }  # fmt: skip
+    run = server.run(workflow)
+    assert succeeded(run)
+    assert run.outputs["6"]["images"]
+    assert len(run.outputs["11"]["images"]) == 1
+
+
+def test_a_list_of_pictures_with_a_mask_is_one_adaptation(server: HostServer):
+    workflow = adapt_workflow(
+        server, steps=4, style_images=["8", 0], style_mask=["9", 0], keep_statistics=True
+    )
+    workflow["7"] = node(server, "RepeatImageBatch", image=["2", 0], amount=2)
+    workflow["8"] = node(server, "RebatchImages", images=["7", 0], batch_size=1)
+    workflow["9"] = node(server, "SolidMask", value=1.0, width=SIDE_PX, height=SIDE_PX)
+    refine = node(
+        server, "MetaStyleRefine", model=["1", 0], style=["4", 0], images=["3", 0], steps=2
+    )
+    run = server.run(workflow | {"5": refine})
+    assert succeeded(run)
+    assert [point[0] for point in run.outputs["4"]["metastyle_losses"]] == [1, 2, 3, 4]
+
+
+def test_stop_and_keep_ends_the_steps_and_the_workflow_goes_on(server: HostServer):
+    with Listener(server) as listener:
+        queued = listener.queue(adapt_workflow(server, 400))
+        run = listener.follow(queued, 3, asking=("/metastyle/stop", {"node": "4"}))
+    assert succeeded(run)
+    assert run.outputs["6"]["images"]
+    assert 3 <= len(run.outputs["4"]["metastyle_losses"]) < 50
 
 
 def test_no_step_gives_a_style_at_once(server: HostServer):

@@ -9,6 +9,7 @@ from metastyle_core.low_rank import (
     is_update,
     merge_updates,
     rank_of,
+    shapes_without_rank,
     update_shapes,
 )
 from metastyle_core.network import StylizationNetwork, adapted_weights, stylize_with
@@ -46,6 +47,51 @@ def test_an_update_is_the_product_of_its_halves_added_to_the_kernel():
     assert torch.equal(merged["k"][1], kernel[1])
     assert torch.equal(merged["k"][2, 0], torch.tensor([[10.0, 9.0], [8.0, 7.0]]))
     assert set(merged) == {"k"}
+
+
+def test_an_update_is_added_to_the_kernel_that_a_style_brings():
+    weights = {"k": torch.full((1, 1, 1, 1), 5.0), "k.up": torch.ones(1, 1)}
+    weights["k.down"] = torch.full((1, 1), 2.0)
+    merged = merge_updates({"k": torch.zeros(1, 1, 1, 1)}, weights)
+    assert merged["k"].item() == 7
+
+
+def test_shapes_follow_the_rank_of_what_is_there():
+    kernels = {"k": torch.zeros(1, 2, 3, 3), "norm": torch.zeros(4)}
+    for up, rank in ((None, 0), (torch.zeros(1, 3), 3), (torch.zeros(1, 3, 1), 0)):
+        weights = {} if up is None else {"k.up": up}
+        assert update_shapes(kernels, weights) == {"k.up": (1, rank), "k.down": (rank, 18)}
+    made = initial_updates(kernels, 2)
+    assert {name: tuple(t.shape) for name, t in made.items()} == {"k.up": (1, 2), "k.down": (2, 18)}
+
+
+def test_what_does_not_depend_on_the_rank():
+    weights = {"k.up": torch.zeros(4, 2), "k.down": torch.zeros(2, 18), "norm": torch.zeros(3, 5)}
+    assert shapes_without_rank(weights) == {"k.up": (4,), "k.down": (18,), "norm": (3, 5)}
+
+
+def test_as_many_factors_as_sets_are_needed():
+    sets = [{"k.up": torch.ones(2, 1), "k.down": torch.ones(1, 3), "norm": torch.ones(2)}] * 2
+    for wrong in ([1.0], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="argument 2"):
+            add_up(sets, wrong)
+
+
+def test_halves_stay_as_they_are_up_to_the_rank_that_a_kernel_can_have():
+    half = {"k.up": torch.tensor([[1.0], [2.0]]), "k.down": torch.tensor([[3.0, 4.0, 5.0]])}
+    summed = add_up([half, half], [1.0, 0.5])
+    assert torch.equal(summed["k.up"], torch.tensor([[1.0, 0.5], [2.0, 1.0]]))
+    assert torch.equal(summed["k.down"], torch.tensor([[3.0, 4.0, 5.0]] * 2))
+
+
+def test_kernels_are_merged_in_float32_inside_autocast():
+    generator = torch.Generator().manual_seed(0)
+    up, down = (torch.randn(shape, generator=generator) for shape in ((4, 2), (2, 9)))
+    kernel = torch.randn(4, 1, 3, 3, generator=generator)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        merged = merge_updates({"k": kernel}, {"k.up": up, "k.down": down})["k"]
+    assert merged.dtype == torch.float32
+    torch.testing.assert_close(merged, kernel + (up @ down).view_as(kernel))
 
 
 def test_stylizing_with_updates_equals_a_network_with_those_kernels(network, images):

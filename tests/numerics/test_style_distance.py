@@ -51,6 +51,26 @@ def test_gram_matrix_refuses_three_dimensions():
         gram_matrix(torch.zeros(3, 4, 4))
 
 
+def test_gram_distances_are_found_in_float32_inside_autocast(generator):
+    features = torch.rand(1, 4, 40, 40, generator=generator).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        target = layer_target("gram", [features.flip(1)], seeded())
+    wanted = layer_target("gram", [features.flip(1).double()], seeded())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = target.distance(features, seeded())
+    assert found.dtype == torch.float32
+    exact = wanted.distance(features.double(), seeded())
+    torch.testing.assert_close(found.double(), exact, rtol=1e-3, atol=0)
+
+
+def test_places_are_projected_in_float32_inside_autocast(generator):
+    places = torch.rand(1, 200, 6, generator=generator)
+    directions = random_directions(6, 8, seeded())
+    wanted = quantiles_along(places, directions, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(quantiles_along(places, directions, 16), wanted)
+
+
 def test_gram_distance_by_hand():
     features = torch.tensor([[[[2.0]], [[0.0]]]], dtype=F64)  # Gram diag(4, 0) / 2
     target = GramTarget(torch.tensor([[[1.0, 1.0], [1.0, 1.0]]], dtype=F64))

@@ -89,9 +89,9 @@ def adapt(
     run: Callable[..., Any], model: Any, pack: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
     """Adapt on a few small contents; keywords replace the node's inputs."""
-    node = pack.nodes.adapt_to_style
-    few = partial(node.AdaptationSettings, content_count=4, content_size_px=64, batch=2)
-    monkeypatch.setattr(node, "AdaptationSettings", few)
+    part = pack.nodes.hosting.adaptation_inputs
+    few = partial(part.AdaptationSettings, content_count=4, content_size_px=64, batch=2)
+    monkeypatch.setattr(part, "AdaptationSettings", few)
 
     def execute(**changed: Any) -> SimpleNamespace:
         inputs = {

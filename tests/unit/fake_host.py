@@ -56,6 +56,7 @@ class Input:
         self.optional = optional
         self.tooltip = tooltip
         self.options = options
+        self.advanced = None
 
 
 class ComboInput(Input):
@@ -102,6 +103,7 @@ class Schema:
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
     has_intermediate_output: bool = False
+    is_input_list: bool = False
 
 
 class NodeOutput:
@@ -178,7 +180,7 @@ def _interface(*, old: bool) -> ModuleType:
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
     if old:
-        lacking = {"search_aliases", "has_intermediate_output"}
+        lacking = {"search_aliases", "has_intermediate_output", "is_input_list"}
         kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])

@@ -6,7 +6,12 @@ import pytest
 import torch
 from samples import picture
 
-from metastyle_core.adaptation import AdaptationSettings, StepReport, adapt_to_style
+from metastyle_core.adaptation import (
+    AdaptationSettings,
+    StepReport,
+    StopLearning,
+    adapt_to_style,
+)
 from metastyle_core.errors import (
     AdaptationDiverged,
     BaseMismatchError,
@@ -350,3 +355,19 @@ def test_no_style_no_encoder_no_predictor_are_refused(random_base, tiny_encoder,
 def test_illegal_settings_are_refused_by_name(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         AdaptationSettings(**wrong)
+
+
+def test_stopping_keeps_the_best_so_far(random_base, tiny_encoder, style_image, contents):
+    def stop(report: StepReport) -> None:
+        if report.step == 3:
+            raise StopLearning
+
+    found = adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=50), on_step=stop
+    )
+    assert found.settings["stopped_after"] == 3
+    assert found.settings["steps"] == 50
+    assert found.losses["total"] > 0
+    start = adapt_to_style(random_base, None, [style_image], settings=replace(QUICK, steps=0))
+    assert any(not torch.equal(t, start.fast_weights[k]) for k, t in found.fast_weights.items())
+    assert "stopped_after" not in start.settings

@@ -133,10 +133,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = write(tmp_path / "a.safetensors")
     before = path.read_bytes()
 
-    def fail(*_: object, **__: object) -> None:
+    original = Path.write_bytes
+
+    def fail_half_way(self: Path, data: bytes) -> None:
+        original(self, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail_half_way)
     with pytest.raises(CheckpointError, match="No space left"):
         write(path, {"a": torch.zeros(3)})
     assert path.read_bytes() == before

@@ -22,6 +22,7 @@ from samples import picture
 
 from metastyle_core.adaptation import brush_for
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
+from metastyle_core.cli import adapt as adapt_command
 from metastyle_core.cli import main
 from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
 from metastyle_core.images import load_image, save_image
@@ -644,7 +645,7 @@ def read_until(words: bytes, screen: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
+def test_ctrl_c_ends_the_steps_and_keeps_the_style(tmp_path, image_file):
     """The progress bar, which only a terminal shows, tells when adaptation is under way."""
     output = tmp_path / "style.safetensors"
     screen, terminal = os.openpty()
@@ -659,12 +660,28 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path, image_file):
     try:
         read_until(b"adapting", screen)
         process.send_signal(signal.SIGINT)
-        read_until(b"metastyle adapt: stopped", screen)
-        assert process.wait(timeout=60) == 130
+        read_until(b"keeping the style", screen)
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         os.close(screen)
+    assert files_below(tmp_path) == {"painting.png", "style.safetensors"}
+    assert 0 < load_style(output).settings["stopped_after"] < 100000
+
+
+def test_a_second_ctrl_c_gives_the_style_up(tmp_path, image_file, monkeypatch, capsys):
+    def press_twice(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(adapt_command, "adapt_to_style", press_twice)
+    assert adapt(image_file, tmp_path / "style.safetensors") == 130
+    assert signal.getsignal(signal.SIGINT) is handler
     assert files_below(tmp_path) == {"painting.png"}
+    told = capsys.readouterr().err
+    assert "keeping the style; Ctrl-C again gives it up" in told
+    assert told.endswith("metastyle adapt: stopped\n")
 
 
 def test_quiet_in_a_pipe(tmp_path, image_file):
@@ -675,6 +692,20 @@ def test_quiet_in_a_pipe(tmp_path, image_file):
     )  # fmt: skip
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_warnings_as_errors_stop_nothing_and_pillows_are_not_shown(tmp_path, style_file):
+    spoilt = tmp_path / "spoilt.jpg"
+    exif = b"Exif\0\0II*\0\xff\xff\xff\xff"
+    Image.new("RGB", (32, 32)).save(spoilt, exif=exif)
+    done = run_apart(
+        "stylize", str(spoilt), "--style", str(style_file), "-o", str(tmp_path / "a.png"),
+        PYTHONWARNINGS="error",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "PIL" not in done.stderr
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        load_image(spoilt)
 
 
 def test_the_version_is_that_of_the_package(capsys, monkeypatch):
@@ -758,7 +789,7 @@ def test_too_little_memory_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(words) if words else MemoryError
 
-    monkeypatch.setattr("metastyle_core.cli.drawing.stylize", fail)
+    monkeypatch.setattr("metastyle_core.cli.drawers.stylize", fail)
     output = str(tmp_path / "out.png")
     assert main(["stylize", str(image_file), "--style", str(style_file), "-o", output]) == 2
     assert "--max-size" in capsys.readouterr().err
@@ -768,7 +799,7 @@ def test_a_mistake_of_ours_is_not_hidden(image_file, style_file, tmp_path, monke
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("sizes differ")
 
-    monkeypatch.setattr("metastyle_core.cli.drawing.stylize", fail)
+    monkeypatch.setattr("metastyle_core.cli.drawers.stylize", fail)
     output = str(tmp_path / "out.png")
     with pytest.raises(RuntimeError, match="sizes differ"):
         main(["stylize", str(image_file), "--style", str(style_file), "-o", output])
@@ -784,3 +815,22 @@ def test_every_command_has_help(capsys):
             main([command, "--help"])
         assert caught.value.code == 0
         assert "usage: metastyle" in capsys.readouterr().out
+
+
+def test_a_style_mask_leaves_out_what_is_no_part_of_the_style(tmp_path, capsys):
+    inside, painting = torch.zeros(3, 96, 120), picture(96, 120)[0]
+    inside[..., :90] = 1
+    save_image(inside, tmp_path / "mask.png")
+    styles = []
+    for number, pixels in enumerate((painting, torch.where(inside > 0, painting, 1 - painting))):
+        save_image(pixels, tmp_path / "painting.png")
+        output = tmp_path / f"{number}.safetensors"
+        mask = ("--style-mask", str(tmp_path / "mask.png"))
+        assert adapt(tmp_path / "painting.png", output, *mask) == 0
+        styles.append(load_style(output))
+    for name, tensor in styles[0].fast_weights.items():
+        assert torch.equal(tensor, styles[1].fast_weights[name])
+    save_image(torch.zeros(3, 96, 120), tmp_path / "mask.png")
+    capsys.readouterr()
+    assert adapt(tmp_path / "painting.png", tmp_path / "o.safetensors", *mask) == 2
+    assert "The style mask is empty" in capsys.readouterr().err

@@ -100,6 +100,8 @@ def test_a_palette_is_never_written_over(tmp_path, photograph, painting, capsys)
         ("--palette", "p.png"),
         ("--seamless", "x"),
         ("--mask", "m.png"),
+        ("--brush", "1"),
+        ("--max-memory", "600"),
     ],
 )
 def test_what_films_do_not_have_is_refused(tmp_path, photograph, painting, capsys, option):

@@ -1,13 +1,14 @@
 """`stylize --refine`: by the painting, by statistics, and one clear line where neither is there."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from samples import picture
 
-from metastyle_core.cli import main
+from metastyle_core.cli import main, refining
 from metastyle_core.images import load_image, save_image
 from metastyle_core.style import load_style
 
@@ -95,8 +96,26 @@ def test_statistics_of_another_encoder_are_found_before_anything_is_drawn(
     tmp_path, photograph, painting, capsys, monkeypatch
 ):
     full = adapt(painting, tmp_path / "full.safetensors", "--keep-statistics")
-    monkeypatch.setattr("metastyle_core.cli.drawing.stylize", pytest.fail)
+    monkeypatch.setattr("metastyle_core.cli.drawers.stylize", pytest.fail)
     monkeypatch.setattr("metastyle_core.style_statistics.content_hash", lambda _: "other")
     command = ["stylize", str(photograph), "--style", str(full), "--refine", "2"]
     assert main([*command, "-o", str(tmp_path / "out.png")]) == 2
     assert "not the compact at hand" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_the_picture_at_hand(tmp_path, photograph, painting, monkeypatch):
+    whole, steps = refining.refine, []
+
+    def press(*arguments, on_step, **options):
+        def step(report):
+            signal.raise_signal(signal.SIGINT)
+            steps.append(report.step)
+            on_step(report)
+
+        return whole(*arguments, on_step=step, **options)
+
+    monkeypatch.setattr(refining, "refine", press)
+    style = ["--style", str(painting)]
+    stopped = stylize(photograph, tmp_path / "stopped.png", *style, "--refine", "40")
+    assert steps == [1]
+    assert stopped.shape == (3, 64, 72)

@@ -1,7 +1,11 @@
 """Encoders: layer names, borders of computation, weights in two naming schemes."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
 from safetensors.torch import save_file
 from samples import picture
 
@@ -10,10 +14,11 @@ from metastyle_core.encoder import (
     ENCODER_SPECS,
     EncoderSpec,
     PerceptualEncoder,
+    _torchvision_names,
     features_at_scales,
     load_encoder,
 )
-from metastyle_core.errors import CheckpointError, SettingsError, ShapeError
+from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError, ShapeError
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,42 @@ def test_taps_have_the_names_channels_and_sizes_of_vgg(vgg16):
         "relu4_3": (1, 512, 4, 6),
     }
     assert all(f.min() >= 0 for f in features.values())
+
+
+def twin(state, spec, images):
+    """Features by plain functions: zeros around, a rectifier, the largest of two by two."""
+    hidden = images.flip(1) if spec.channel_order == "bgr" else images
+    hidden = hidden * spec.scale - torch.tensor(spec.mean).view(1, 3, 1, 1)
+    hidden = hidden / torch.tensor(spec.std).view(1, 3, 1, 1)
+    features = {}
+    for block, widths in enumerate(spec.blocks, start=1):
+        if block > 1:
+            height, width = hidden.shape[-2] // 2 * 2, hidden.shape[-1] // 2 * 2
+            squares = hidden[..., :height, :width].unfold(2, 2, 2).unfold(3, 2, 2)
+            hidden = squares.flatten(-2).max(-1).values
+        for index in range(1, len(widths) + 1):
+            weight, bias = (
+                state[f"convolutions.conv{block}_{index}.{kind}"] for kind in ("weight", "bias")
+            )
+            padded = F.pad(hidden, (1, 1, 1, 1))
+            hidden = F.conv2d(padded, weight, bias).clamp_min(0)
+            mixing = state.get(f"projections.relu{block}_{index}.weight")
+            tap = hidden if mixing is None else F.conv2d(hidden, mixing)
+            features[f"relu{block}_{index}"] = tap
+    return features
+
+
+@pytest.mark.parametrize("name", ["compact", "vgg19", "vgg19_caffe"])
+def test_features_are_those_of_plain_convolutions(name):
+    if name == "compact":
+        encoder = load_encoder("compact")
+    else:
+        torch.manual_seed(1)
+        encoder = PerceptualEncoder(ENCODER_SPECS[name]).requires_grad_(False)
+    images = picture(37, 42, seed=1)
+    wanted = twin(encoder.state_dict(), encoder.spec, images)
+    for layer, features in encoder(images).items():
+        torch.testing.assert_close(features, wanted[layer], rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_deeper_than_the_last_wanted_layer_is_computed(vgg16):
@@ -82,6 +123,49 @@ def test_weights_under_our_names_and_under_torchvisions(tmp_path, vgg16):
         for tap, features in vgg16(image).items():
             assert torch.equal(loaded(image)[tap], features)
         assert not any(p.requires_grad for p in loaded.parameters())
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """A torchvision whose weights are a function of what it is asked for."""
+
+    def install(fetch):
+        weights = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(get_state_dict=fetch))
+        models = SimpleNamespace(VGG16_Weights=weights, VGG19_Weights=None)
+        monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(models=models))
+        monkeypatch.setitem(sys.modules, "torchvision.models", models)
+
+    return install
+
+
+def test_torchvision_downloads_into_the_folder_and_checks_what_came(tmp_path, downloads, vgg16):
+    asked = []
+    names = _torchvision_names(vgg16.spec)
+    state = {
+        f"{names[layer]}.{kind}": tensor
+        for key, tensor in vgg16.state_dict().items()
+        for layer, kind in [key.removeprefix("convolutions.").split(".")]
+    }
+
+    def fetch(**options):
+        asked.append(options)
+        return state
+
+    downloads(fetch)
+    loaded = load_encoder("vgg16", download_folder=tmp_path)
+    assert asked == [{"model_dir": str(tmp_path), "progress": True, "check_hash": True}]
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, vgg16.state_dict()[name])
+
+
+@pytest.mark.parametrize("error", [OSError("no network"), RuntimeError("invalid hash value")])
+def test_a_download_that_fails_names_the_encoder_that_needs_none(tmp_path, downloads, error):
+    def fetch(**_: object) -> None:
+        raise error
+
+    downloads(fetch)
+    with pytest.raises(EncoderWeightsError, match=rf"vgg16.*\({error}\).*'compact'"):
+        load_encoder("vgg16", download_folder=tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path, vgg16):

@@ -289,8 +289,9 @@ def test_alpha_is_saved_with_png_and_lies_over_white_in_a_jpeg(tmp_path):
     image, alpha = torch.rand(3, 8, 8), torch.zeros(1, 8, 8)
     save_image(image, tmp_path / "a.png", alpha=alpha)
     save_image(image, tmp_path / "a.jpg", alpha=alpha)
-    assert Image.open(tmp_path / "a.png").mode == "RGBA"
-    assert Image.open(tmp_path / "a.jpg").mode == "RGB"
+    for name, mode in {"a.png": "RGBA", "a.jpg": "RGB"}.items():
+        with Image.open(tmp_path / name) as saved:
+            assert saved.mode == mode
     assert load_image(tmp_path / "a.jpg").pixels.min() > 0.99
 
 
@@ -383,14 +384,31 @@ def test_values_outside_the_range_are_not_saved(tmp_path, value):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_ends_half_way_leaves_the_old_file(tmp_path, monkeypatch, error):
+    path, original = tmp_path / "a.png", Image.Image.save
+    save_image(torch.rand(3, 8, 8), path)
+    before = path.read_bytes()
 
-    monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(ImageFileError, match="No space left"):
-        save_image(torch.rand(3, 8, 8), tmp_path / "a.png")
-    assert not list(tmp_path.iterdir())
+    def fail_half_way(self: Image.Image, place: Path, **options: object) -> None:
+        original(self, place, **options)
+        Path(place).write_bytes(Path(place).read_bytes()[:20])
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", fail_half_way)
+    with pytest.raises((ImageFileError, KeyboardInterrupt)):
+        save_image(torch.rand(3, 8, 8), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("depth", "white"), [(8, 255), (16, 65535)])
+def test_values_are_rounded_to_the_nearest_level(tmp_path, suffix, depth, white):
+    levels = torch.tensor([0.4, 0.6, 1.4, 99.6]).view(1, 1, 4).expand(3, 16, 4)
+    save_image(levels / white, tmp_path / f"a{suffix}", depth=depth)
+    found = load_image(tmp_path / f"a{suffix}").pixels * white
+    assert found[0, 0].round().tolist() == [0, 1, 1, 100]
 
 
 def test_a_failed_rename_leaves_nothing_behind(tmp_path):

@@ -15,10 +15,9 @@ CORE = ROOT / "metastyle_core"
 # import what lies in lower layers and nothing beside it; only modules that one pattern names
 # together may know one another as well, without a circle.
 LAYERS = (
-    "core core.borders core.errors core.grain core.growth core.seeding",
-    "core.sharding core.transparency",
-    "core.checks core.colour_profiles core.files core.picture_metadata core.precision"
-    " core.style_distance",
+    "core core.borders core.errors core.growth core.rows core.seeding",
+    "core.grain core.precision core.sharding core.transparency",
+    "core.checks core.colour_profiles core.files core.picture_metadata core.style_distance",
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
     "core.colour core.content core.encoder core.losses core.masks core.network core.sheets",
@@ -26,27 +25,31 @@ LAYERS = (
     "core.film.reading",
     "core.film.coding core.film.sequences",
     "core.film.writing",
-    "core.encoder_tiles core.initialisation core.measures core.style_statistics",
+    "core.encoder_tiles core.initialisation core.measures core.style_pictures"
+    " core.style_statistics",
     "core.picture_loss",
-    "core.base",
+    "core.base core.finishing core.large_files core.tiling",
     "core.style",
-    "core.mixing",
-    "core.adaptation core.presets core.stylization",
-    "core.evaluation core.export core.film.drawing core.refinement core.speed core.thumbnails",
+    "core.drawing core.mixing",
+    "core.adaptation core.large_pictures core.presets",
+    "core.stylization",
+    "core.evaluation core.export core.film.drawing core.quality core.refinement core.regions"
+    " core.speed core.sweep core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
     "core.training.judged_pictures core.training.state core.training.tasks",
     "core.training.meta_learning core.training.trainer",
     "core.training.distillation core.training.meta_training",
-    "core.cli.failures core.cli.options core.cli.progress core.cli.streams",
+    "core.cli.failures core.cli.options core.cli.progress core.cli.stopping core.cli.streams",
     "core.cli.inputs",
     "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining"
     " core.cli.training_run",
-    "core.cli.parts core.cli.reading",
-    "core.cli.drawing core.cli.films",
+    "core.cli.parts core.cli.large core.cli.reading core.cli.regions",
+    "core.cli.drawers core.cli.films",
+    "core.cli.drawing",
     "core.cli.ray_run core.cli.telling",
     "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate"
-    " core.cli.export core.cli.info core.cli.stylize core.cli.train",
+    " core.cli.export core.cli.info core.cli.stylize core.cli.sweep core.cli.train",
     "core.cli",
     "core.__main__",
     "nodes.hosting nodes.hosting.*",

@@ -9,7 +9,14 @@ from samples import low_rank_style, picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import BaseMismatchError, SettingsError
 from metastyle_core.low_rank import merge_updates
-from metastyle_core.mixing import StyleSchedule, add_styles, mix_styles, scale_style
+from metastyle_core.mixing import (
+    StyleSchedule,
+    add_styles,
+    growth_note,
+    mix_styles,
+    scale_style,
+    widened,
+)
 from metastyle_core.style import AdaptedStyle, check_style
 from metastyle_core.stylization import stylize
 
@@ -188,3 +195,69 @@ def test_a_bad_schedule_is_refused(styles):
         StyleSchedule((styles[0],))
     with pytest.raises(SettingsError, match="bouncy"):
         StyleSchedule(tuple(styles), curve="bouncy")
+
+
+def made_in(base, mode: str) -> AdaptedStyle:
+    """A style of a mode whose every tensor differs from the base's."""
+    if mode == "low_rank":
+        return replace(low_rank_style(base, 7), name="low_rank")
+    settings = AdaptationSettings(steps=0, style_size_px=64, mode=mode)
+    style = adapt_to_style(base, None, [picture(64, 64, seed=9)], settings=settings, name=mode)
+    weights = {name: 1.03 * tensor + 0.01 for name, tensor in style.fast_weights.items()}
+    return replace(style, fast_weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("modes", "wanted"),
+    [
+        (("norm", "low_rank"), "low_rank"),
+        (("low_rank", "norm"), "low_rank"),
+        (("norm", "decoder"), "decoder"),
+        (("full", "norm"), "full"),
+        (("low_rank", "full"), "full"),
+        (("low_rank", "decoder"), "full"),
+    ],
+)
+def test_styles_of_different_modes_mix_in_the_narrowest_that_holds_them(random_base, modes, wanted):
+    styles = [made_in(random_base, mode) for mode in modes]
+    wide = [widened(random_base, style, wanted) for style in styles]
+    image = picture(40, 48)
+    for style, wider in zip(styles, wide, strict=True):
+        check_style(wider, random_base)
+        drawn = (stylize(random_base, s, image, precision="fp32") for s in (style, wider))
+        torch.testing.assert_close(*drawn, rtol=1e-4, atol=1e-5)
+    mixed = mix_styles(wide, [1, 3])
+    assert mixed.mode == wanted
+    check_style(mixed, random_base)
+    added = add_styles(random_base, styles, [0.25, 0.75])
+    drawn = (stylize(random_base, s, image, precision="fp32") for s in (mixed, added))
+    torch.testing.assert_close(*drawn, rtol=1e-4, atol=1e-4)
+
+
+def test_norm_and_low_rank_mix_without_the_base_also_over_frames(random_base):
+    narrow, wide = make_style(random_base, 1), made_in(random_base, "low_rank")
+    mixed = mix_styles([narrow, wide], [3, 1])
+    assert mixed.mode == "low_rank"
+    added = add_styles(random_base, [narrow, wide], [0.75, 0.25])
+    image = picture(40, 48)
+    drawn = (stylize(random_base, s, image, precision="fp32") for s in (mixed, added))
+    torch.testing.assert_close(*drawn, rtol=1e-4, atol=1e-4)
+    schedule = StyleSchedule((narrow, wide))
+    assert [schedule.at_frame(i, 3).mode for i in range(3)] == ["norm", "low_rank", "low_rank"]
+    for frame in range(3):
+        check_style(schedule.at_frame(frame, 3), random_base)
+
+
+def test_other_modes_ask_for_the_base(random_base):
+    styles = [make_style(random_base, 1), made_in(random_base, "full")]
+    with pytest.raises(SettingsError, match="give the base too"):
+        mix_styles(styles, [1, 1])
+
+
+def test_a_mixture_that_grew_says_so(random_base):
+    narrow, wide = make_style(random_base, 1), made_in(random_base, "full")
+    mixed = mix_styles([widened(random_base, s, "full") for s in (narrow, wide)], [1, 1])
+    note = growth_note([narrow, wide], mixed)
+    count = sum(p.numel() for p in random_base.network.parameters())
+    assert note.startswith(f"The mixture is of mode full and holds {count:,} numbers; 'style 1'")
+    assert growth_note([wide], mixed) is None

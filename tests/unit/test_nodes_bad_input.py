@@ -43,7 +43,7 @@ BAD_MASK = {
     "another ratio": (torch.ones(1, 40, 64), r"mask is 64x40 px and the picture 32x32 px.*crop"),
     "too many": (torch.ones(3, 32, 32), r"3 masks for 2 pictures.*one each"),
     "NaN": (torch.full((1, 32, 32), torch.nan), r"mask holds NaN.*again"),
-    "a picture": (torch.ones(1, 32, 32, 3), r"Got a mask of shape"),
+    "a picture": (torch.ones(1, 32, 32, 3), r"The mask has shape"),
 }
 
 

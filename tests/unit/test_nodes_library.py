@@ -229,3 +229,14 @@ def test_other_sites_cannot_change_styles(ask, library, headers):
 )
 def test_our_own_pages_can(ask, headers):
     assert ask("POST /metastyle/styles/delete", {"name": "wave"}, headers=headers)[0] == 200
+
+
+def test_the_route_that_stops_ends_only_what_runs(ask, pack):
+    status, data = ask("POST /metastyle/stop", {"node": "7"})
+    assert (status, "not learning" in data["error"]) == (404, True)
+    watcher = pack.nodes.hosting.watcher.Watcher("7")
+    assert ask("POST /metastyle/stop", {"node": "7"}, headers={"Origin": "http://evil"})[0] == 403
+    assert not watcher.stopping
+    assert ask("POST /metastyle/stop", {"node": "7"}) == (200, {"ok": True})
+    assert watcher.stopping
+    assert ask("POST /metastyle/stop", {"node": 7})[0] == 400

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from unit.conftest import image, stylize
+from unit.conftest import image, load, save, stylize
 from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash
@@ -153,3 +153,61 @@ def test_other_errors_are_not_hidden(refine, pack, monkeypatch):
     monkeypatch.setattr(pack.nodes.hosting.bounded_refinement, "refine", fail)
     with pytest.raises(RuntimeError, match="scalar type"):
         refine()
+
+
+def test_stop_and_keep_leaves_the_other_pictures_as_drawn(
+    refine, run, model, style, pack, monkeypatch
+):
+    watching = pack.nodes.hosting.watcher
+    images = image(64, 80, count=3)
+    drawn = stylize(run, model, style, images, precision="auto")
+
+    def press_in_the_second_picture():
+        if len(watching._RUNNING["7"].points) >= 3:
+            assert watching.stop_and_keep("7")
+
+    monkeypatch.setattr(watching.host, "stop_if_interrupted", press_in_the_second_picture)
+    result = refine(images=images, stylized=drawn)
+    steps = len(result.ui["metastyle_losses"])
+    assert 3 < steps < 6
+    assert (result.images[1] - drawn[1]).abs().mean() > 1e-4
+    assert torch.equal(result.images[2], drawn[2])
+    assert not watching.stop_and_keep("8")
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_saved_style_that_keeps_statistics_needs_no_painting(adapt, run, refine, pack, steps):
+    painting = image(72, 80, seed=5)
+    result = adapt(steps=steps, style_images=painting, keep_statistics=True)
+    assert "statistics: kept for Refine" in result.report
+    save(run, result.style, "kept")
+    save(run, adapt(steps=steps, style_images=painting).style, "bare")
+    by_file = refine(style=load(run, "kept"), style_images=None).images
+    by_painting = refine(style=load(run, "bare"), style_images=painting, brush_size=64).images
+    drawn = refine(style=load(run, "bare"), style_images=painting, steps=0).images
+    assert (by_file - by_painting).abs().mean() < 0.5 * (by_painting - drawn).abs().mean()
+    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="with keep_statistics"):
+        refine(style=load(run, "bare"), style_images=None)
+
+
+def test_a_style_is_not_lost_for_want_of_memory_for_statistics(adapt, pack, monkeypatch, caplog):
+    def run_out(*_, **__):
+        raise FakeMemoryError
+
+    part = pack.nodes.hosting.bounded_adaptation
+    monkeypatch.setattr(part, "measure_statistics", run_out)
+    assert adapt(steps=0, keep_statistics=True).style.statistics is None
+    assert "the style keeps none" in caplog.text
+
+
+def test_a_mask_also_holds_for_the_statistics(adapt):
+    inside = torch.zeros(1, 96, 100)
+    inside[:, :, :80] = 1
+    painting = image(96, 100)
+    changed = torch.where(inside[..., None] > 0, painting, 1 - painting)
+    kept, same = (
+        adapt(steps=0, style_images=p, style_mask=inside, keep_statistics=True).style.statistics
+        for p in (painting, changed)
+    )
+    for layer, quantiles in kept.quantiles.items():
+        assert torch.equal(quantiles, same.quantiles[layer])

@@ -1,6 +1,7 @@
 """What the nodes do: adapt on copies, stylize in pieces, save, reuse, blend."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -29,6 +30,26 @@ def test_adaptation_learns_and_changes_nothing_that_others_hold(adapt, model, fa
     assert "steps: 3 in" in result.report
     assert fake_host.freed[0] > 0
     assert fake_host.emptied > 0
+
+
+def test_the_copy_to_adapt_shares_no_memory_with_the_model(model):
+    own = dict(model.base().network.named_parameters())
+    for name, parameter in model.copy().network.named_parameters():
+        assert torch.equal(parameter, own[name]), name
+        assert parameter.data_ptr() != own[name].data_ptr(), name
+
+
+@pytest.mark.parametrize("mode", ["norm", "full"])
+def test_adaptation_in_float32_changes_nothing_that_others_hold(
+    adapt, model, pack, monkeypatch, mode
+):
+    # In a shorter format the convolutions copy what they read, which hides what is shared.
+    precision = pack.metastyle_core.precision
+    monkeypatch.setattr(precision, "_cpu_multiplies_bf16", lambda: False)
+    before = content_hash(model.patcher.model.state_dict())
+    adapt(steps=2, mode=mode)
+    assert content_hash(model.patcher.model.state_dict()) == before
+    assert not any(p.requires_grad for p in model.patcher.model.parameters())
 
 
 def test_a_model_that_the_host_moved_in_inference_mode_still_trains(adapt, model):
@@ -363,6 +384,8 @@ def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeyp
     assert sizes == [4, 2, 2, 1]
     monkeypatch.setattr(module, "pictures_per_pass", lambda *_: 1)
     monkeypatch.setattr(module, "stylize", lambda *_, **__: (_ for _ in ()).throw(FakeMemoryError))
+    torch.testing.assert_close(stylize(run, model, style, images), wanted, rtol=0, atol=1e-5)
+    monkeypatch.setattr(module, "stylize_rows", module.stylize)
     with pytest.raises(Exception, match="Make the input 'images' smaller"):
         stylize(run, model, style, images)
 
@@ -373,6 +396,49 @@ def test_cancel_stops_between_pictures(run, adapt, model, fake_host):
     with pytest.raises(Interrupted):
         stylize(run, model, style, image(32, 32, count=50))
     assert fake_host.checks == 4
+
+
+def test_large_pictures_are_drawn_in_strips_that_can_be_stopped(
+    run, adapt, pack, model, fake_host, monkeypatch
+):
+    style = adapt(steps=0).style
+    images = image(64, 48, count=2, channels=4)
+    mask = torch.rand(1, 32, 24)
+    for changed in ({}, {"strength": 0.5, "grain": 0.5}, {"colour": "photograph", "mask": mask}):
+        whole = stylize(run, model, style, images, **changed)
+        module = pack.nodes.hosting.bounded_stylization
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "Strips", partial(module.Strips, above_px=0, strip_px=8 * 48))
+            fake_host.progress.clear()
+            drawn = stylize(run, model, style, images, **changed)
+        assert float((whole - drawn).abs().max()) < 2 / 255
+        assert torch.equal(drawn[..., 3:], images[..., 3:])
+        moves = [done for done, *_ in fake_host.progress]
+        assert moves == sorted(moves)
+        assert moves[-1] == fake_host.progress[-1][1] == 200
+        assert len(set(moves)) > 50
+
+
+def test_cancel_stops_within_a_strip(run, adapt, pack, model, fake_host, monkeypatch):
+    style = adapt(steps=0).style
+    module = pack.nodes.hosting.bounded_stylization
+    monkeypatch.setattr(module, "Strips", partial(module.Strips, above_px=0, strip_px=8 * 48))
+    fake_host.checks, fake_host.interrupt_after = 0, 10
+    with pytest.raises(Interrupted):
+        stylize(run, model, style, image(64, 48))
+    assert fake_host.checks == 11
+
+
+def test_the_brush_is_that_of_the_core_and_0_is_none(run, adapt, pack, model):
+    style, images = adapt(steps=0).style, image(130, 150)
+    plain = stylize(run, model, style, images)
+    assert torch.equal(stylize(run, model, style, images, brush=0.0), plain)
+    drawn = stylize(run, model, style, images, brush=1.0)
+    wanted = pack.metastyle_core.stylization.stylize(
+        model.base(), style, images.movedim(-1, 1), precision="fp32", brush=1.0
+    ).movedim(1, -1)
+    torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-5)
+    assert float((drawn - plain).abs().mean()) > 0.01
 
 
 @pytest.mark.parametrize("mode", ["low_rank", "full"])
@@ -468,3 +534,75 @@ def test_a_blend_over_frames_goes_from_style_to_style(run, adapt, model, mode):
     for frame, style in ((0, one), (2, two)):
         alone = stylize(run, model, style, images[:1])
         torch.testing.assert_close(frames[frame : frame + 1], alone, rtol=0, atol=1e-5)
+
+
+def test_a_list_of_pictures_of_any_sizes_is_one_style(adapt, pack):
+    pictures = [image(72, 80), image(96, 70, count=2, seed=4)]
+    listed = adapt(style_images=pictures, steps=[2], mode=["norm"])
+    assert listed.style.settings["style_images"] == 3
+    contents = [image(70, 90, count=2), image(80, 64, seed=3)]
+    assert adapt(content_images=contents).preview.shape == (2, 70, 90, 3)
+    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="'steps' is a list of 2"):
+        adapt(steps=[1, 2])
+
+
+def test_a_mask_leaves_out_what_is_no_part_of_the_style(adapt):
+    inside = torch.zeros(1, 96, 100)
+    inside[:, :, :80] = 1
+    painting = image(96, 100)
+    changed = painting.clone()
+    changed[:, :, 80:] = 1 - changed[:, :, 80:]
+    one, other = (adapt(style_images=p, style_mask=inside).style for p in (painting, changed))
+    for name, tensor in one.fast_weights.items():
+        assert torch.equal(tensor, other.fast_weights[name])
+
+
+def test_stop_and_keep_gives_the_best_so_far(adapt, pack, monkeypatch):
+    watching = pack.nodes.hosting.watcher
+
+    def press():
+        if len(watching._RUNNING["7"].points) == 2:
+            watching.stop_and_keep("7")
+
+    monkeypatch.setattr(watching.host, "stop_if_interrupted", press)
+    result = adapt(steps=40)
+    assert result.style.settings["stopped_after"] == 3
+    assert "steps: 3 of 40, then stopped, in" in result.report
+    assert len(result.ui["metastyle_losses"]) == 3
+    monkeypatch.undo()
+    assert "stopped_after" not in adapt(steps=1).style.settings, "the next run is not stopped"
+
+
+def test_quality_stands_in_for_the_widgets_and_custom_does_not(adapt, monkeypatch, pack):
+    quality = pack.metastyle_core.quality
+    short = quality.QualityPreset(1, "low_rank", batch=1)
+    monkeypatch.setitem(quality.PRESETS, "best", short)
+    style = adapt(steps=3, encoder="vgg19", quality="best").style
+    assert (style.mode, style.settings["steps"], style.settings["encoder"]) == (
+        "low_rank",
+        1,
+        "compact",
+    )
+    assert adapt(quality="custom").style.settings["steps"] == 2
+
+
+def test_styles_of_any_modes_blend_once_the_model_is_connected(adapt, run, model, pack, caplog):
+    narrow, wide = adapt(steps=0).style, adapt(steps=1, mode="full").style
+    sockets = {"styles": {"style_1": narrow, "style_2": wide}}
+    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="the input 'model'"):
+        run("MetaStyleBlendStyles", **sockets)
+    mixed = run("MetaStyleBlendStyles", **sockets, model=model).args[0]
+    assert mixed.mode == "full"
+    assert "The mixture is of mode full" in caplog.text
+    images = image(40, 48, count=3)
+    assert stylize(run, model, mixed, images[:1]).shape == (1, 40, 48, 3)
+    blend = run("MetaStyleBlendSchedule", **sockets, model=model, curve="linear", route="once")
+    drawn = stylize(run, model, blend.args[0], images)
+    for row, style in ((0, narrow), (2, wide)):
+        alone = stylize(run, model, style, images[[row]])
+        torch.testing.assert_close(drawn[[row]], alone, rtol=1e-4, atol=1e-4)
+    fine = adapt(steps=1, mode="low_rank").style
+    small = {"styles": {"style_1": narrow, "style_2": fine}}
+    assert run("MetaStyleBlendStyles", **small).args[0].mode == "low_rank"
+    blend = run("MetaStyleBlendSchedule", **small, curve="linear", route="once").args[0]
+    assert stylize(run, model, blend, images).shape == images.shape

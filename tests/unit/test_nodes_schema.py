@@ -11,25 +11,35 @@ from unit.fake_host import loaded_pack
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("en", "de")
 STYLES = [f"styles.style_{number}" for number in range(1, 7)]
+MASKS = [f"masks.mask_{number}" for number in range(1, 7)]
+GROWING = {"styles": STYLES, "masks": MASKS}
 WEIGHTS = [f"weight_{number}" for number in range(1, 7)]
 # Widgets are saved by position and sockets by id: this table may only grow at the ends.
 INPUTS = {
     "LoadMetaStyle": ["base"],
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
-        "content_images", "resume",
+        "content_images", "resume", "style_mask", "quality",
+        "keep_statistics",
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
-        "colour_amount", "palette", "seamless", "mask",
+        "colour_amount", "palette", "seamless", "mask", "brush",
     ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
     "MetaStyleLoadStyle": ["style"],
-    "MetaStyleBlendStyles": ["styles", *WEIGHTS],
-    "MetaStyleBlendSchedule": ["styles", "curve", "route"],
+    "MetaStyleBlendStyles": ["styles", *WEIGHTS, "model"],
+    "MetaStyleBlendSchedule": ["styles", "curve", "route", "model"],
     "MetaStyleRefine": [
         "model", "style", "images", "steps", "style_weight", "brush_size", "seed", "stylized",
         "style_images",
+    ],
+    "MetaStyleRegions": [
+        "model", "images", "styles", "masks", "rest", "feather", "strength", "precision", "grain",
+        "seed", "colour", "colour_amount", "palette",
+    ],
+    "MetaStyleSweep": [
+        "model", "images", "styles", "strengths", "grains", "cell_size", "precision", "seed",
     ],
     "MetaStyleStylizeVideo": [
         "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",
@@ -44,6 +54,8 @@ OUTPUTS = {
     "MetaStyleBlendStyles": ["style"],
     "MetaStyleBlendSchedule": ["style"],
     "MetaStyleRefine": ["images"],
+    "MetaStyleRegions": ["images"],
+    "MetaStyleSweep": ["sheet"],
     "MetaStyleStylizeVideo": ["video"],
 }
 
@@ -112,7 +124,7 @@ def test_an_older_host_gets_fixed_sockets_of_the_same_ids(fake_host):
         schemas = {s.node_id: s for s in (n.define_schema() for n in pack.nodes.NODES)}
     blend = schemas["MetaStyleBlendStyles"]
     assert not hasattr(blend, "search_aliases")
-    assert [i.id for i in blend.inputs] == STYLES + WEIGHTS
+    assert [i.id for i in blend.inputs] == [*STYLES, *WEIGHTS, "model"]
     assert [i.optional for i in blend.inputs[:6]] == [False, False, True, True, True, True]
 
 
@@ -131,7 +143,7 @@ def test_every_language_says_everything_and_nothing_else(language):
         entry = words[node_id]
         assert entry["display_name"]
         assert entry["description"]
-        wanted = [part for name in names for part in (STYLES if name == "styles" else [name])]
+        wanted = [part for name in names for part in GROWING.get(name, [name])]
         keys = [name.replace(".", "_") for name in wanted]
         assert list(entry["inputs"]) == keys, node_id
         assert list(entry["outputs"]) == [str(i) for i in range(len(OUTPUTS[node_id]))]
@@ -146,7 +158,7 @@ def test_the_english_words_are_those_of_the_schemas(schemas):
         assert words[node_id]["display_name"] == schema.display_name
         assert words[node_id]["description"] == schema.description
         for part in schema.inputs:
-            key = "styles_style_1" if part.id == "styles" else part.id
+            key = GROWING[part.id][0].replace(".", "_") if part.id in GROWING else part.id
             assert words[node_id]["inputs"][key]["tooltip"] == part.tooltip
         for number, part in enumerate(schema.outputs):
             assert words[node_id]["outputs"][str(number)]["tooltip"] == part.tooltip
@@ -171,3 +183,10 @@ def test_every_node_has_help(node_id):
     text = (ROOT / "web" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
     for name in (*INPUTS[node_id], *OUTPUTS[node_id]):
         assert f"`{name.split('_')[0] if name in WEIGHTS else name}" in text, name
+
+
+def test_what_quality_sets_is_folded_away_where_the_host_can(schemas, fake_host):
+    inputs = {each.id: each for each in schemas["MetaStyleAdaptToStyle"].inputs}
+    assert [name for name, each in inputs.items() if each.advanced] == ["mode", "encoder"]
+    assert inputs["quality"].options["default"] == "custom", "saved workflows run unchanged"
+    assert inputs["quality"].optional

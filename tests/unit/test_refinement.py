@@ -6,6 +6,7 @@ import pytest
 import torch
 from samples import picture
 
+from metastyle_core.adaptation import StopLearning
 from metastyle_core.encoder import load_encoder
 from metastyle_core.encoder_tiles import plan_tiles, rim_px
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, ShapeError
@@ -250,3 +251,21 @@ def test_a_gradient_that_is_not_finite_is_tried_once_more_and_told(
 def test_nan_in_the_loss_is_noticed(tiny_encoder, photograph, start, painting):
     with pytest.raises(AdaptationDiverged, match="NaN or infinity"):
         loss_and_gradient(tiny_encoder, photograph, start * float("nan"), painting, 512)
+
+
+@pytest.mark.parametrize("last", [2, 14])
+def test_stopping_keeps_the_picture_at_its_full_size(tiny_encoder, painting, last):
+    photograph, start = picture(96, 640, seed=1), picture(96, 640, seed=2)
+    sizes = []
+
+    def stop(report):
+        sizes.append(tuple(report.preview().shape[-2:]))
+        if report.step == last:
+            raise StopLearning
+
+    found = refine(tiny_encoder, photograph, start, [painting], QUICK, on_step=stop)
+    assert len(sizes) == last
+    assert (sizes[-1] == (96, 640)) == (last == 14), "the first size is a smaller one"
+    assert found.shape == start.shape
+    assert not found.requires_grad
+    assert (found - start).abs().mean() > 1e-3

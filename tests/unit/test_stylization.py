@@ -42,6 +42,13 @@ def test_one_style_per_picture(random_base, styles, images):
         torch.testing.assert_close(mixed[i : i + 1], alone, rtol=0, atol=1e-5)
 
 
+def test_every_chunk_draws_its_own_styles(random_base, styles, images):
+    mixed = stylize(random_base, styles, images[:3], precision="fp32", batch=2)
+    for i, style in enumerate(styles):
+        alone = stylize(random_base, style, images[i : i + 1], precision="fp32")
+        torch.testing.assert_close(mixed[i : i + 1], alone, rtol=0, atol=1e-6)
+
+
 def test_it_is_the_networks_forward(random_base, styles, images):
     found = stylize(random_base, styles[0], images[:1], precision="fp32")
     wanted = stylize_with(random_base.network, styles[0].fast_weights, images[:1])

@@ -32,7 +32,10 @@ def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
 
 
 def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
-    sampler = TaskSampler(pool, pool, replace(META, styles=4, support=2, query=1))
+    settings = replace(
+        META, styles=4, support=2, query=1, style_weight_range=(5.0, 40.0), grain=1.0, patterns=0.5
+    )
+    sampler = TaskSampler(pool, pool, settings)
     whole = sampler.sample(Generator().manual_seed(1), Shard())
     parts = [sampler.sample(Generator().manual_seed(1), Shard(r, 2)) for r in range(2)]
     for rank, part in enumerate(parts):
@@ -41,6 +44,17 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
         assert torch.equal(part.styles, wanted.styles)
         assert torch.equal(part.support_contents, wanted.support_contents)
         assert torch.equal(part.query_contents, wanted.query_contents)
+        assert torch.equal(part.style_weights, wanted.style_weights)
+        assert torch.equal(part.query_grain, wanted.query_grain)
+        assert part.seed == wanted.seed
+    assert len(set(whole.style_weights.tolist())) == 4
+
+
+def test_support_and_query_share_no_picture(pool):
+    sampler = TaskSampler(pool, pool, replace(META, styles=2, support=3, query=3))
+    tasks = sampler.sample(Generator().manual_seed(2), Shard())
+    for support in tasks.support_contents:
+        assert not any(torch.equal(support, query) for query in tasks.query_contents)
 
 
 @pytest.mark.parametrize(

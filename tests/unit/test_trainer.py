@@ -1,6 +1,7 @@
 """The loop of updates: resuming to the bit, interruptions, averages, what it writes."""
 
 import json
+import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,9 @@ from unit.small_training import LOOP, META, SAVE_ALWAYS, make_recipe, needs_muon
 
 from metastyle_core.base import load_base
 from metastyle_core.cli.training_run import run_with_progress
+from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, TrainingError
+from metastyle_core.training.average import MovingAverage
 from metastyle_core.training.meta_learning import meta_step
 from metastyle_core.training.meta_training import MetaTraining
 from metastyle_core.training.recipe import Outcome
@@ -135,6 +138,24 @@ def test_an_average_turned_on_later_begins_at_the_trained_weights(tmp_path, tiny
         assert torch.equal(trainer.state.average[name], parameter), name
 
 
+def test_a_resumed_predictor_reads_the_encoder_that_it_read_before(tmp_path, tiny_encoder, pool):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(40)
+        own = PerceptualEncoder(tiny_encoder.spec).requires_grad_(False).eval()
+    recipe = make_recipe(own, pool)
+    run(recipe, tmp_path / "started", replace(LOOP, updates=1))
+    started = make_recipe(tiny_encoder, pool)
+    started.start_from(tmp_path / "started" / "base.safetensors")
+    straight = run(started, tmp_path / "run", replace(LOOP, updates=2))
+    resumed = make_recipe(tiny_encoder, pool)
+    Trainer(resumed, LOOP, tmp_path / "run", resume=True)
+    read = started.learner.predictor.encoder.state_dict()
+    for name, value in resumed.learner.predictor.encoder.state_dict().items():
+        assert torch.equal(value, read[name]), name
+        assert not torch.equal(value, tiny_encoder.state_dict()[name]), name
+    assert straight.state.update == 2
+
+
 def test_a_run_is_not_overwritten_without_resume(tmp_path, tiny_encoder, pool):
     short = replace(LOOP, updates=1)
     run(make_recipe(tiny_encoder, pool), tmp_path, short)
@@ -208,13 +229,66 @@ def test_a_run_is_not_resumed_with_another_optimizer(tmp_path, tiny_encoder, poo
 
 def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
     recipe = make_recipe(tiny_encoder, pool)
-    trainer = run(recipe, tmp_path)
+    # Steps large enough that half precision tells the average from the weights.
+    trainer = run(recipe, tmp_path, replace(LOOP, learning_rate=0.1))
     base = load_base(tmp_path / "base.safetensors")
-    name = "output.bias"
-    average = trainer.state.average[f"network.{name}"]
-    exported = base.network.state_dict()[name]
-    torch.testing.assert_close(exported, average, rtol=1e-3, atol=1e-4)
-    assert not torch.equal(average, recipe.learner.network.output.bias)
+    raw = dict(recipe.learner.network.named_parameters())
+    for name, exported in base.network.state_dict().items():
+        average = trainer.state.average[f"network.{name}"]
+        assert torch.equal(exported, average.half().float()), name
+        assert not torch.equal(exported, raw[name].half().float()), name
+
+
+class _Known:
+    """A recipe that adds up the same gradient for so many tasks."""
+
+    def __init__(self, gradient: list[float], tasks: int) -> None:
+        self.modules = nn.Linear(len(gradient), 1, bias=False)
+        self.gradient, self.tasks = torch.tensor([gradient]), tasks
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        for _ in range(self.tasks):
+            self.modules.weight.grad += self.gradient
+        return Outcome(self.tasks, 0, {})
+
+    def keep_beside(self, checkpoint) -> None:
+        return None
+
+    def take_from(self, checkpoint) -> None:
+        return None
+
+    def draw_picture(self) -> None:
+        return None
+
+    def export(self, folder, provenance) -> None:
+        return None
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("gradient", "stepped"), [([0.3, 0.4], [0.3, 0.4]), ([30.0, 40.0], [0.6, 0.8])]
+)
+def test_a_step_takes_the_mean_over_tasks_clipped_to_its_norm(tmp_path, tasks, gradient, stepped):
+    recipe, seen = _Known(gradient, tasks), []
+    trainer = Trainer(recipe, replace(LOOP, updates=1, gradient_clip=1.0), tmp_path)
+    trainer.state.optimizer.step = lambda rate: seen.append(recipe.modules.weight.grad.clone())
+    trainer.run()
+    torch.testing.assert_close(seen, [torch.tensor([stepped])])
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert line["gradient_norm"] == pytest.approx(math.hypot(*gradient))
+
+
+def test_the_average_forgets_its_random_start():
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 1.0)
+    average = MovingAverage(module, 0.999)
+    nn.init.constant_(module.weight, 3.0)
+    average.update(0)
+    assert float(average["weight"]) == pytest.approx(0.1 * 1 + 0.9 * 3)
+    average.update(8)
+    assert float(average["weight"]) == pytest.approx(0.5 * 2.8 + 0.5 * 3)
+    average.update(100_000)
+    assert float(average["weight"]) == pytest.approx(0.999 * 2.9 + 0.001 * 3)
 
 
 class _Broken:
@@ -226,6 +300,12 @@ class _Broken:
     def accumulate_gradients(self, generator, shard) -> Outcome:
         self.modules.weight.grad = torch.full((1, 1), float("nan"))
         return Outcome(1, 0, {})
+
+    def keep_beside(self, checkpoint) -> None:
+        return None
+
+    def take_from(self, checkpoint) -> None:
+        return None
 
     def draw_picture(self) -> None:
         return None
@@ -251,6 +331,8 @@ def test_the_learning_rate_warms_up_and_falls():
     assert rates[9] == rates[20] == 1.0
     assert rates[99] < 0.02
     assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[60] == pytest.approx(0.01 + 0.99 * 0.5)
+    assert rates[40] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.sqrt(0.5)))
     constant = replace(settings, schedule="constant")
     assert constant.rate_at(99) == 1.0
 

@@ -66,7 +66,8 @@ def test_two_processes_update_like_one_with_all_the_styles(tmp_path, checkpoint_
     two = read_tensors(checkpoint_of_two / "weights.safetensors").tensors
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=2e-5)
-    log = [json.loads(s) for s in (checkpoint_of_two.parent / "log.jsonl").open()]
+    lines = (checkpoint_of_two.parent / "log.jsonl").read_text().splitlines()
+    log = [json.loads(line) for line in lines]
     assert [line["samples"] for line in log] == [2, 4, 6]
 
 

@@ -28,6 +28,8 @@ export const ENGLISH = {
   content: "content",
   style: "style",
   total: "total",
+  stop: "Stop and keep",
+  stopHint: "End the steps now and go on with the best so far",
 };
 
 let words = ENGLISH;

@@ -9,6 +9,7 @@ class Input:
     display_name: str | None
     optional: bool
     tooltip: str | None
+    advanced: bool | None
     def __init__(
         self,
         id: str,
@@ -139,6 +140,7 @@ class Schema:
     search_aliases: list[str] | None = None
     is_output_node: bool = False
     has_intermediate_output: bool = False
+    is_input_list: bool = False
 
 class NodeOutput:
     def __init__(

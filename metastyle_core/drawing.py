@@ -1,0 +1,273 @@
+"""One picture through the network by its rows: at its own size, or with a brush of another.
+
+The network's strokes have a size in pixels, so that their size in the picture falls as the
+picture grows. With a brush a picture is drawn first at the size where the strokes are as
+large as asked for, then again at each next size, up to twice the last, until its own:
+
+    B = enlarged(D) + (luminance of P - luminance of enlarged(reduced(P)))
+    D' = enlarged(D) + 0.7 * (C - enlarged(reduced(C))),  C = network(B)
+
+where D is the drawing so far, P the photograph at the new size, and D' the next drawing. Forms
+and strokes stay those of the first drawing; edges, detail and the grain of the paint are added
+at every size.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from torch import Tensor
+
+from .base import Base
+from .borders import Seamless, wraps
+from .errors import SettingsError
+from .grain import relief_rows
+from .images import luminance
+from .network import MIN_SIDE_PX, STRIDE_PX, NormStatistics, stylize_with
+from .precision import Precision, autocast
+from .rows import Plane, Rows, gathered, resampled, strips_of
+from .style import AdaptedStyle
+from .tiling import Strips, draw_in_strips, rows_of_strip
+
+_T = TypeVar("_T")
+Size = tuple[int, int]
+_FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
+_LARGEST_STEP = 2.0
+_LARGEST_FACTOR = 4.0  # by which a picture is enlarged for strokes finer than the network's
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a picture goes through the network; see `stylize`.
+
+    Attributes:
+        precision: of the convolutions.
+        grain: strength of the relief under the picture.
+        seed: of the grain.
+        statistics: what instance norms normalise by, or None.
+        seamless: axes along which the picture wraps.
+        brush: size of the strokes, 1 as adapted; None as the network draws them.
+        strips: how large pictures are cut.
+    """
+
+    precision: Precision = "auto"
+    grain: float = 0.0
+    seed: int = 0
+    statistics: NormStatistics | None = None
+    seamless: Seamless = "none"
+    brush: float | None = None
+    strips: Strips = field(default_factory=Strips)
+
+    @property
+    def wrapping(self) -> tuple[bool, bool]:
+        """Whether the picture wraps, down and across."""
+        return wraps(self.seamless, "y"), wraps(self.seamless, "x")
+
+
+def require_brush(brush: float | None) -> None:
+    """Raise SettingsError unless a brush is a finite number above 0, or none."""
+    if brush is not None and not 0 < brush < math.inf:
+        raise SettingsError(
+            f"brush is {brush}; a number above 0 is needed: 1 for strokes as large as adapted, "
+            "0.5 for half of that."
+        )
+
+
+def sizes_to_draw(height: int, width: int, style: AdaptedStyle, how: Drawing) -> list[Size]:
+    """The sizes at which a picture is drawn, one after another.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        style: whose strokes have their right size at its own size in pixels.
+        how: brush and axes that wrap.
+
+    Raises:
+        SettingsError: the brush is so coarse or so fine that nothing can be drawn with it.
+    """
+    short = min(height, width)
+    first = short if how.brush is None else style.size_px / how.brush
+    least, most = MIN_SIDE_PX, _LARGEST_FACTOR * short
+    if not least <= first <= most:
+        raise SettingsError(
+            f"A brush of {how.brush:g} draws this picture of {width}x{height} px at a short side "
+            f"of {first:.0f} px; choose one from {style.size_px / most:.2g} to "
+            f"{style.size_px / least:.2g}."
+        )
+    steps = max(0, math.ceil(math.log(short / first, _LARGEST_STEP) - 1e-9))
+    factors = [(first / short) ** (1 - i / steps) for i in range(steps)] or [first / short]
+    if steps:
+        factors.append(1.0)
+    return [_fitting(height * factor, width * factor, how) for factor in factors]
+
+
+def _fitting(height: float, width: float, how: Drawing) -> Size:
+    """Whole sides, where they wrap the nearest that the network can join."""
+    grids = [STRIDE_PX if wrapping else 1 for wrapping in how.wrapping]
+    rounded = (g * round(s / g) for s, g in zip((height, width), grids, strict=True))
+    down, across = (max(MIN_SIDE_PX, side) for side in rounded)
+    return down, across
+
+
+def draw_rows(
+    base: Base, style: AdaptedStyle, picture: Rows, width: int, how: Drawing
+) -> Iterator[tuple[int, Tensor]]:
+    """Draw one picture.
+
+    Args:
+        base: the base of the style.
+        style: on the device of the base.
+        picture: rows (1, 3, N, W), [0, 1], on any device.
+        width: W.
+        how: see there.
+
+    Yields:
+        From the top down the first row of a strip and the strip, (1, 3, N, W), float32, [0, 1],
+        on the device of the base. Pictures that are not large come in one.
+
+    Raises:
+        SettingsError: as `sizes_to_draw`.
+    """
+    own = (picture.height, width)
+    sizes = sizes_to_draw(*own, style, how)
+    *shares, last_share = _shares(sizes)
+    *smaller, size = sizes
+    layers = _Layers(base, style, picture.map(lambda rows: rows.to(base.device)), own, how)
+    for each, share in zip(smaller, shares, strict=True):
+        layers.keep(layers.draw(each, share), each)
+    drawn = layers.draw(size, last_share)
+    if size == own:
+        yield from drawn
+        return
+    kernel = "cubic" if how.brush is None else "triangle"
+    scaled = resampled(layers.plane(drawn, size).rows, size[1], own, kernel)
+    for first, end in strips_of(own[0], rows_of_strip(width, how.strips.strip_px)):
+        yield first, scaled.read(first, end).clamp(0, 1)
+
+
+def _shares(sizes: list[Size]) -> list[float]:
+    """How much of the work each size is."""
+    pixels = [math.prod(size) for size in sizes]
+    return [each / sum(pixels) for each in pixels]
+
+
+class _Layers:
+    """A picture that is drawn at one size after another, each over the one before."""
+
+    def __init__(
+        self, base: Base, style: AdaptedStyle, picture: Rows, own: Size, how: Drawing
+    ) -> None:
+        self._base, self._style, self._how = base, style, how
+        self._picture, self._own = picture, own
+        self._done = 0.0
+        self._photograph = picture  # at the size that is drawn
+        # The drawing, and the luminance of the photograph, at the size drawn last.
+        self._sketch: Plane | None = None
+        self._light: Plane | None = None
+        self._size = own
+
+    def plane(self, strips: Iterator[tuple[int, Tensor]], size: Size) -> Plane:
+        """Keep a drawing."""
+        plane = Plane(size[0], self._how.strips.folder)
+        for first, rows in strips:
+            plane.put(first, rows)
+        return plane
+
+    def keep(self, strips: Iterator[tuple[int, Tensor]], size: Size) -> None:
+        """Keep a drawing, and the photograph's luminance at its size, to draw over it."""
+        self._sketch, self._size = self.plane(strips, size), size
+        self._light = self._gathered(self._photograph.map(luminance), size)
+
+    def draw(self, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
+        """Draw at a size, which is so much of the work."""
+        self._photograph = self._at(size)
+        if self._sketch is None or self._light is None:
+            return self._pass(self._with_relief(self._photograph, size), size, share)
+        return self._draw_over(self._sketch, self._light, size, share)
+
+    def _draw_over(
+        self, sketch: Plane, light: Plane, size: Size, share: float
+    ) -> Iterator[tuple[int, Tensor]]:
+        # Enlarging is linear: what both formulas enlarge is put together before.
+        photograph = self._photograph
+        unlit = self._enlarged(lambda a, b: sketch.read(a, b) - light.read(a, b), size)
+
+        def with_detail(first: int, last: int) -> Tensor:
+            lit = unlit.read(first, last) + luminance(photograph.read(first, last))
+            return lit.clamp(0, 1)
+
+        redrawn = self.plane(self._pass(Rows(size[0], with_detail), size, share), size)
+        reduced = resampled(redrawn.rows, size[1], self._size, "triangle", self._how.wrapping)
+        coarse = self._gathered(reduced, self._size)
+        rest = self._enlarged(lambda a, b: sketch.read(a, b) - _FINE * coarse.read(a, b), size)
+        for first, last in strips_of(size[0], rows_of_strip(size[1], self._how.strips.strip_px)):
+            yield first, (rest.read(first, last) + _FINE * redrawn.read(first, last)).clamp(0, 1)
+
+    def _at(self, size: Size) -> Rows:
+        """The photograph at a size."""
+        if size == self._own:
+            return self._picture
+        enlarging = size[0] > self._own[0]
+        kernel = "cubic" if enlarging or self._how.brush is None else "triangle"
+        scaled = resampled(self._picture, self._own[1], size, kernel)
+        return self._gathered(scaled.map(lambda rows: rows.clamp(0, 1)), size).rows
+
+    def _gathered(self, rows: Rows, size: Size) -> Plane:
+        strip = rows_of_strip(size[1], self._how.strips.strip_px)
+        return gathered(rows, strip, self._how.strips.folder)
+
+    def _enlarged(self, read: Callable[[int, int], Tensor], size: Size) -> Rows:
+        """What has the size drawn last at the next one."""
+        source = Rows(self._size[0], read)
+        return resampled(source, self._size[1], size, "cubic", self._how.wrapping)
+
+    def _with_relief(self, picture: Rows, size: Size) -> Rows:
+        if not self._how.grain:
+            return picture
+        relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
+
+        def read(first: int, last: int) -> Tensor:
+            rows = picture.read(first, last)
+            return rows + self._how.grain * relief.read(first, last).to(rows.device)
+
+        return Rows(size[0], read)
+
+    def _pass(self, picture: Rows, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
+        """Once through the network, whole or in strips."""
+        before, how = self._done, self._how
+
+        def report(part: float) -> None:
+            how.strips.on_strip(before + share * part)
+
+        strips = replace(how.strips, on_strip=report)
+        self._done += share
+        network, weights = self._base.network, self._style.fast_weights
+        computing = partial(autocast, how.precision, self._base.device)
+        if math.prod(size) > strips.most_whole(self._base.device):
+            drawn = draw_in_strips(
+                network, weights, picture, size[1], strips,
+                statistics=how.statistics, seamless=how.seamless,
+            )  # fmt: skip
+            yield from _each_within(computing, drawn)
+            return
+        with computing():
+            whole = stylize_with(
+                network, weights, picture.read(0, size[0]), how.statistics, how.seamless
+            )
+        strips.on_strip(1.0)
+        yield 0, whole.float()
+
+
+def _each_within(
+    context: Callable[[], AbstractContextManager[object]], values: Iterator[_T]
+) -> Iterator[_T]:
+    """Compute values in a context that whoever takes them does not see."""
+    while True:
+        with context():
+            value = next(values, None)
+        if value is None:
+            return
+        yield value

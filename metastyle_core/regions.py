@@ -1,0 +1,276 @@
+"""Regions: several styles in one picture, each where its mask says.
+
+Styles of mode `norm` are drawn in one pass whose instance norms vary over the picture, so that
+strokes run across the borders; others each in a pass of their own, laid over one another. What
+masks leave free is drawn in a rest style, or stays the photograph.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from torch import Tensor
+
+from .base import Base
+from .checks import require_finite_result, require_pictures, require_unit_range
+from .colour import Colouring
+from .errors import SettingsError
+from .finishing import finish
+from .grain import grain_relief
+from .masks import fitted_mask, require_mask
+from .mixing import scale_style
+from .network import FastWeights, NormStatistics, noted_statistics, stylize_with
+from .precision import Precision, autocast
+from .style import AdaptedStyle, check_style
+from .stylization import stylize
+from .transparency import fill_hidden
+
+# Of a step that a Gaussian has softened, all but the last 2% on both sides lies within four
+# deviations.
+_DEVIATIONS_ACROSS = 4.0
+# Where no mask is set and the photograph stays, the hidden drawing is a mixture of all styles.
+_ANYWHERE = 1e-3
+_AS_DRAWN = Colouring()
+
+
+@dataclass(frozen=True)
+class Region:
+    """A style and where it goes.
+
+    Attributes:
+        style: of any mode.
+        mask: (M, 1, H, W), [0, 1]: 1 where the style goes; one for all pictures or one each,
+            of their size or their ratio.
+    """
+
+    style: AdaptedStyle
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class RegionSettings:
+    """How regions are drawn.
+
+    Attributes:
+        feather_px: width of the passage from one style to the next, in pixels of the pictures.
+        strength: 0 gives the pictures back, 1 is the full styles.
+        grain: strength of the relief that the network reads with the pictures, 0 to 1.
+        seed: of the grain.
+        precision: of the convolutions.
+        colouring: whose colours the result has.
+    """
+
+    feather_px: float = 0.0
+    strength: float = 1.0
+    grain: float = 0.0
+    seed: int = 0
+    precision: Precision = "auto"
+    colouring: Colouring = _AS_DRAWN
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.feather_px < math.inf:
+            raise SettingsError(
+                f"feather is {self.feather_px} px; a finite number from 0 up is needed."
+            )
+        for name in ("strength", "grain"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(
+                    f"{name} is {getattr(self, name)}; a number from 0 to 1 is needed."
+                )
+
+
+def stylize_regions(
+    base: Base,
+    regions: Sequence[Region],
+    images: Tensor,
+    settings: RegionSettings | None = None,
+    *,
+    rest: AdaptedStyle | None = None,
+    alpha: Tensor | None = None,
+) -> Tensor:
+    """Draw pictures of one size in several styles at once.
+
+    Where masks overlap, their weights are normalised; where they add up to less than 1, the
+    rest style, or the photograph, has what they leave.
+
+    Args:
+        base: of all the styles.
+        regions: at least one.
+        images: (B, 3, H, W), [0, 1], any device; both sides at least 16 px.
+        settings: how; the defaults when left out.
+        rest: the style of all other places; None leaves them as they are.
+        alpha: (B, 1, H, W), [0, 1], of pictures with transparency.
+
+    Returns:
+        (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients.
+
+    Raises:
+        ShapeError: not a batch of RGB pictures, or a mask does not fit them.
+        SettingsError: no region, a mask that is empty or holds NaN, or pictures of another
+            range than [0, 1].
+        BaseMismatchError: a style belongs to another base.
+        ResultError: a picture comes out with NaN or infinity.
+    """
+    settings = settings or RegionSettings()
+    require_pictures(images)
+    require_unit_range(images, "Batch of pictures")
+    require_regions(regions, *images.shape[:1], *images.shape[-2:])
+    styles = [region.style for region in regions] + ([] if rest is None else [rest])
+    for style in styles:
+        check_style(style, base)
+    with torch.inference_mode():
+        content = images.float().clamp(0, 1)
+        if settings.strength == 0 or not len(images):
+            return content
+        masks = [fitted_mask(region.mask, *images.shape[-2:]).to(content) for region in regions]
+        shares, covered = region_shares(masks, settings.feather_px, whole=rest is not None)
+        if settings.strength < 1:
+            styles = [scale_style(base, each, (1 + settings.strength) / 2) for each in styles]
+        draw = _draw_together if all(each.mode == "norm" for each in styles) else _draw_apart
+        drawn = draw(base, styles, content, shares, settings, alpha)
+        require_finite_result(drawn, " + ".join(each.name for each in styles), settings.precision)
+        return finish(
+            content,
+            drawn,
+            strength=settings.strength,
+            colouring=settings.colouring,
+            alpha=alpha,
+            mask=covered,
+        )
+
+
+def require_regions(regions: Sequence[Region], count: int, height: int, width: int) -> None:
+    """Refuse regions that cannot be laid over pictures, each mask by its number.
+
+    Args:
+        regions: to look at.
+        count: of the pictures.
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+
+    Raises:
+        ShapeError: a mask has another shape, number or ratio.
+        SettingsError: there is no region, or a mask is 0 everywhere or holds NaN.
+    """
+    if not regions:
+        raise SettingsError("There is no region; give at least one style with its mask.")
+    for number, region in enumerate(regions, start=1):
+        require_mask(region.mask, count, height, width, what=f"Mask {number}")
+
+
+def region_shares(
+    masks: Sequence[Tensor], feather_px: float, *, whole: bool
+) -> tuple[Tensor, Tensor | None]:
+    """How much of each style every pixel has, and how much of the picture is drawn there.
+
+    Args:
+        masks: one (1 or B, 1, H, W) per region, [0, 1].
+        feather_px: width of the passage between them.
+        whole: whether a rest style follows, which takes what the masks leave.
+
+    Returns:
+        Shares (1 or B, S, H, W), which add up to 1 over S, the regions and the rest style; and
+        what they cover of the photograph (1 or B, 1, H, W), or None for all of it.
+    """
+    stacked = torch.cat(torch.broadcast_tensors(*masks), dim=1)
+    soft = feathered(stacked, feather_px)
+    total = soft.sum(1, keepdim=True)
+    if whole:
+        own = soft / total.clamp_min(1)
+        return torch.cat([own, 1 - own.sum(1, keepdim=True)], dim=1), None
+    covered = total.clamp_max(1)
+    usual = soft.mean((2, 3), keepdim=True) + _ANYWHERE
+    everywhere = soft + (1 - covered) * _ANYWHERE * usual
+    return everywhere / everywhere.sum(1, keepdim=True), covered
+
+
+def feathered(masks: Tensor, width_px: float) -> Tensor:
+    """Masks whose edges pass from 0 to 1 over a width.
+
+    Args:
+        masks: (B, C, H, W).
+        width_px: about how wide; 0 leaves them as they are. What lies beyond the picture's
+            border counts as what lies on it.
+    """
+    deviation = width_px / _DEVIATIONS_ACROSS
+    radius = math.ceil(3 * deviation)
+    if not radius:
+        return masks
+    places = torch.arange(-radius, radius + 1, dtype=masks.dtype, device=masks.device)
+    bell = torch.exp(-0.5 * (places / deviation).square())
+    bell = (bell / bell.sum()).view(1, 1, 1, -1)
+    flat = masks.flatten(0, 1)[:, None]
+    rows = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), bell)
+    both = F.conv2d(F.pad(rows, (0, 0, radius, radius), mode="replicate"), bell.mT)
+    return both.view_as(masks)
+
+
+def _draw_together(
+    base: Base,
+    styles: Sequence[AdaptedStyle],
+    content: Tensor,
+    shares: Tensor,
+    settings: RegionSettings,
+    alpha: Tensor | None,
+) -> Tensor:
+    """One pass in which every place has its own mixture of styles of mode `norm`.
+
+    Norms take the statistics that each style's own pass has. Those of the mixed picture would
+    tear contrasts apart: a dark style beside a light one makes both more so.
+    """
+    read = content if alpha is None else fill_hidden(content, alpha)
+    if settings.grain:
+        height, width = content.shape[-2:]
+        relief = grain_relief(height, width, settings.seed)
+        read = read + settings.grain * relief.to(read)
+    weights = [style.to(base.device).fast_weights for style in styles]
+    places = shares.to(base.device).expand(len(read), -1, -1, -1)
+    with autocast(settings.precision, base.device):
+        drawn = [
+            _draw_one(base, weights, picture.to(base.device), place)
+            for picture, place in zip(read.split(1), places.split(1), strict=True)
+        ]
+    return torch.cat(drawn).to(content.device)
+
+
+def _draw_one(base: Base, styles: Sequence[FastWeights], picture: Tensor, shares: Tensor) -> Tensor:
+    """One picture (1, 3, H, W) by shares (1, S, H, W) of so many styles."""
+    statistics = _stacked([_statistics(base, style, picture) for style in styles])
+    return stylize_with(base.network, _stacked(styles), picture, statistics, shares=shares)
+
+
+def _statistics(base: Base, style: FastWeights, picture: Tensor) -> NormStatistics:
+    """What the norms see while the picture is drawn in one style."""
+    with noted_statistics(base.network) as noted:
+        stylize_with(base.network, style, picture)
+    return noted
+
+
+def _stacked(sets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([each[name] for each in sets]) for name in sets[0]}
+
+
+def _draw_apart(
+    base: Base,
+    styles: Sequence[AdaptedStyle],
+    content: Tensor,
+    shares: Tensor,
+    settings: RegionSettings,
+    alpha: Tensor | None,
+) -> Tensor:
+    """A pass for each style, laid over one another by the shares."""
+    mixed = torch.zeros_like(content)
+    for number, style in enumerate(styles):
+        drawn = stylize(
+            base,
+            style,
+            content,
+            precision=settings.precision,
+            grain=settings.grain,
+            seed=settings.seed,
+            alpha=alpha,
+        )
+        mixed += shares[:, number : number + 1] * drawn
+    return mixed

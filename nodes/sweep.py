@@ -1,0 +1,78 @@
+"""Node: one picture in several styles, strengths and grains, on one sheet."""
+
+from torch import Tensor
+
+from ..metastyle_core.precision import Precision
+from ..metastyle_core.sweep import MOST_PICTURES
+from .hosting.bounded_sweep import SweepRequest, connected_sweep, draw_sheet
+from .hosting.model import MetaStyleModel
+from .hosting.sockets import ModelSocket, growing_styles, io, node_schema
+from .hosting.widgets import precision_input, seed_input
+
+_SMALLEST_PX, _LARGEST_PX = 64, 2048
+
+
+class SweepStyles(io.ComfyNode):
+    """A labelled sheet to choose from."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Model, a picture, styles and what varies; a sheet."""
+        return node_schema(
+            node_id="MetaStyleSweep",
+            display_name="Sweep Styles",
+            description=(
+                "Draws one picture in every style at every strength and grain, and lays the "
+                f"results out on one labelled sheet to choose from, at most {MOST_PICTURES}."
+            ),
+            search_aliases=["contact sheet", "xy plot", "compare styles", "grid"],
+            inputs=_inputs(),
+            outputs=[io.Image.Output(display_name="sheet", tooltip="The labelled sheet.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: MetaStyleModel,
+        images: Tensor,
+        strengths: str,
+        grains: str,
+        cell_size: int,
+        precision: Precision,
+        seed: int,
+        **sockets: object,
+    ) -> io.NodeOutput:
+        """Draw the sheet."""
+        sweep = connected_sweep(sockets, strengths, grains, cell_size)
+        return io.NodeOutput(draw_sheet(model, SweepRequest(images, sweep, precision, seed)))
+
+
+def _inputs() -> list[io.Input]:
+    """Sockets and widgets in the order in which workflows store them."""
+    return [
+        ModelSocket.Input("model", tooltip="From Load MetaStyle."),
+        io.Image.Input("images", tooltip="What to draw: the first picture."),
+        *growing_styles(1, "A style to show."),
+        io.String.Input(
+            "strengths",
+            default="0.4, 0.7, 1",
+            tooltip="Numbers from 0 to 1 with commas between. 0 is the picture, 1 the full style.",
+        ),
+        io.String.Input(
+            "grains",
+            default="0",
+            tooltip="Numbers from 0 to 1 with commas between: how strong a relief flat areas get "
+            "their strokes from.",
+        ),
+        io.Int.Input(
+            "cell_size",
+            default=384,
+            min=_SMALLEST_PX,
+            max=_LARGEST_PX,
+            step=32,
+            tooltip="Long side of each picture on the sheet, in pixels. It is drawn at its own "
+            "size and shrunk.",
+        ),
+        precision_input(),
+        seed_input("Of the grain."),
+    ]

@@ -1,0 +1,133 @@
+"""What the steps of an adaptation promise beside a falling loss: order, schedule, guard, choice."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from samples import picture
+from torch import Generator
+
+from metastyle_core import adaptation
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.errors import AdaptationDiverged
+from metastyle_core.losses import LossTerms
+from metastyle_core.stylization import stylize
+
+QUICK = AdaptationSettings(
+    steps=6, batch=2, content_count=4, content_size_px=64, style_size_px=64, precision="fp32"
+)
+
+
+@pytest.fixture
+def style_image():
+    return picture(70, 90, seed=1)
+
+
+@pytest.fixture(scope="module")
+def contents():
+    return torch.cat([picture(64, 64, seed=s) for s in range(3)])
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Let the total be what a script says, step by step, while gradients stay the real ones."""
+
+    def follow(totals):
+        values, original = iter(totals), adaptation.perceptual_loss
+
+        def scripted(*arguments):
+            terms = original(*arguments)
+            total = terms.total + (next(values) - terms.total.detach())
+            return LossTerms(terms.content, terms.style, total)
+
+        monkeypatch.setattr(adaptation, "perceptual_loss", scripted)
+
+    return follow
+
+
+def test_the_best_state_met_is_returned_and_not_the_last(
+    random_base, tiny_encoder, style_image, contents, script
+):
+    # Smoothed by 0.9: 5, 4.7, 4.63, 4.97, 5.27: the third is the lowest.
+    script([5.0, 2.0, 4.0, 8.0, 8.0])
+    previews = []
+    style = adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=5),
+        on_step=lambda report: previews.append(report.preview()), preview_images=contents[:1],
+    )  # fmt: skip
+    drawn = stylize(random_base, style, contents[:1], precision="fp32")
+    assert [torch.allclose(drawn, each, atol=1e-6) for each in previews] == [
+        False, False, True, False, False,
+    ]  # fmt: skip
+    assert style.losses["total"] == pytest.approx(0.9 * (0.9 * 5 + 0.1 * 2) + 0.1 * 4)
+
+
+def test_a_loss_that_explodes_is_retried_once_and_then_named(
+    random_base, tiny_encoder, style_image, contents, script
+):
+    steps = []
+    script([1.0, 10.1, 1.0, 10.1])
+    with pytest.raises(AdaptationDiverged, match=r"became 10\.1 at step 2 \(before: 1\)"):
+        adapt_to_style(
+            random_base, tiny_encoder, [style_image], contents, QUICK,
+            on_step=lambda report: steps.append(report.step),
+        )  # fmt: skip
+    assert steps == [1, 1]
+
+
+def test_a_loss_just_below_the_alarm_goes_on(
+    random_base, tiny_encoder, style_image, contents, script
+):
+    script([1.0, 9.9, 9.9])
+    settings = replace(QUICK, steps=3)
+    style = adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings)
+    assert style.losses["total"] == pytest.approx(1.0)
+
+
+def test_the_rate_rises_over_a_tenth_of_the_steps_and_falls_along_a_cosine(
+    random_base, tiny_encoder, style_image, contents, monkeypatch
+):
+    rates, original = [], torch.optim.Adam.step
+
+    def step(self, *arguments, **options):
+        rates.append(self.param_groups[0]["lr"])
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    settings = replace(QUICK, steps=20, learning_rate=0.01)
+    adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings)
+    assert len(rates) == 20
+    assert rates[0] == pytest.approx(0.005)
+    assert rates[1] == pytest.approx(0.01 * (1 + math.cos(math.pi / 20)) / 2)
+    assert rates[10] == pytest.approx(0.005)
+    assert rates[15] == pytest.approx(0.01 * (1 - math.sqrt(0.5)) / 2)
+    assert rates[19] == pytest.approx(0.01 * (1 - math.cos(math.pi / 20)) / 2)
+
+
+def test_contents_come_in_a_new_order_whenever_all_were_used():
+    loop = SimpleNamespace(settings=replace(QUICK, batch=2), _contents=torch.zeros(6, 1))
+    batches = adaptation._InnerLoop._batches(loop, Generator().manual_seed(0))
+    rounds = [torch.cat([next(batches) for _ in range(3)]).tolist() for _ in range(4)]
+    assert all(sorted(each) == list(range(6)) for each in rounds)
+    assert len({tuple(each) for each in rounds}) == 4
+    assert list(range(6)) not in rounds
+
+
+def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):
+    first, again, other = (
+        adaptation._shipped_contents(random_base, replace(QUICK, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_style_picture_keeps_within_a_megapixel():
+    wide = torch.rand(1, 3, 64, 4096)
+    cpu = torch.device("cpu")
+    scaled, whole = (
+        adaptation._prepare_styles([image], None, 768, cpu)[0] for image in (wide, wide[..., :64])
+    )
+    assert scaled.pixels.shape == (1, 3, 128, 8192)
+    assert whole.pixels.shape == (1, 3, 768, 768)

@@ -1,0 +1,162 @@
+"""Regions: each style where its mask says, exact away from borders, and one line for bad input."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from samples import low_rank_style, picture
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.errors import BaseMismatchError, SettingsError, ShapeError
+from metastyle_core.network import stylize_with
+from metastyle_core.regions import (
+    Region,
+    RegionSettings,
+    feathered,
+    region_shares,
+    stylize_regions,
+)
+from metastyle_core.stylization import stylize
+
+EXACT = RegionSettings(precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def styles(random_base):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return [
+        adapt_to_style(random_base, None, [picture(64, 64, seed=s)], settings=settings)
+        for s in range(3)
+    ]
+
+
+def halves(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    left = torch.zeros(1, 1, height, width)
+    left[..., : width // 2] = 1
+    return left, 1 - left
+
+
+def whole(base, style, images, **more):
+    return stylize(base, style, images, precision="fp32", **more)
+
+
+def test_shares_need_statistics(random_base, styles):
+    weights = {name: tensor[None] for name, tensor in styles[0].fast_weights.items()}
+    with pytest.raises(SettingsError, match="need the statistics of each"):
+        stylize_with(random_base.network, weights, picture(40, 50), shares=torch.ones(1, 1, 40, 50))
+
+
+@pytest.mark.parametrize("grain", [0.0, 0.5])
+def test_one_region_over_all_is_the_style_itself(random_base, styles, grain):
+    images = torch.cat([picture(40, 50), picture(40, 50, seed=4)])
+    settings = RegionSettings(precision="fp32", grain=grain, seed=3, strength=0.7)
+    found = stylize_regions(
+        random_base, [Region(styles[0], torch.ones(1, 1, 40, 50))], images, settings
+    )
+    wanted = whole(random_base, styles[0], images, grain=grain, seed=3, strength=0.7)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_far_from_the_border_each_region_is_drawn_as_its_style_alone(random_base, styles):
+    images, (left, right) = picture(48, 400), halves(48, 400)
+    regions = [Region(styles[0], left), Region(styles[1], right)]
+    found = stylize_regions(random_base, regions, images, EXACT)
+    for style, columns in ((styles[0], slice(0, 80)), (styles[1], slice(320, 400))):
+        wanted = whole(random_base, style, images)[..., columns]
+        torch.testing.assert_close(found[..., columns], wanted, rtol=1e-4, atol=1e-4)
+    apart = left * whole(random_base, styles[0], images)
+    apart += right * whole(random_base, styles[1], images)
+    assert (found - apart).abs().amax((0, 1, 2))[190:210].min() > 1e-3, "borders are drawn through"
+
+
+def test_what_masks_leave_free_is_the_photograph_or_the_rest_style(random_base, styles):
+    images, (left, _) = picture(48, 400), halves(48, 400)
+    regions = [Region(styles[0], left)]
+    found = stylize_regions(random_base, regions, images, EXACT)
+    assert torch.equal(found[..., 200:], images[..., 200:])
+    found = stylize_regions(random_base, regions, images, EXACT, rest=styles[1])
+    wanted = whole(random_base, styles[1], images)[..., 320:]
+    torch.testing.assert_close(found[..., 320:], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_style_of_another_mode_is_drawn_apart_and_laid_over(random_base, styles):
+    images, (left, right) = picture(40, 60), halves(40, 60)
+    other = low_rank_style(random_base, 5)
+    regions = [Region(styles[0], left), Region(other, right)]
+    found = stylize_regions(random_base, regions, images, EXACT)
+    wanted = left * whole(random_base, styles[0], images)
+    wanted += right * whole(random_base, other, images)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_each_picture_can_have_its_own_mask(random_base, styles):
+    images = torch.cat([picture(40, 60), picture(40, 60, seed=1)])
+    masks = torch.stack([torch.ones(1, 40, 60), torch.zeros(1, 40, 60)])
+    found = stylize_regions(random_base, [Region(styles[0], masks)], images, EXACT)
+    assert torch.equal(found[1], images[1])
+    wanted = whole(random_base, styles[0], images[:1])
+    torch.testing.assert_close(found[:1], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_shares_add_up_to_one_and_overlaps_are_normalised():
+    one, other = torch.ones(1, 1, 4, 8), torch.zeros(1, 1, 4, 8)
+    other[..., 4:] = 1
+    shares, covered = region_shares([one, other], 0.0, whole=True)
+    assert covered is None
+    assert shares[0, :, 0, 0].tolist() == [1, 0, 0]
+    assert shares[0, :, 0, 7].tolist() == [0.5, 0.5, 0]
+    shares, covered = region_shares([other, 0.5 * other], 0.0, whole=False)
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, 4, 8))
+    torch.testing.assert_close(shares[0, :, 0, 7], torch.tensor([2 / 3, 1 / 3]))
+    assert covered is not None
+    assert covered[0, 0, 0].tolist() == [0] * 4 + [1] * 4
+
+
+def test_feathering_spreads_an_edge_over_its_width_and_keeps_sums():
+    left, right = halves(30, 200)
+    soft = feathered(left, 40.0)[0, 0, 15]
+    assert soft[79] > 0.97
+    assert soft[120] < 0.03
+    assert soft[99:101].mean().item() == pytest.approx(0.5, abs=1e-3)
+    torch.testing.assert_close(feathered(left, 40.0) + feathered(right, 40.0), left + right)
+    assert torch.equal(feathered(left, 0.0), left)
+
+
+@pytest.mark.parametrize("width", [-1.0, math.nan, math.inf])
+def test_a_feather_that_is_no_width_is_refused(width):
+    with pytest.raises(SettingsError, match=r"feather is .* from 0 up is needed"):
+        RegionSettings(feather_px=width)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind", "words"),
+    [
+        (torch.zeros(1, 1, 40, 60), SettingsError, "Mask 2 is empty"),
+        (torch.full((1, 1, 40, 60), math.nan), SettingsError, "Mask 2 holds NaN"),
+        (torch.ones(1, 1, 60, 40), ShapeError, "Mask 2 is 40x60 px and the picture 60x40"),
+        (torch.ones(3, 1, 40, 60), ShapeError, "Mask 2 comes as 3 masks for 1 pictures"),
+        (torch.ones(40, 60), ShapeError, r"Mask 2 has shape \(40, 60\)"),
+    ],
+)
+def test_a_bad_mask_is_named_by_its_number(random_base, styles, mask, kind, words):
+    regions = [Region(styles[0], torch.ones(1, 1, 40, 60)), Region(styles[1], mask)]
+    with pytest.raises(kind, match=words):
+        stylize_regions(random_base, regions, picture(40, 60), EXACT)
+
+
+def test_six_regions_that_cover_nothing_are_refused_with_and_without_a_rest(random_base, styles):
+    regions = [Region(styles[0], torch.zeros(1, 1, 40, 60))] * 6
+    for rest in (None, styles[1]):
+        with pytest.raises(SettingsError, match="Mask 1 is empty"):
+            stylize_regions(random_base, regions, picture(40, 60), EXACT, rest=rest)
+    with pytest.raises(SettingsError, match="There is no region"):
+        stylize_regions(random_base, [], picture(40, 60), EXACT)
+
+
+def test_a_style_of_another_base_is_refused(random_base, styles):
+    foreign = replace(styles[0], base_sha256="feed")
+    with pytest.raises(BaseMismatchError):
+        stylize_regions(
+            random_base, [Region(foreign, torch.ones(1, 1, 40, 60))], picture(40, 60), EXACT
+        )

@@ -1,0 +1,196 @@
+"""Large pictures by their rows: the drawing of the whole, in strips, in memory or in files."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from samples import low_rank_style, picture
+
+from metastyle_core import tiling
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.colour import Colouring
+from metastyle_core.errors import ResultError
+from metastyle_core.film.drawing import FilmDrawing
+from metastyle_core.network import StylizationNetwork, noted_statistics, stylize_with
+from metastyle_core.rows import Plane, bordered_rows, resampled, rows_of, strips_of
+from metastyle_core.stylization import stylize
+from metastyle_core.tiling import Strips, draw_in_strips
+
+WHOLE = Strips(above_px=1_000_000)
+CUT = Strips(above_px=0, strip_px=8 * 47)
+TWO_LEVELS = 2 / 255
+
+
+@pytest.fixture(scope="module")
+def styles(random_base):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return [
+        adapt_to_style(random_base, None, [picture(64, 64, seed=s)], settings=settings)
+        for s in range(2)
+    ]
+
+
+def noisy(height, width, channels=3, seed=0, count=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, channels, height, width, generator=generator)
+
+
+def alpha_with_holes(count=1):
+    alpha = (noisy(61, 47, 1, 3, count) * 1.5 - 0.5).clamp(0, 1)
+    alpha[..., :30, :20] = 0
+    return alpha
+
+
+@pytest.mark.parametrize("seamless", ["none", "x", "y", "both"])
+@pytest.mark.parametrize("size", [(61, 47), (32, 44), (16, 130)])
+@pytest.mark.parametrize("in_files", [False, True])
+def test_the_network_draws_in_strips_what_it_draws_whole(tmp_path, seamless, size, in_files):
+    torch.manual_seed(0)
+    network = StylizationNetwork(channels=4, blocks=2).double().requires_grad_(False)
+    height, width = size if seamless == "none" else (side // 4 * 4 for side in size)
+    image = noisy(height, width).double()
+    strips = Strips(strip_px=8 * width, folder=tmp_path if in_files else None)
+    parts = list(draw_in_strips(network, {}, rows_of(image), width, strips, seamless=seamless))
+    assert [first for first, _ in parts] == [first for first, _ in strips_of(height, 8)]
+    drawn = torch.cat([part for _, part in parts], dim=2)
+    torch.testing.assert_close(drawn.double(), network(image, seamless), rtol=0, atol=1e-6)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_statistics_that_are_given_are_kept_to():
+    torch.manual_seed(1)
+    network = StylizationNetwork(channels=4, blocks=1).requires_grad_(False)
+    with noted_statistics(network) as statistics:
+        network(noisy(40, 40, seed=9) ** 3)
+    image = noisy(61, 47)
+    wanted = stylize_with(network, {}, image, statistics)
+    parts = draw_in_strips(network, {}, rows_of(image), 47, CUT, statistics=statistics)
+    drawn = torch.cat([part for _, part in parts], dim=2)
+    torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-5)
+    assert (network(image) - wanted).abs().max() > TWO_LEVELS
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"strength": 0.5},
+        {"strength": 0.0},
+        {"grain": 0.7, "seed": 4},
+        {"seamless": "both"},
+        {"seamless": "x", "grain": 1.0},
+        {"mask": noisy(61, 47, 1, 5)},
+        {"mask": noisy(61, 47, 1, 6, count=2), "strength": 0.7},
+        {"alpha": alpha_with_holes(2)},
+        {"colouring": Colouring("photograph", 0.8)},
+        {"colouring": Colouring("match", 0.9, noisy(20, 20, seed=8) ** 2)},
+        {"colouring": Colouring("match", 1.0, noisy(20, 20) ** 2), "alpha": alpha_with_holes(2)},
+        {"brush": 2.0},
+        {"brush": 0.5},
+        {"brush": 4.0, "seamless": "both", "grain": 0.5, "alpha": alpha_with_holes(2)},
+    ],
+    ids=str,
+)
+def test_every_option_does_the_same_in_strips(random_base, styles, tmp_path, options):
+    images = noisy(61, 47, seed=2, count=2)
+    in_files = replace(CUT, folder=tmp_path)
+    whole, cut, filed = (
+        stylize(random_base, styles, images, precision="fp32", strips=strips, **options)
+        for strips in (WHOLE, CUT, in_files)
+    )
+    assert float((whole - cut).abs().max()) < TWO_LEVELS
+    torch.testing.assert_close(cut, filed, rtol=0, atol=1e-5)
+
+
+def test_styles_of_other_modes_and_formats_are_drawn_in_strips(random_base):
+    style = low_rank_style(random_base, 3)
+    image = picture(61, 47)
+    for precision, limit in (("fp32", 1e-5), ("bf16", 0.05)):
+        whole = stylize(random_base, style, image, precision=precision, strips=WHOLE)
+        cut = stylize(random_base, style, image, precision=precision, strips=CUT)
+        assert float((whole - cut).abs().max()) < limit
+
+
+def test_strips_are_told_of_evenly_and_can_stop_the_work(random_base, styles):
+    shares = []
+    images = noisy(61, 47, count=2)
+    stylize(random_base, styles, images, brush=2.0, strips=replace(CUT, on_strip=shares.append))
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert max(b - a for a, b in itertools.pairwise(shares)) < 0.1
+
+    class StopError(Exception):
+        pass
+
+    def stop(share):
+        if share > 0.3:
+            raise StopError
+
+    with pytest.raises(StopError):
+        stylize(random_base, styles, images, strips=replace(CUT, on_strip=stop))
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_broken_style_is_told_in_strips_too(random_base, styles):
+    broken = {n: torch.full_like(t, torch.nan) for n, t in styles[0].fast_weights.items()}
+    with pytest.raises(ResultError, match="draws NaN"):
+        stylize(random_base, replace(styles[0], fast_weights=broken), picture(61, 47), strips=CUT)
+
+
+def test_films_note_what_whole_frames_show(random_base, styles, monkeypatch):
+    monkeypatch.setattr(tiling, "_MOST_WHOLE_ON_CPU", 100)
+    image, network = noisy(61, 47), random_base.network
+    with noted_statistics(network) as wanted:
+        stylize_with(network, styles[0].fast_weights, image)
+    with noted_statistics(network) as seen:
+        FilmDrawing(random_base, styles[0], "fp32").draw(image, None)
+    for name, value in wanted.items():
+        torch.testing.assert_close(seen[name], value, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(30, 20), (61, 47), (100, 90), (7, 9)])
+def test_resampling_by_rows_is_interpolation(size):
+    image = noisy(61, 47)
+
+    def by_rows(kernel):
+        rows = resampled(rows_of(image), 47, size, kernel)
+        return torch.cat([rows.read(*strip) for strip in strips_of(size[0], 5)], dim=2)
+
+    interpolate = torch.nn.functional.interpolate
+    wanted = {
+        "triangle": interpolate(image, size, mode="bilinear", antialias=True),
+        "cubic": interpolate(image, size, mode="bicubic"),
+        "area": interpolate(image, size, mode="area"),
+    }
+    for kernel, whole in wanted.items():
+        torch.testing.assert_close(by_rows(kernel), whole, rtol=0, atol=1e-5)
+
+
+def test_resampling_that_wraps_goes_on_at_the_other_edge():
+    image = noisy(20, 24)
+    turned = resampled(rows_of(image.roll((5, 6), (2, 3))), 24, (40, 48), "cubic", (True, True))
+    plain = resampled(rows_of(image), 24, (40, 48), "cubic", (True, True))
+    wanted = plain.read(0, 40).roll((10, 12), (2, 3))
+    torch.testing.assert_close(turned.read(0, 40), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_borders_of_rows_are_those_of_padding(mode):
+    image = noisy(9, 5)
+    padded = torch.nn.functional.pad(image, (0, 0, 4, 4), mode=mode)
+    for first, last in ((-4, 3), (2, 7), (5, 13), (-4, 13)):
+        found = bordered_rows(rows_of(image), first, last, mode)
+        assert torch.equal(found, padded[:, :, first + 4 : last + 4])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_planes_give_back_what_was_put(tmp_path, dtype):
+    image = noisy(20, 7, 5).to(dtype)
+    for folder in (None, tmp_path):
+        plane = Plane(20, folder)
+        for first, last in ((12, 20), (0, 5), (5, 12)):
+            plane.put(first, image[:, :, first:last])
+        plane.put(3, image[:, :, 8:10])
+        assert torch.equal(plane.read(10, 20), image[:, :, 10:])
+        assert torch.equal(plane.read(3, 5), image[:, :, 8:10])
