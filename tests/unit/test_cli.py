@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from samples import picture
+from unit.small_training import needs_muon
 
 from metastyle_core.adaptation import brush_for
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
@@ -472,6 +473,7 @@ def thin_teacher(tmp_path, monkeypatch) -> Path:
     return path
 
 
+@needs_muon
 def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher, capsys):
     for name in ("content", "style"):
         for i in range(3):
@@ -595,8 +597,13 @@ case = pytest.param
         case(["info", "absent"], "does not exist", id="info on nothing"),
         case(evaluating("--modes", "x"), "--modes", id="evaluate an unknown mode"),
         case(evaluating("--steps", "few"), "--steps", id="evaluate with words for steps"),
-        case(training("bare", "run"), "no image", id="train on an empty folder"),
-        case(training(".", "blocked/run"), "Cannot write", id="train into an unwritable folder"),
+        case(training("bare", "run"), "no image", id="train on an empty folder", marks=needs_muon),
+        case(
+            training(".", "blocked/run"),
+            "Cannot write",
+            id="train into an unwritable folder",
+            marks=needs_muon,
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_writes_nothing(arguments, words, bad_files, capsys):
