@@ -63,6 +63,7 @@ def make_film(
         sound = container.add_stream(audio, rate=48000) if audio else None
         for time, picture in zip(times, pictures, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.colorspace = standard
             frame = frame.reformat(
                 format=layout, dst_colorspace=standard, dst_color_range=2 if limits == 2 else None
             )
