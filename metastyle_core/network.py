@@ -66,7 +66,7 @@ class InstanceNorm(nn.Module):
         if self.shares is not None and self.mean is not None and self.variance is not None:
             return self._by_place(features, self.shares, self.mean, self.variance)
         batch, channels, height, width = features.shape
-        if _is_channels_last(features):
+        if _has_pixels_side_by_side(features):
             return self._normalise_channels_last(features)
         weight = self.weight.expand(batch, channels).reshape(-1)
         bias = self.bias.expand(batch, channels).reshape(-1)
@@ -119,8 +119,10 @@ def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return shift + mean, variance.clamp_min(0)
 
 
-def _is_channels_last(features: Tensor) -> bool:
-    """Whether the channels of a pixel of (B, C, H, W) lie side by side in memory."""
+def _has_pixels_side_by_side(features: Tensor) -> bool:
+    """Whether (B, C, H, W) lies on the CPU in full precision, the channels of a pixel together."""
+    if features.device.type != "cpu" or features.dtype not in {torch.float32, torch.float64}:
+        return False
     ordered = features.is_contiguous(memory_format=torch.channels_last)
     return ordered and not features.is_contiguous()
 

@@ -226,9 +226,11 @@ def _draw_chunk(
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
-    if base.device.type == "cpu" and compute_dtype(how.precision, base.device) == torch.float32:
+    if base.device.type == "cpu":
         # All layers keep the layout, and convolutions need not change it each.
-        chunk = chunk.contiguous(memory_format=torch.channels_last)
+        whole = compute_dtype(how.precision, base.device) == torch.float32
+        layout = torch.channels_last if whole else torch.contiguous_format
+        chunk = chunk.contiguous(memory_format=layout)
     with autocast(how.precision, base.device):
         drawn = stylize_with(base.network, weights, chunk, how.statistics, how.seamless)
     return drawn.to(images.device).contiguous()
