@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Two processes share the tests, but for those on a host, which share its server.
+WORKERS ?= $(if $(COMFYUI_PATH),,--numprocesses 2 --dist worksteal)
 
 .PHONY: demo test lint check host bench bench-quality mutate clean
 
@@ -10,7 +12,7 @@ demo: $(STAMP)
 	$(BIN)/metastyle demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests $(WORKERS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,8 @@
-"""Tests of this folder run on a real host, with a browser before it."""
+"""Tests of this folder run with a browser, most of them before a real host.
+
+They need `PLAYWRIGHT_CORE`, the folder of an installed `playwright-core` package; Chromium,
+found by `CHROMIUM` or on the PATH; and Node.
+"""
 
 import os
 import shutil

@@ -1,7 +1,6 @@
 """The browser side on a real host in a real Chromium, and what of it runs in Node alone.
 
-Needs, beside what `tests/host` needs: `PLAYWRIGHT_CORE`, the folder of an installed
-`playwright-core` package; Chromium, found by `CHROMIUM` or on the PATH; and Node.
+Needs, beside what `tests/host` needs, what the fixtures of this folder look for.
 """
 
 import json
