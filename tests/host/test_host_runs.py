@@ -20,6 +20,9 @@ from host.recipes import (
 from host.server import HostServer, Listener, RefusedError, Run
 from host.workflow import choices, load_workflow, node, nodes_of, to_prompt
 from PIL import Image
+from samples import picture
+
+from metastyle_core.images import save_image
 
 pytestmark = pytest.mark.host
 
@@ -243,6 +246,21 @@ def test_strength_zero_returns_the_photo_itself(server: HostServer):
     assert succeeded(run)
     pictures = [_output(server, run, key) for key in ("6", "8")]
     assert pictures[0] == pictures[1]
+
+
+def test_interrupting_stops_inside_one_large_picture(
+    server: HostServer, base_folder: Path, measured: dict[str, str]
+):
+    save_image(picture(3000, 4000), base_folder / "input" / "large.png")
+    workflow = adapt_workflow(server, steps=0)
+    workflow["3"] = node(server, "LoadImage", image="large.png")
+    with Listener(server) as listener:
+        run = listener.follow(listener.queue(workflow), interrupt_at_step=2)
+        measured["interrupt latency, 12 megapixels"] = f"{listener.interrupt_latency_s:.2f} s"
+    assert run.interrupted
+    last = run.of_kind("progress")[-1]
+    assert last["node"] == "5"
+    assert last["value"] < last["max"] / 2
 
 
 def test_interrupting_stops_within_a_step_and_the_next_run_succeeds(
