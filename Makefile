@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Two processes share the tests, but for those on a host, which share its server.
+WORKERS ?= $(if $(COMFYUI_PATH),,--numprocesses 2 --dist worksteal)
 
-.PHONY: demo test lint check bench bench-quality mutate clean
+.PHONY: demo test lint check host bench bench-quality mutate clean
 
 demo: $(STAMP)
 	$(BIN)/metastyle demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests $(WORKERS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -19,6 +21,11 @@ lint: $(STAMP)
 
 # Everything CI runs.
 check: test lint
+
+# The pack on any ComfyUI: make host COMFYUI_PATH=DIR COMFYUI_PYTHON=FILE REFS="v0.14.0 HEAD"
+# OPTIONS=--fetch asks its remotes first, as a nightly run does.
+host: $(STAMP)
+	$(BIN)/python tools/try_host.py "$(COMFYUI_PATH)" $(REFS) $(OPTIONS)
 
 bench: $(STAMP)
 	$(BIN)/metastyle bench

@@ -21,7 +21,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.adain import load_decoder
-from benchmarks.methods import Method, adain, adapted, gatys, johnson, metastyle, untouched
+from benchmarks.methods import (
+    Method,
+    adain,
+    adapted,
+    gatys,
+    johnson,
+    metastyle,
+    refined,
+    untouched,
+)
 from benchmarks.metrics import PeakMemory
 from benchmarks.peers import code_distance, magenta, magenta_style_code, microast
 from benchmarks.report import Row, report
@@ -40,6 +49,7 @@ from metastyle_core.images import (
     spread_paths,
 )
 from metastyle_core.measures import measure, over_pictures, pan_errors
+from metastyle_core.refinement import RefinementSettings
 from metastyle_core.style_distance import STYLE_DISTANCES
 
 # Options that change what a row means; the others only choose rows.
@@ -142,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         help="styles on which Gatys and trainings of more than 200 steps run (default: 2)",
     )
     parser.add_argument("--gatys-iterations", type=non_negative_int, default=500)
+    parser.add_argument("--refine-steps", type=positive_int, nargs="*", default=[80])
     parser.add_argument("--johnson-steps", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--steps", type=positive_int, nargs="+", default=[10, 30, 100, 200])
     parser.add_argument("--modes", nargs="+", default=["norm", "low_rank", "full"])
@@ -173,6 +184,8 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
         methods.append(
             gatys(judge, max(1, arguments.gatys_iterations // 5), "sliced", start=longest)
         )
+    instant = ours[0]
+    methods += [refined(instant, encoder, RefinementSettings(n)) for n in arguments.refine_steps]
     wanted = arguments.only or [""]
     return [method for method in methods if any(text in method.name for text in wanted)]
 

@@ -149,9 +149,12 @@ def _outcome(status: dict[str, Any]) -> str | None:
     if status["status_str"] == "success":
         return None
     errors = [data for kind, data in status["messages"] if kind == "execution_error"]
-    if not errors or _OWN_ERRORS not in errors[0]["exception_type"]:
-        raise _FailedError(str(errors[:1]))
-    return errors[0]["exception_message"]
+    if not errors:
+        raise _FailedError(f"the prompt ended as {status['status_str']}")
+    kind, words = errors[0]["exception_type"], errors[0]["exception_message"].strip()
+    if _OWN_ERRORS not in kind.lower():
+        raise _FailedError(f"{kind} {words}")
+    return words
 
 
 async def load(url: str, pid: int, minutes: int) -> Tally:

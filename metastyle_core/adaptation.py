@@ -168,6 +168,7 @@ def adapt_to_style(
     name: str = "style",
     resume: AdaptedStyle | None = None,
     on_step: OnStep | None = None,
+    on_content: Callable[[], None] | None = None,
     preview_images: Tensor | None = None,
     style_masks: Sequence[Tensor] | None = None,
 ) -> AdaptedStyle:
@@ -186,6 +187,8 @@ def adapt_to_style(
         resume: go on from this style instead of the initialisation.
         on_step: called after each step. `StopLearning` raised in it ends the steps, and
             the best state so far is the style; another exception passes through.
+        on_content: called before each content is made and before the encoder looks at
+            it; an exception raised in it passes through.
         preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
             first contents when left out.
         style_masks: (1, 1, H, W), [0, 1], one for all style pictures or one each, of their
@@ -210,9 +213,10 @@ def adapt_to_style(
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
-        drawn = _shipped_contents(base, settings) if contents is None else contents
+        drawn = _shipped_contents(base, settings, on_content) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
-        loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown.to(base.device))
+        shown = shown.to(base.device)
+        loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown, on_content)
         reached = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(
         fast_weights=reached.weights,
@@ -242,10 +246,12 @@ class _Reached:
     steps: int
 
 
-def _shipped_contents(base: Base, settings: AdaptationSettings) -> Tensor:
+def _shipped_contents(
+    base: Base, settings: AdaptationSettings, on_content: Callable[[], None] | None
+) -> Tensor:
     generator = Generator().manual_seed(settings.seed)
-    crops = shipped_contents(settings.content_count, settings.content_size_px, generator)
-    return crops.to(base.device)
+    count, size_px = settings.content_count, settings.content_size_px
+    return shipped_contents(count, size_px, generator, on_content).to(base.device)
 
 
 def _run_with_one_retry(
@@ -269,6 +275,7 @@ class _InnerLoop:
         contents: Tensor,
         settings: AdaptationSettings,
         shown: Tensor,
+        on_content: Callable[[], None] | None = None,
     ) -> None:
         self.settings = settings
         self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
@@ -288,12 +295,7 @@ class _InnerLoop:
                 [each.share() for each in styles],
             )
             # Contents repeat, so their features are found once.
-            self._content_features = {
-                layer: torch.cat(
-                    [encoder(c[None], encoder.spec.content_layers)[layer] for c in contents]
-                )
-                for layer in encoder.spec.content_layers
-            }
+            self._content_features = _features_of_each(encoder, contents, on_content)
 
     @torch.enable_grad()
     def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
@@ -350,6 +352,19 @@ class _InnerLoop:
             weight.grad = gradient
         optimizer.step()
         return terms.mean()
+
+
+def _features_of_each(
+    encoder: PerceptualEncoder, contents: Tensor, on_content: Callable[[], None] | None
+) -> dict[str, Tensor]:
+    """Content layers of all contents, found one by one."""
+    layers = encoder.spec.content_layers
+    rows: list[Mapping[str, Tensor]] = []
+    for content in contents:
+        if on_content is not None:
+            on_content()
+        rows.append(encoder(content[None], layers))
+    return {layer: torch.cat([row[layer] for row in rows]) for layer in layers}
 
 
 class _LossTracker:

@@ -140,7 +140,9 @@ def load_base(path: Path | str = SHIPPED_BASE) -> Base:
         part, _, name = key.partition(".")
         parts[part if part in parts else ""][name] = tensor
     if parts[""]:
-        raise CheckpointError(f"{path} has unknown tensors {sorted(parts[''])[:3]}.")
+        raise CheckpointError(
+            f"{path} has unknown tensors {sorted(parts[''])[:3]}; choose another base."
+        )
     fill_module(path, network, parts["network"])
     predictor = None
     if parts["predictor"]:
@@ -162,9 +164,13 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
     size = parse_json(path, metadata, "architecture")
     channels, blocks = size.get("channels"), size.get("blocks")
     if not (isinstance(channels, int) and isinstance(blocks, int)):
-        raise CheckpointError(f"{path}: header entry 'architecture' is damaged.")
+        raise CheckpointError(
+            f"{path}: header entry 'architecture' is damaged; download or save it again."
+        )
     if not (1 <= channels <= MAX_CHANNELS and 1 <= blocks <= MAX_BLOCKS):
-        raise CheckpointError(f"{path} asks for {channels} channels and {blocks} blocks.")
+        raise CheckpointError(
+            f"{path} asks for {channels} channels and {blocks} blocks; choose another base."
+        )
     return StylizationNetwork(channels, blocks)
 
 
@@ -172,8 +178,12 @@ def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorS
     size = parse_json(path, metadata, "predictor")
     hidden, covariances = size.get("hidden"), size.get("covariances")
     if not (isinstance(hidden, int) and isinstance(covariances, int)):
-        raise CheckpointError(f"{path}: header entry 'predictor' is damaged.")
+        raise CheckpointError(
+            f"{path}: header entry 'predictor' is damaged; download or save it again."
+        )
     try:
         return PredictorSize(hidden, covariances)
     except SettingsError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(
+            f"{path}: header entry 'predictor' is damaged ({error}); download or save it again."
+        ) from error

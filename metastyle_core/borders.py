@@ -1,7 +1,9 @@
 """Borders: what a convolution sees beyond the edge of a picture."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
@@ -33,7 +35,18 @@ def bordered(
     """
     across = "circular" if wraps(seamless, "x") else mode
     down = "circular" if wraps(seamless, "y") else mode
-    if across == down:
-        return F.pad(features, (border_px,) * 4, mode=across)
-    wide = F.pad(features, (border_px, border_px, 0, 0), mode=across)
-    return F.pad(wide, (0, 0, border_px, border_px), mode=down)
+    with _own_dtype(features):
+        if across == down:
+            return F.pad(features, (border_px,) * 4, mode=across)
+        wide = F.pad(features, (border_px, border_px, 0, 0), mode=across)
+        return F.pad(wide, (0, 0, border_px, border_px), mode=down)
+
+
+def _own_dtype(features: Tensor) -> AbstractContextManager[object]:
+    """Where no gradient flows, keep CPU autocast from padding in float32 between two conversions.
+
+    Copies are exact in any format; gradients, which are sums, are not.
+    """
+    if torch.is_grad_enabled():
+        return nullcontext()
+    return torch.autocast(features.device.type, enabled=False)

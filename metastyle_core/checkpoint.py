@@ -200,7 +200,8 @@ def _check_format(path: Path, metadata: Mapping[str, str], file_format: str | No
     found = metadata.get("format")
     if found != file_format:
         raise CheckpointError(
-            f"{path} is a '{found or 'plain safetensors'}' file; '{file_format}' is needed."
+            f"{path} is a '{found or 'plain safetensors'}' file; '{file_format}' is needed. "
+            "Choose another file."
         )
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
@@ -235,12 +236,14 @@ def refuse_other_keys(
     if missing or extra:
         parts = [f"lacks {missing[:3]}"] if missing else []
         parts += [f"has unknown {extra[:3]}"] if extra else []
-        raise CheckpointError(f"{path} {' and '.join(parts)}; it was made for another network.")
+        raise CheckpointError(
+            f"{path} {' and '.join(parts)}; it was made for another network. Choose another file."
+        )
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise CheckpointError(
                 f"{path}: '{name}' has shape {tuple(tensors[name].shape)}; "
-                f"{tuple(shape)} is needed. It was made for another network."
+                f"{tuple(shape)} is needed: it was made for another network. Choose another file."
             )
 
 
@@ -273,7 +276,11 @@ def parse_json(path: Path | str, metadata: Mapping[str, str], key: str) -> dict[
     try:
         value = json.loads(metadata[key])
     except (KeyError, *JSON_ERRORS) as error:
-        raise CheckpointError(f"{path}: header entry '{key}' is missing or damaged.") from error
+        raise CheckpointError(
+            f"{path}: header entry '{key}' is missing or damaged; download or save it again."
+        ) from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: header entry '{key}' is not a JSON object.")
+        raise CheckpointError(
+            f"{path}: header entry '{key}' is not a JSON object; download or save it again."
+        )
     return value

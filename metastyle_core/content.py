@@ -4,7 +4,7 @@ Adaptation needs some content to draw in the new style, and it must look like wh
 drawn: made-up pictures lead it astray. Whose the photographs are is said beside them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,11 @@ _PHOTOGRAPHS = Path(__file__).parent / "photographs"
 
 
 def crop_contents(
-    images: Sequence[Tensor], count: int, size_px: int, generator: Generator
+    images: Sequence[Tensor],
+    count: int,
+    size_px: int,
+    generator: Generator,
+    on_content: Callable[[], None] | None = None,
 ) -> Tensor:
     """Random square crops of given images, each image used about equally often.
 
@@ -26,6 +30,7 @@ def crop_contents(
         count: how many crops.
         size_px: side of a crop.
         generator: the only source of chance.
+        on_content: called before each crop; an exception raised in it passes through.
 
     Returns:
         (count, 3, size_px, size_px), [0, 1], on the device of the images.
@@ -36,7 +41,11 @@ def crop_contents(
     if not images:
         raise SettingsError("There is no content image; give at least one.")
     order = torch.randperm(len(images), generator=generator).tolist()
-    crops = [_random_crop(images[order[i % len(order)]], size_px, generator) for i in range(count)]
+    crops: list[Tensor] = []
+    for i in range(count):
+        if on_content is not None:
+            on_content()
+        crops.append(_random_crop(images[order[i % len(order)]], size_px, generator))
     return torch.cat(crops)
 
 
@@ -52,16 +61,23 @@ def _random_crop(image: Tensor, size_px: int, generator: Generator) -> Tensor:
     return crop.flip(-1) if flip < 0.5 else crop
 
 
-def shipped_contents(count: int, size_px: int, generator: Generator) -> Tensor:
+def shipped_contents(
+    count: int, size_px: int, generator: Generator, on_content: Callable[[], None] | None = None
+) -> Tensor:
     """Crops of the photographs that ship.
 
     Args:
         count: how many crops.
         size_px: their side.
         generator: the only source of chance; the result is the same on every device.
+        on_content: called before each photograph is read and before each crop.
 
     Returns:
         (count, 3, size_px, size_px), float32, [0, 1], on the CPU.
     """
-    images = [load_batch(path) for path in sorted(_PHOTOGRAPHS.glob("*.webp"))]
-    return crop_contents(images, count, size_px, generator)
+    images: list[Tensor] = []
+    for path in sorted(_PHOTOGRAPHS.glob("*.webp")):
+        if on_content is not None:
+            on_content()
+        images.append(load_batch(path))
+    return crop_contents(images, count, size_px, generator, on_content)

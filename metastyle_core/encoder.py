@@ -356,7 +356,9 @@ def build_encoder(
     try:
         encoder = PerceptualEncoder(EncoderSpec.from_json(spec))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise CheckpointError(f"{path}: the encoder's description is damaged.") from error
+        raise CheckpointError(
+            f"{path}: the encoder's description is damaged; download or save it again."
+        ) from error
     fill_module(path, encoder, tensors)
     return encoder.requires_grad_(False).eval()
 
@@ -372,12 +374,13 @@ def _fill_vgg(
         there = f"{names.get(layer, layer)}.{kind}"
         if there not in state:
             raise CheckpointError(
-                f"{source} lacks '{there}'; it does not hold the weights of {spec.name}."
+                f"{source} lacks '{there}'; it does not hold the weights of {spec.name}. "
+                "Choose another file."
             )
         if state[there].shape != own.shape:
             raise CheckpointError(
                 f"{source}: '{there}' has shape {tuple(state[there].shape)}; {spec.name} "
-                f"needs {tuple(own.shape)}."
+                f"needs {tuple(own.shape)}. Choose another file."
             )
         loaded[key] = state[there].float()
     encoder.load_state_dict(loaded)

@@ -28,8 +28,10 @@ STRIDE_PX = 4
 MAX_CHANNELS, MAX_BLOCKS = 256, 64
 # Drawn around every picture and cut off: what the network draws at its own border is a
 # rim of dots, because encoders, which judge it, pad with zeros there.
-_MARGIN_PX = 8
+MARGIN_PX = 8
 _EPSILON = 1e-5  # beside the variance, in every norm
+# A megabyte in float32.
+_CACHED_NUMBERS = 2**18
 AdaptationMode = Literal["norm", "low_rank", "decoder", "full"]
 ADAPTATION_MODES: tuple[AdaptationMode, ...] = ("norm", "low_rank", "decoder", "full")
 FastWeights = Mapping[str, Tensor]
@@ -64,6 +66,8 @@ class InstanceNorm(nn.Module):
         if self.shares is not None and self.mean is not None and self.variance is not None:
             return self._by_place(features, self.shares, self.mean, self.variance)
         batch, channels, height, width = features.shape
+        if _has_pixels_side_by_side(features):
+            return self._normalise_channels_last(features)
         weight = self.weight.expand(batch, channels).reshape(-1)
         bias = self.bias.expand(batch, channels).reshape(-1)
         # Pictures become channels of one picture, so that the fused kernel of batch
@@ -76,6 +80,17 @@ class InstanceNorm(nn.Module):
             normed = F.batch_norm(flat, mean, variance, weight, bias, training=False, eps=_EPSILON)
         return normed.view(batch, channels, height, width)
 
+    def _normalise_channels_last(self, features: Tensor) -> Tensor:
+        """The same where the fused kernel's sums would depend on the number of threads."""
+        weights, biases = (p.expand(len(features), -1) for p in (self.weight, self.bias))
+        normed: list[Tensor] = []
+        for picture, weight, bias in zip(features.split(1), weights, biases, strict=True):
+            mean, variance = self.mean, self.variance
+            if mean is None or variance is None:
+                mean, variance = _moments(picture[0].permute(1, 2, 0))
+            normed.append(F.batch_norm(picture, mean, variance, weight, bias, eps=_EPSILON))
+        return torch.cat(normed) if len(normed) > 1 else normed[0]
+
     def _by_place(self, features: Tensor, shares: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         """Normalise, scale and shift each place as its own mixture of the styles would."""
         small = F.interpolate(shares, features.shape[-2:], mode="area")
@@ -83,6 +98,33 @@ class InstanceNorm(nn.Module):
         shifts = self.bias - mean * scales
         scale, shift = (torch.einsum("bshw,sc->bchw", small, each) for each in (scales, shifts))
         return torch.addcmul(shift, features.to(shift), scale).to(features)
+
+
+def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance, without Bessel's correction, of each channel of (H, W, C).
+
+    Summed over blocks of rows that fit a processor's cache, as distances to the mean of the
+    first, which keeps the digits that squares would lose.
+    """
+    height, width, channels = pixels.shape
+    blocks = pixels.split(max(1, _CACHED_NUMBERS // (width * channels)))
+    shift = blocks[0].mean((0, 1))
+    sums = squares = torch.zeros_like(shift)
+    for block in blocks:
+        centred = block - shift
+        sums = sums + centred.sum((0, 1))
+        squares = squares + centred.square().sum((0, 1))
+    mean = sums / (height * width)
+    variance = squares / (height * width) - mean.square()
+    return shift + mean, variance.clamp_min(0)
+
+
+def _has_pixels_side_by_side(features: Tensor) -> bool:
+    """Whether (B, C, H, W) lies on the CPU in full precision, the channels of a pixel together."""
+    if features.device.type != "cpu" or features.dtype not in {torch.float32, torch.float64}:
+        return False
+    ordered = features.is_contiguous(memory_format=torch.channels_last)
+    return ordered and not features.is_contiguous()
 
 
 class ReflectConv(nn.Conv2d):
@@ -151,11 +193,11 @@ class OutputConv(ReflectConv):
     def convolve(self, wide: Tensor) -> Tensor:
         """Map what has its border already to (B, C', H, W); H and W must be even."""
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        blocks = F.conv2d(wide, _spread_over_blocks(self.weight), bias, stride=2)
+        blocks = F.conv2d(wide, spread_over_blocks(self.weight), bias, stride=2)
         return F.pixel_shuffle(blocks, 2)
 
 
-def _spread_over_blocks(kernel: Tensor) -> Tensor:
+def spread_over_blocks(kernel: Tensor) -> Tensor:
     """The (4C', C, n+1, n+1) kernel for 2x2 blocks equal to (C', C, n, n) for their pixels."""
     shifted = [F.pad(kernel, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1)]
     return torch.stack(shifted, dim=1).flatten(0, 1)
@@ -257,7 +299,7 @@ def _framed(pictures: Tensor, seamless: Seamless) -> tuple[Tensor, int, int]:
 def margins(side_px: int, wrapping: bool) -> tuple[int, int]:
     """What is added before and behind a side: nothing where the picture wraps."""
     if not wrapping:
-        return _MARGIN_PX, _MARGIN_PX + -side_px % STRIDE_PX
+        return MARGIN_PX, MARGIN_PX + -side_px % STRIDE_PX
     if side_px % STRIDE_PX:
         raise ShapeError(
             f"A side of {side_px} px cannot wrap; resize it to a multiple of {STRIDE_PX} px."

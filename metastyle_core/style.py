@@ -153,7 +153,9 @@ def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
             else None
         )
     except (ValueError, binascii.Error) as error:
-        raise CheckpointError(f"{path}: its header is damaged ({error}).") from error
+        raise CheckpointError(
+            f"{path}: its header is damaged ({error}); download or save it again."
+        ) from error
     weights, statistics = split_statistics(path, file)
     return AdaptedStyle(
         fast_weights={name: tensor.float() for name, tensor in weights.items()},

@@ -24,7 +24,7 @@ from .grain import grain_relief
 from .large_pictures import PictureRows, goes_by_rows, require_shares, stylize_rows
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
-from .precision import Precision, autocast
+from .precision import Precision, autocast, compute_dtype
 from .rows import rows_of
 from .steady import Steady, require_steady, steady_mean
 from .style import AdaptedStyle, check_style
@@ -243,12 +243,17 @@ def _draw_chunk(
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = chunk + relief.to(base.device)
+    if base.device.type == "cpu":
+        # All layers keep the layout, and convolutions need not change it each.
+        whole = compute_dtype(how.precision, base.device) == torch.float32
+        layout = torch.channels_last if whole else torch.contiguous_format
+        chunk = chunk.contiguous(memory_format=layout)
     draw = partial(
         stylize_with, base.network, weights, statistics=how.statistics, seamless=how.seamless
     )
     with autocast(how.precision, base.device):
         drawn = steady_mean(draw, chunk, how.steady, how.seamless)
-    return drawn.to(images.device)
+    return drawn.to(images.device).contiguous()
 
 
 def _side_to_draw(side_px: int, wrapping: bool) -> int:

@@ -6,13 +6,13 @@ from ..metastyle_core.adaptation import LARGEST_BRUSH_PX, MIN_STYLE_SIDE_PX, Ada
 from ..metastyle_core.encoder import ENCODER_NAMES
 from ..metastyle_core.network import ADAPTATION_MODES
 from ..metastyle_core.quality import QUALITIES
-from .hosting.adaptation_inputs import AdaptationInputs, adaptation_request
+from .hosting.adaptation_inputs import AdaptationInputs, adaptation_request, unusable_encoder
 from .hosting.bounded_adaptation import adapt
 from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
-from .hosting.sockets import ModelSocket, StyleSocket, advanced, io, node_schema
+from .hosting.sockets import ModelSocket, StyleSocket, io, node_schema
 from .hosting.watcher import Watcher
-from .hosting.widgets import seed_input
+from .hosting.widgets import advanced, seed_input
 
 _DEFAULTS = AdaptationSettings()
 
@@ -45,9 +45,15 @@ class AdaptToStyle(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            essentials_category="Image Tools",
             has_intermediate_output=True,
             is_input_list=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, encoder: object = None, quality: object = None) -> bool | str:
+        """Say where the weights of an encoder belong before anything is loaded."""
+        return unusable_encoder(encoder, quality) or True
 
     @classmethod
     def execute(cls, **inputs: object) -> io.NodeOutput:

@@ -28,7 +28,7 @@ class BlendStyles(io.ComfyNode):
                         min=-2.0,
                         max=2.0,
                         step=0.05,
-                        tooltip=f"Share of style_{number}. Below 0 pushes away from it. "
+                        tooltip=f"Share of style {number}. Below 0 pushes away from it. "
                         "Without a style it counts for nothing.",
                     )
                     for number in range(1, MOST_STYLES + 1)

@@ -1,8 +1,8 @@
 """Node: open a saved or shipped style."""
 
-from .hosting.folders import fingerprint
 from .hosting.sockets import StyleSocket, io, node_schema
-from .hosting.style_files import library, missing_style, open_style
+from .hosting.style_files import missing_style, open_style, style_fingerprint
+from .hosting.widgets import style_choice
 
 
 class LoadAdaptedStyle(io.ComfyNode):
@@ -20,17 +20,15 @@ class LoadAdaptedStyle(io.ComfyNode):
             ),
             search_aliases=["style preset", "load style", "metastyle preset"],
             inputs=[
-                io.Combo.Input(
-                    "style",
-                    options=list(library().paths()),
-                    tooltip="Styles in models/metastyle_styles, subfolders too, and the shipped "
-                    "ones under presets/. Press R to refresh the list.",
+                style_choice(
+                    "Styles in models/metastyle_styles, subfolders too, and the shipped ones."
                 )
             ],
             outputs=[
                 StyleSocket.Output(display_name="style", tooltip="The style, for Stylize."),
                 io.String.Output(display_name="name", tooltip="What the style is called."),
             ],
+            essentials_category="Image Tools",
         )
 
     @classmethod
@@ -41,7 +39,7 @@ class LoadAdaptedStyle(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, style: str = "") -> str:
         """Run again when the file changed."""
-        return missing_style(style) or fingerprint(library().find(style))
+        return style_fingerprint(style)
 
     @classmethod
     def execute(cls, style: str) -> io.NodeOutput:

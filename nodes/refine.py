@@ -33,6 +33,7 @@ class Refine(io.ComfyNode):
             inputs=_inputs(),
             outputs=[io.Image.Output(display_name="images", tooltip="The refined pictures.")],
             hidden=[io.Hidden.unique_id],
+            essentials_category="Image Tools",
             has_intermediate_output=True,
         )
 

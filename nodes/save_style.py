@@ -4,7 +4,8 @@ from torch import Tensor
 
 from .hosting.pictures import thumbnail_to_host
 from .hosting.sockets import StyleSocket, StyleValue, io, node_schema, ui
-from .hosting.style_files import SaveRequest, save
+from .hosting.style_files import TAKEN, SaveRequest, save, taken_choice, unsavable
+from .hosting.widgets import advanced
 
 _OUTPUT_TOOLTIP = "The same style under its saved name."
 
@@ -28,18 +29,22 @@ class SaveAdaptedStyle(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="my_style",
-                    tooltip="File name. A / makes subfolders, as in project/wave; %year%, %month% "
-                    "and %day% are filled in.",
+                    tooltip="File name. A / makes subfolders, as in project/wave; %year%, %month%, "
+                    "%day% and %date:yyyy-MM-dd% are filled in.",
                 ),
-                io.Boolean.Input(
-                    "fp16",
-                    default=False,
-                    tooltip="Store half the bytes. Hardly visible; off keeps every digit.",
+                advanced(
+                    io.Boolean.Input(
+                        "fp16",
+                        default=False,
+                        tooltip="Store half the bytes. Hardly visible; off keeps every digit.",
+                    )
                 ),
-                io.Boolean.Input(
+                io.Combo.Input(
                     "overwrite",
-                    default=False,
-                    tooltip="On replaces a style of the same name. Off saves beside it as name_2.",
+                    options=list(TAKEN),
+                    default="number",
+                    tooltip="Where there is a style of that name: number saves beside it as "
+                    "name_2, overwrite replaces it, ask lets you choose when you press Run.",
                 ),
                 io.Image.Input(
                     "style_image",
@@ -53,19 +58,25 @@ class SaveAdaptedStyle(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls, name: str | None = None, overwrite: str | bool | None = None
+    ) -> bool | str:
+        """Refuse a name under which nothing can be saved before anything is learned."""
+        return unsavable(name, overwrite) or True
+
+    @classmethod
     def execute(
         cls,
         style: StyleValue,
         name: str,
         fp16: bool,
-        overwrite: bool,
+        overwrite: str | bool,
         style_image: Tensor | None = None,
     ) -> io.NodeOutput:
         """Write the file and show its thumbnail, if it has one."""
-        request = SaveRequest(name, half=fp16, overwrite=overwrite, style_image=style_image)
+        request = SaveRequest(name, fp16, taken_choice(overwrite), style_image)
         saved = save(style, request)
         picture = thumbnail_to_host(saved)
-        # With nothing to show, the host would not tell the Styles tab that the node has run.
-        done = {"metastyle_saved": [saved.name]}
-        shown = done if picture is None else ui.PreviewImage(picture, cls=cls)
-        return io.NodeOutput(saved, ui=shown)
+        return io.NodeOutput(
+            saved, ui=None if picture is None else ui.PreviewImage(picture, cls=cls)
+        )

@@ -8,7 +8,7 @@ from ..metastyle_core.precision import Precision
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-from .hosting.widgets import precision_input, seed_input, share_input
+from .hosting.widgets import advanced, precision_input, seed_input, share_input
 
 _LARGEST_BRUSH = 16.0
 
@@ -29,6 +29,7 @@ class Stylize(io.ComfyNode):
             search_aliases=["style transfer", "apply style", "painterly", "neural style"],
             inputs=_inputs(),
             outputs=[io.Image.Output(display_name="images", tooltip="The pictures in the style.")],
+            essentials_category="Image Tools",
         )
 
     @classmethod
@@ -68,13 +69,15 @@ def _inputs() -> list[io.Input]:
         *_drawing(),
         *_grain(),
         *colour_inputs(),
-        io.Combo.Input(
-            "seamless",
-            options=list(SEAMLESS),
-            default="none",
-            optional=True,
-            tooltip="Axes along which copies of a picture join without an edge, where those of "
-            "the input do: x for panoramas, both for textures.",
+        advanced(
+            io.Combo.Input(
+                "seamless",
+                options=list(SEAMLESS),
+                default="none",
+                optional=True,
+                tooltip="Axes along which copies of a picture join without an edge, where those "
+                "of the input do: x for panoramas, both for textures.",
+            )
         ),
         io.Mask.Input(
             "mask",

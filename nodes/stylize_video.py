@@ -16,7 +16,7 @@ from .hosting.bounded_film import (
 from .hosting.bounded_stylization import colouring_of
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, VideoValue, io, node_schema
-from .hosting.widgets import precision_input, seed_input, share_input
+from .hosting.widgets import advanced, precision_input, seed_input, share_input
 from .stylize import colour_inputs
 
 _MOST_FRAMES = 1_000_000
@@ -38,6 +38,7 @@ class StylizeVideo(io.ComfyNode):
             search_aliases=["video style transfer", "stylize film", "animate style"],
             inputs=_inputs(),
             outputs=[io.Video.Output(display_name="video", tooltip="The video in the style.")],
+            essentials_category="Video Tools",
         )
 
     @classmethod
@@ -126,12 +127,14 @@ def _locks() -> list[io.Input]:
             "changes nothing else and fades fade: by its first frame, one chosen frame, the mean "
             "of some, or a mean that moves slowly. off lets every frame stand for itself.",
         ),
-        io.Int.Input(
-            "lock_frames",
-            default=1,
-            min=1,
-            max=_MOST_FRAMES,
-            tooltip="For lock frame: which one, counted from 1. For lock mean: of how many.",
+        advanced(
+            io.Int.Input(
+                "lock_frames",
+                default=1,
+                min=1,
+                max=_MOST_FRAMES,
+                tooltip="For lock frame: which one, counted from 1. For lock mean: of how many.",
+            )
         ),
     ]
 

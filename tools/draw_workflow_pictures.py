@@ -28,18 +28,22 @@ WIDTH_PX, HEIGHT_PX = 480, 360
 
 
 def main() -> None:
-    """Write all five."""
+    """Write all of them."""
     parser = argparse.ArgumentParser(description="Draw the example workflows' pictures.")
     parser.add_argument("photographs", type=Path, help="folder of photographs, NAME.jpg")
     parser.add_argument("--steps", type=int, default=AdaptationSettings().steps)
     arguments = parser.parse_args()
     base, folder = load_base(), arguments.photographs
     pictures = {
-        "1_adapt_and_stylize": _adapted(base, folder, arguments.steps),
-        "2_preset_on_a_batch": _batch(base, folder),
-        "3_blend_over_frames": _blended(base, folder),
-        "4_stylize_then_diffusion": _preset(base, folder, "van_gogh_starry_night", "lighthouse"),
-        "5_diffusion_then_stylize": _preset(base, folder, "hokusai_great_wave", "boat"),
+        "1 Learn a style from a painting": _adapted(base, folder, arguments.steps),
+        "2 Draw pictures in a preset style": _batch(base, folder),
+        "3 Pass from one style to another": _blended(base, folder),
+        "4 Style first, diffusion on top": _preset(
+            base, folder, "van_gogh_starry_night", "lighthouse"
+        ),
+        "5 Diffusion first, style on top": _preset(base, folder, "hokusai_great_wave", "boat"),
+        "6 Style first, Z-Image on top": _preset(base, folder, "seurat_circus", "timbered_houses"),
+        "7 Z-Image first, style on top": _preset(base, folder, "munch_the_scream", "parrots"),
     }
     for name, picture in pictures.items():
         picture.save(TARGET / f"{name}.jpg", quality=86, optimize=True)

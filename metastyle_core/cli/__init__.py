@@ -21,11 +21,11 @@ from typing import TextIO
 import torch
 
 from ..errors import MetaStyleError, PartlyDoneError
-from . import adapt, bench, demo, distill, evaluate, info, stylize, sweep, train
+from . import adapt, bench, demo, distill, evaluate, export, info, stylize, sweep, train
 
 _ALLOCATOR = "DefaultCPUAllocator"  # in the words of a RuntimeError, for there is no type
 _CLOSED_PIPE = 128 + 13  # what shells show of a command that SIGPIPE ended
-_COMMANDS = (adapt, stylize, sweep, evaluate, info, demo, bench, train, distill)
+_COMMANDS = (adapt, stylize, sweep, export, evaluate, info, demo, bench, train, distill)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,7 +1,6 @@
 """What draws the pictures of a run of `stylize`: one style, or several by regions."""
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +13,7 @@ from ..colour import Colouring
 from ..finishing import finish
 from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
-from .controls import mask_over, require_fitting
-from .inputs import resolve_styles
+from .controls import colouring_of, mask_of, mask_over, require_fitting, seamless_of
 from .large import LargeRun, is_large
 from .outputs import Job
 from .refining import Refiner
@@ -44,29 +42,33 @@ class Drawer(Protocol):
 class StyleDrawer:
     """Draws the pictures of a run in one style, and refines them where that is asked for."""
 
-    def __init__(
-        self,
-        arguments: argparse.Namespace,
-        base: Base,
-        colouring: Colouring,
-        seamless: Seamless,
-        mask: Tensor | None,
-        from_image: Callable[[Path], AdaptedStyle],
-    ) -> None:
-        """Open the style.
+    def __init__(self, arguments: argparse.Namespace, base: Base, style: AdaptedStyle) -> None:
+        """Open what all pictures share.
+
+        Args:
+            arguments: of `stylize`.
+            base: on the device to use.
+            style: of this base.
 
         Raises:
-            MetaStyleError: it cannot be read, or does not fit the base.
+            MetaStyleError: options do not go together, or a file of theirs cannot be read.
         """
-        self._arguments, self._base, self._colouring = arguments, base, colouring
-        self._seamless: Seamless = seamless
-        self._mask = mask
-        style = resolve_styles(base, arguments.style, from_image)
         check_style(style, base)
+        self._arguments, self._base = arguments, base
         self._style = style.to(base.device)
+        self._colouring = colouring_of(arguments)
+        self._seamless: Seamless = seamless_of(arguments)
+        self._mask = mask_of(arguments)
         self._refiner = Refiner(arguments, self._style, base.device) if arguments.refine else None
-        fits = partial(require_fitting, mask)
-        self._large = LargeRun(arguments, base, self._style, colouring, seamless, mask, fits)
+        self._large = LargeRun(
+            arguments,
+            base,
+            self._style,
+            self._colouring,
+            self._seamless,
+            self._mask,
+            partial(require_fitting, self._mask),
+        )
 
     def require_fitting(self, path: Path, height: int, width: int) -> None:
         """Raise ShapeError, which names the file, unless a picture has the mask's ratio."""

@@ -1,6 +1,6 @@
 """One bad picture among many: go on without it, and tell at the end."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,13 +12,15 @@ _MOST_SHOWN = 20
 class Failures:
     """Pictures that could not be used, each with its reason."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, on_failure: Callable[[Path, str], None] | None = None) -> None:
         """Start with none.
 
         Args:
             total: pictures that the command was given. A single one that fails ends it.
+            on_failure: told of each as it fails, with the reason.
         """
         self._total = total
+        self._on_failure = on_failure
         self._reasons: dict[Path, str] = {}
 
     def __contains__(self, path: Path) -> bool:
@@ -34,9 +36,15 @@ class Failures:
         try:
             yield
         except (ImageFileError, ShapeError) as error:
+            self.note(path, str(error))
             if self._total == 1:
                 raise
-            self._reasons[path] = str(error)
+
+    def note(self, path: Path, reason: str) -> None:
+        """Note down why a picture could not be used."""
+        self._reasons[path] = reason
+        if self._on_failure is not None:
+            self._on_failure(path, reason)
 
     def report(self) -> None:
         """Raise PartlyDoneError, with the reasons a line each, unless all went well."""

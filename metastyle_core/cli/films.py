@@ -50,6 +50,7 @@ from .image_styles import style_from_image
 from .inputs import files_of_styles, open_base, resolve_styles
 from .options import non_negative_int
 from .outputs import refuse_existing, refuse_inputs, refuse_shallow
+from .parts import own_frames, refuse_one_film
 from .progress import ProgressBar, progress_bar
 
 _DEFAULT_RATE = Fraction(24)
@@ -150,11 +151,13 @@ class _FilmJob:
         sources: its file, or its pictures by number.
         name: of what was given.
         target: a film, a folder or a pattern of names.
+        whole: what it is a part of, which its style suits; the same but on a farm.
     """
 
     sources: Path | dict[int, Path]
     name: Path
     target: Path
+    whole: Path | dict[int, Path]
 
     @property
     def read(self) -> list[Path]:
@@ -179,7 +182,7 @@ def stylize_films(arguments: argparse.Namespace) -> None:
         try:
             film = _open(job, arguments)
             require_fitting(mask, Path(film.name), film.facts.height, film.facts.width)
-            prepared = prepared or _prepare(arguments, film)
+            prepared = prepared or _prepare(arguments, _open_whole(job, film, arguments))
             drawing = _drawing(arguments, *prepared, colouring, mask)
             report = _stylize_film(job, film, drawing, arguments)
         except MetaStyleError as error:
@@ -202,9 +205,8 @@ def _plan(arguments: argparse.Namespace) -> list[_FilmJob]:
         )
     refuse_for_films(arguments)
     sources = _sources(arguments.images)
-    jobs = [
-        _FilmJob(files, name, _target(name, arguments, len(sources))) for name, files in sources
-    ]
+    jobs = [_job(name, files, arguments, len(sources)) for name, files in sources]
+    jobs = [job for job in jobs if job.sources]
     targets = [path for job in jobs for path in _targets(job)]
     if len(set(targets)) < len(targets):
         raise FilmError("Two films would be written to one file; stylize them one by one.")
@@ -214,6 +216,16 @@ def _plan(arguments: argparse.Namespace) -> list[_FilmJob]:
     if not (arguments.skip_existing or arguments.overwrite):
         refuse_existing(targets)
     return jobs
+
+
+def _job(
+    name: Path, files: Path | dict[int, Path], arguments: argparse.Namespace, films: int
+) -> _FilmJob:
+    target = _target(name, arguments, films)
+    part = own_frames(arguments, name, files)
+    if _is_film_name(target):
+        refuse_one_film(arguments)
+    return _FilmJob(part, name, target, files)
 
 
 def _sources(paths: Sequence[Path]) -> list[tuple[Path, Path | dict[int, Path]]]:
@@ -305,6 +317,10 @@ def _open(job: _FilmJob, arguments: argparse.Namespace) -> Film:
     if arguments.strip:
         film.facts = replace(film.facts, metadata={})
     return film
+
+
+def _open_whole(job: _FilmJob, part: Film, arguments: argparse.Namespace) -> Film:
+    return part if job.whole == job.sources else _open(replace(job, sources=job.whole), arguments)
 
 
 def _prepare(arguments: argparse.Namespace, film: Film) -> tuple[Base, AdaptedStyle]:

@@ -13,11 +13,13 @@ from torch import Generator, Tensor
 
 from ..adaptation import AdaptationSettings, brush_for
 from ..base import Base, load_base
+from ..checks import require_sides
 from ..content import crop_contents
 from ..encoder import PerceptualEncoder, load_encoder
-from ..errors import ImageFileError, MetaStyleError, SettingsError
+from ..errors import ImageFileError, MetaStyleError, SettingsError, ShapeError
 from ..images import image_size, is_image_name, list_images, load_batch
 from ..mixing import add_styles
+from ..network import MIN_SIDE_PX
 from ..precision import resolve_device
 from ..presets import load_preset, preset_paths
 from ..style import AdaptedStyle, load_style
@@ -117,8 +119,10 @@ def chosen_brush(
 
 def _first_size(images: Sequence[ImageInput], max_size_px: int | None) -> tuple[int, int] | None:
     for image in images:
-        with suppress(ImageFileError):
-            return image_size(image.path, long_side_px=max_size_px)
+        with suppress(ImageFileError, ShapeError):
+            size = image_size(image.path, long_side_px=max_size_px)
+            require_sides(image.path, *size, MIN_SIDE_PX)
+            return size
     return None
 
 

@@ -9,19 +9,18 @@ from ..images import LoadedImage, image_size, limit_long_side, load_image, resiz
 from ..network import MIN_SIDE_PX
 from ..transparency import fill_hidden
 from .failures import Failures
-from .inputs import ImageInput
 from .outputs import Job
 
 
 def with_good_headers(
-    inputs: Sequence[ImageInput], failures: Failures, max_size_px: int | None
-) -> list[ImageInput]:
+    jobs: Sequence[Job], failures: Failures, max_size_px: int | None
+) -> list[Job]:
     """The pictures that can be stylized as far as headers tell, before the first is written."""
-    for item in inputs:
-        with failures.noting(item.path):
-            size = image_size(item.path, long_side_px=max_size_px)
-            require_sides(item.path, *size, MIN_SIDE_PX)
-    return [item for item in inputs if item.path not in failures]
+    for job in jobs:
+        with failures.noting(job.source):
+            size = image_size(job.source, long_side_px=max_size_px)
+            require_sides(job.source, *size, MIN_SIDE_PX)
+    return [job for job in jobs if job.source not in failures]
 
 
 def groups_of_one_size(
@@ -30,7 +29,7 @@ def groups_of_one_size(
     max_size_px: int | None,
     failures: Failures,
     check: Callable[[Path, int, int], None],
-) -> Iterator[list[tuple[Path, LoadedImage]]]:
+) -> Iterator[list[tuple[Job, LoadedImage]]]:
     """Read pictures, neighbours of one size together.
 
     Args:
@@ -41,9 +40,9 @@ def groups_of_one_size(
         check: raises what is wrong with a picture of this height and width, which is noted too.
 
     Yields:
-        The files to write, each with what was read for it.
+        Neighbours, each with what was read for it.
     """
-    group: list[tuple[Path, LoadedImage]] = []
+    group: list[tuple[Job, LoadedImage]] = []
     for job in jobs:
         with failures.noting(job.source):
             loaded = _limited(load_image(job.source), max_size_px)
@@ -54,7 +53,7 @@ def groups_of_one_size(
         if group and (full or group[0][1].pixels.shape != loaded.pixels.shape):
             yield group
             group = []
-        group.append((job.target, loaded))
+        group.append((job, loaded))
     if group:
         yield group
 

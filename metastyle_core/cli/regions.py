@@ -17,7 +17,9 @@ from .inputs import resolve_styles
 from .options import non_negative_float
 from .outputs import Job
 
-_PLAIN = {"seamless": "none", "mask": None, "refine": 0, "brush": None, "max_memory": None}
+_PLAIN = {
+    "seamless": "none", "mask": None, "refine": 0, "brush": None, "max_memory": None, "ray": None,
+}  # fmt: skip
 
 
 def add_region_options(parser: argparse.ArgumentParser) -> None:

@@ -1,24 +1,15 @@
 """`metastyle stylize`: pictures and folders in, stylized pictures out."""
 
 import argparse
-import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-import torch
-
-from ..images import opacity, save_image
-from .controls import (
-    add_control_options,
-    colouring_of,
-    files_of_controls,
-    mask_of,
-    seamless_of,
-)
-from .drawers import Drawer, StyleDrawer
+from ..base import Base
+from .controls import add_control_options, colouring_of, files_of_controls
+from .drawers import StyleDrawer
+from .drawing import PictureDrawing, PictureReport
 from .failures import Failures
 from .films import add_film_options, concern_films, stylize_films
 from .image_styles import style_from_image
@@ -29,6 +20,7 @@ from .inputs import (
     files_of_styles,
     find_images,
     open_base,
+    resolve_styles,
 )
 from .large import add_memory_option, refuse_refining
 from .options import (
@@ -44,14 +36,15 @@ from .outputs import (
     Job,
     add_depth_option,
     add_overwrite_options,
-    chosen_depth,
     plan_jobs,
     refuse_existing,
     refuse_inputs,
     refuse_shallow,
 )
+from .parts import add_part_options, own_jobs
 from .progress import progress_bar
-from .reading import groups_of_one_size, with_good_headers
+from .ray_run import add_ray_options, draw_on_ray, refuse_ray_for_films
+from .reading import with_good_headers
 from .refining import add_refinement_options
 from .regions import (
     RegionDrawer,
@@ -60,6 +53,7 @@ from .regions import (
     require_style_or_regions,
 )
 from .streams import files_for_streams
+from .telling import Telling
 
 
 def add_parser(commands: Commands) -> None:
@@ -133,12 +127,20 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_memory_option(parser)
     add_film_options(parser)
+    add_part_options(parser)
+    add_ray_options(parser)
     add_base_option(parser)
     add_control_options(parser)
     add_region_options(parser)
     add_refinement_options(parser)
     add_compute_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object when done")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON of each picture as it is done (input, output, seconds of "
+        "drawing, size, error) and one of the run (images, skipped, failed, ms_per_image, "
+        "elapsed_s); of films only the last",
+    )
     parser.set_defaults(run=run)
 
 
@@ -147,6 +149,7 @@ def run(arguments: argparse.Namespace) -> None:
     require_style_or_regions(arguments)
     with files_for_streams(arguments) as words:
         if concern_films(arguments):
+            refuse_ray_for_films(arguments)
             stylize_films(arguments)
         else:
             _stylize_files(arguments, words)
@@ -154,65 +157,50 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _stylize_files(arguments: argparse.Namespace, words: TextIO) -> None:
     inputs = find_images(arguments.images, but_not_below=Path(arguments.output))
-    planned = _plan(arguments, inputs)
-    failures = Failures(len(inputs))
     refuse_refining(arguments)
-    inputs = with_good_headers(inputs, failures, arguments.max_size)
-    jobs = [job for job in planned if job.source not in failures]
-    if not jobs:
-        failures.report()
-        _announce(arguments, words, [], len(inputs), 0.0, 0.0)
-        return
-    colouring, seamless = colouring_of(arguments), seamless_of(arguments)
-    mask = mask_of(arguments)
-    base = open_base(arguments)
-    brush = chosen_brush(arguments, inputs, arguments.max_size)
-    contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
-    from_image = partial(style_from_image, arguments, base, brush, contents)
-    drawer: Drawer = (
-        RegionDrawer(arguments, base, colouring, from_image)
-        if arguments.region
-        else StyleDrawer(arguments, base, colouring, seamless, mask, from_image)
-    )
-    began_s, working_s = time.monotonic(), 0.0
-    done: list[Path] = []
-    small: list[Job] = []
-    fits = drawer.require_fitting
-    with progress_bar(len(jobs), "stylizing") as bar:
-        for job in jobs:
-            with failures.noting(job.source):
-                seconds = drawer.draw_large(job)
-                if seconds is None:
-                    small.append(job)
-                    continue
-                working_s += seconds
-                done.append(job.target)
-            bar.update(1)
-        for group in groups_of_one_size(small, arguments.batch, arguments.max_size, failures, fits):
-            pictures = torch.stack([loaded.pixels for _, loaded in group])
-            alpha = opacity([loaded for _, loaded in group])
-            start_s = time.monotonic()
-            results = drawer.draw(pictures, alpha)
-            working_s += time.monotonic() - start_s
-            for (output, loaded), result in zip(group, results, strict=True):
-                save_image(
-                    result,
-                    output,
-                    alpha=loaded.alpha,
-                    depth=chosen_depth(arguments.depth, loaded.depth, output),
-                    metadata=None if arguments.strip else loaded.metadata,
-                )
-                done.append(output)
+    planned = own_jobs(arguments, plan_jobs(inputs, arguments.output))
+    jobs = _waiting(arguments, planned, inputs)
+    telling = Telling(arguments, words, skipped=len(planned) - len(jobs))
+    failures = Failures(len(inputs), telling.failed)
+    if arguments.ray is None:
+        jobs = with_good_headers(jobs, failures, arguments.max_size)
+    if jobs:
+        base = open_base(arguments)
+        with progress_bar(len(jobs), "stylizing") as bar:
+            for report in _drawn(arguments, base, inputs, jobs, failures):
+                telling.done(report)
                 bar.update(1)
-    if done:
-        skipped = len(inputs) - len(jobs)
-        _announce(arguments, words, done, skipped, working_s, time.monotonic() - began_s)
+    telling.end()
     failures.report()
 
 
-def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[Job]:
-    """What to stylize into which files, none of which may be lost by it."""
-    jobs = plan_jobs(inputs, arguments.output)
+def _drawn(
+    arguments: argparse.Namespace,
+    base: Base,
+    inputs: Sequence[ImageInput],
+    jobs: Sequence[Job],
+    failures: Failures,
+) -> Iterator[PictureReport]:
+    """Draw and write pictures here or on workers, with styles that all inputs decide.
+
+    So each share of the inputs is drawn in the same styles.
+    """
+    brush = chosen_brush(arguments, inputs, arguments.max_size)
+    contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
+    from_image = partial(style_from_image, arguments, base, brush, contents)
+    if arguments.region:
+        drawer = RegionDrawer(arguments, base, colouring_of(arguments), from_image)
+        return PictureDrawing(arguments, drawer).draw(jobs, failures)
+    style = resolve_styles(base, arguments.style, from_image)
+    if arguments.ray is not None:
+        return draw_on_ray(arguments, base, style, jobs, failures)
+    return PictureDrawing(arguments, StyleDrawer(arguments, base, style)).draw(jobs, failures)
+
+
+def _waiting(
+    arguments: argparse.Namespace, jobs: Sequence[Job], inputs: Sequence[ImageInput]
+) -> list[Job]:
+    """What is still to do; no file may be lost by it."""
     targets = [job.target for job in jobs]
     refuse_shallow(targets, arguments.depth)
     refuse_inputs(targets, [item.path for item in inputs])
@@ -223,27 +211,4 @@ def _plan(arguments: argparse.Namespace, inputs: Sequence[ImageInput]) -> list[J
         return [job for job in jobs if not job.target.exists()]
     if not arguments.overwrite:
         refuse_existing(targets)
-    return jobs
-
-
-def _announce(
-    arguments: argparse.Namespace,
-    words: TextIO,
-    outputs: list[Path],
-    skipped: int,
-    working_s: float,
-    elapsed_s: float,
-) -> None:
-    ms_per_image = 1000 * working_s / max(1, len(outputs))
-    if arguments.json:
-        summary = {
-            "outputs": [str(path) for path in outputs],
-            "skipped": skipped,
-            "ms_per_image": round(ms_per_image, 2),
-            "elapsed_s": round(elapsed_s, 3),
-        }
-        words.write(json.dumps(summary) + "\n")
-    else:
-        where = outputs[0] if len(outputs) == 1 else arguments.output
-        left_out = f", {skipped} left out that exist already" if skipped else ""
-        words.write(f"{where}: {len(outputs)} image(s), {ms_per_image:.0f} ms each{left_out}\n")
+    return list(jobs)

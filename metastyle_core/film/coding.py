@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import FilmError
 from .frames import HDTV, Colours, FilmFacts, pyav
-from .reading import ASSUMED_MATRIX, UNSAID_MATRIX
+from .reading import ASSUMED_MATRIX, UNSAID
 
 _RGB_MATRIX, _MPEG_RANGE = 0, 1
 
@@ -170,4 +170,4 @@ def _colours(facts: FilmFacts) -> Colours:
 
 def conversion_matrix(colours: Colours) -> int:
     """The matrix by which RGB is converted, where films leave it unsaid too."""
-    return ASSUMED_MATRIX if colours.matrix == UNSAID_MATRIX else colours.matrix
+    return ASSUMED_MATRIX if colours.matrix == UNSAID else colours.matrix

@@ -32,7 +32,7 @@ _LAYOUTS = {
 }
 _FULL_RANGE = 2
 _FALLBACK_RATE = Fraction(25)
-UNSAID_MATRIX = 2
+UNSAID = 2
 # What films of unsaid matrix are decoded by, and so have to be coded by again.
 ASSUMED_MATRIX = 5
 
@@ -311,10 +311,13 @@ def _pixels(
 ) -> tuple[Pixels, Pixels | None]:
     """Upright RGB in 8 bits, or in 16 where the film has more or alpha, and the alpha."""
     said = int(frame.colorspace)
-    matrix = ASSUMED_MATRIX if said == UNSAID_MATRIX else said
+    matrix = ASSUMED_MATRIX if said == UNSAID else said
     layout = _LAYOUTS[facts.transparent, facts.deep]
     # Older PyAV passes matrix and range on only where both ends differ, and takes the number
     # of the limited range for the full one; newer takes a limited range where none is given.
+    if hasattr(frame, "color_trc"):
+        # Only the matrix is converted; some versions refuse a transfer that they cannot convert.
+        frame.color_primaries = frame.color_trc = UNSAID
     converted = reformatter.reformat(
         frame,
         format=layout,

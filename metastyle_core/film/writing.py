@@ -286,10 +286,13 @@ class FilmFile:
             rgba = _with_alpha(pixels, alpha)
             return self._reformatter.reformat(frames.from_ndarray(rgba, format="rgba"), format=form)
         layout = "rgb48le" if self._coding.deep else "rgb24"
+        matrix = conversion_matrix(colours)
+        frame = frames.from_ndarray(pixels, format=layout)
+        frame.colorspace = matrix  # PyAV 17 knows few matrices by the argument alone
         coded = self._reformatter.reformat(
-            frames.from_ndarray(pixels, format=layout),
+            frame,
             format=form,
-            dst_colorspace=conversion_matrix(colours),
+            dst_colorspace=matrix,
             dst_color_range=full_range_or_none(colours.range),
         )
         coded.color_range, coded.colorspace = colours.range, colours.matrix

@@ -7,13 +7,16 @@ from typing import cast
 from torch import Tensor
 
 from ...metastyle_core.adaptation import AdaptationSettings
-from ...metastyle_core.errors import SettingsError
+from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.losses import LossSettings
 from ...metastyle_core.network import AdaptationMode
 from ...metastyle_core.quality import Quality, with_quality
-from .bounded_adaptation import AdaptationRequest, brush_or_default
+from .adaptation_request import AdaptationRequest
+from .bounded_adaptation import brush_or_default
 from .pictures import mask_to_core
+from .plain_words import advice_first
 from .sockets import StyleValue
+from .weights import missing_encoder
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,19 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         style_masks=masks or None,
         keep_statistics=bool(inputs.only("keep_statistics")),
     )
+
+
+def unusable_encoder(encoder: object, quality: object) -> str | None:
+    """Why what is to judge cannot, or None; values that are not known yet are None.
+
+    Args:
+        encoder: a name, or a list of it.
+        quality: a word, or a list of it.
+    """
+    given = AdaptationInputs({"encoder": encoder, "quality": quality})
+    try:
+        word, name = given.only("quality", "custom"), given.only("encoder")
+        _, judge = with_quality(AdaptationSettings(), cast(str, name), cast(Quality, word))
+    except MetaStyleError as error:
+        return advice_first(str(error))
+    return missing_encoder(judge)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -22,6 +22,8 @@ from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.refinement import measure_statistics
 from ...metastyle_core.style import AdaptedStyle
 from . import host
+from .adaptation_request import AdaptationRequest, AdaptationResult
+from .made_styles import key_of_style, made_before, remember
 from .model import MetaStyleModel, host_style
 from .pictures import require_images, to_core_over_white
 from .previews import draw_preview, pictures_to_show, shrink, with_picture
@@ -37,45 +39,6 @@ _BYTES_PER_PIXEL: Mapping[str, int] = {"compact": 4096}
 _BYTES_PER_PIXEL_VGG = 8192
 # A pass without gradients, as over a style picture or a preview, needs this part of it.
 _FORWARD_SHARE = 0.25
-
-
-@dataclass(frozen=True)
-class AdaptationRequest:
-    """What the node was asked for.
-
-    Attributes:
-        style_images: batches IMAGE, whose pictures are all of one style.
-        content_images: batches IMAGE to adapt on; none for photographs that ship.
-        resume: style to go on from, or None.
-        encoder: name of the perceptual encoder.
-        settings: of the adaptation.
-        style_masks: (1, 1, H, W), where style pictures count, one for all or one each; None
-            for everywhere.
-        keep_statistics: whether the style also gets what refining needs of its pictures.
-    """
-
-    style_images: Sequence[Tensor]
-    content_images: Sequence[Tensor]
-    resume: StyleValue | None
-    encoder: str
-    settings: AdaptationSettings
-    style_masks: Sequence[Tensor] | None = None
-    keep_statistics: bool = False
-
-
-@dataclass(frozen=True)
-class AdaptationResult:
-    """What the node gives back.
-
-    Attributes:
-        style: with a thumbnail where memory allowed one, where the host wants it.
-        preview: (B, 3, H, W), the first contents or our own scene in the style, [0, 1].
-        report: losses and settings for people, one fact a line.
-    """
-
-    style: AdaptedStyle
-    preview: Tensor
-    report: str
 
 
 def adapt(model: MetaStyleModel, request: AdaptationRequest, watcher: Watcher) -> AdaptationResult:
@@ -118,6 +81,11 @@ def _adapt_copy(
     styles = [picture for batch in batches for picture in batch.split(1)]
     contents = _crops(request.content_images, request.settings)
     shown = pictures_to_show(request.content_images[0] if request.content_images else None)
+    read = [] if contents is None else [contents]
+    key = key_of_style(model, request, {"style": styles, "content": read, "shown": [shown]})
+    known = made_before(key, watcher)
+    if known is not None:
+        return known
     host.make_room(activation_bytes(request, shown))
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
@@ -126,7 +94,9 @@ def _adapt_copy(
         style = _with_statistics(style, encoder or open_encoder(request.encoder), styles, request)
     preview = draw_preview(base, style, shown)
     report = describe(style, time.monotonic() - began_s)
-    return AdaptationResult(host_style(with_picture(base, style)), preview, report)
+    result = AdaptationResult(host_style(with_picture(base, style)), preview, report)
+    remember(key, result, request, watcher)
+    return result
 
 
 def _pictures(images: Tensor, role: str) -> Tensor:
@@ -148,7 +118,8 @@ def _crops(batches: Sequence[Tensor], settings: AdaptationSettings) -> Tensor | 
     picked = torch.linspace(0, len(images) - 1, count).round().int().tolist()
     frames = [_pictures(images[i], "content_images") for i in picked]
     generator = Generator().manual_seed(settings.seed)
-    return crop_contents(frames, settings.content_count, settings.content_size_px, generator)
+    count, size_px = settings.content_count, settings.content_size_px
+    return crop_contents(frames, count, size_px, generator, host.stop_if_interrupted)
 
 
 def _adapt_within_memory(
@@ -175,6 +146,7 @@ def _adapt_within_memory(
                 settings,
                 resume=resume,
                 on_step=watcher,
+                on_content=host.stop_if_interrupted,
                 preview_images=shrink(shown, _LIVE_PREVIEW_PX),
                 style_masks=masks,
             )

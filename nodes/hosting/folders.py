@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from ...metastyle_core.errors import CheckpointError, SettingsError
@@ -10,7 +11,12 @@ from ...metastyle_core.errors import CheckpointError, SettingsError
 SUFFIX = ".safetensors"
 RESERVED_FOLDER = "presets"
 _LONGEST_NAME = 200
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+# File systems count bytes, mostly 255 of them; the rest is for the suffix and a number.
+_LONGEST_PART = 200
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')
+_DATE = re.compile(r"%date:([^%]+)%")
+_TIME = re.compile(r"yyyy|yy|MM?|dd?|hh?|mm?|ss?")
+_REMEDY = "Choose another name"
 _DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -46,24 +52,39 @@ def fingerprint(path: Path) -> str:
 def checked_name(name: str) -> str:
     """A name that can be saved under: parts joined by `/`, the last one the file's.
 
+    The suffix of style files may stand at the end; it is left out.
+
     Raises:
         SettingsError: empty, too long, with characters some systems forbid, leading out
-            of the folder, or inside the folder of the shipped styles.
+            of the folder, or inside the folder of the shipped styles. The message says
+            which, and names what must go.
     """
-    parts = name.strip().split("/")
-    refused = [part for part in parts if not _is_plain(part)]
-    if refused or len(name) > _LONGEST_NAME:
-        raise SettingsError(
-            f"Name is '{name[:_LONGEST_NAME]}'; up to {_LONGEST_NAME} letters, digits, spaces, "
-            "- and _ are needed, with / between subfolders and no part empty or beginning "
-            "with a dot. Choose another name."
-        )
+    parts = _without_suffix(name.strip()).split("/")
+    faults = [fault for part in parts if (fault := _fault(part))]
+    if len(name) > _LONGEST_NAME:
+        faults.append(f"it has {len(name)} letters and at most {_LONGEST_NAME} are possible")
     if parts[0].lower() == RESERVED_FOLDER:
-        raise SettingsError(
-            f"Name is '{name}', but '{RESERVED_FOLDER}/' is for the styles that ship with "
-            "MetaStyle. Choose another name."
-        )
+        faults.append(f"'{RESERVED_FOLDER}/' is for the styles that ship with MetaStyle")
+    if faults:
+        raise SettingsError(f"Name is '{name[:_LONGEST_NAME]}', but {faults[0]}. {_REMEDY}.")
     return "/".join(parts)
+
+
+def fill_dates(name: str, now: datetime) -> str:
+    """Fill in `%date:yyyy-MM-dd%`, as the host's interface does for the names of images.
+
+    Args:
+        name: in which y, M, d, h, m and s stand for parts of the time, written twice with
+            a leading zero and `yyyy` in full.
+        now: the time.
+    """
+    return _DATE.sub(lambda found: _TIME.sub(lambda part: _part(part[0], now), found[1]), name)
+
+
+def _part(letters: str, now: datetime) -> str:
+    values = (now.year, now.month, now.day, now.hour, now.minute, now.second)
+    value = dict(zip("yMdhms", values, strict=True))[letters[0]]
+    return str(value).zfill(len(letters))[-max(2, len(letters)) :]
 
 
 def place_below(folder: Path, name: str) -> Path:
@@ -78,12 +99,27 @@ def place_below(folder: Path, name: str) -> Path:
     return path
 
 
-def _is_plain(part: str) -> bool:
-    return (
-        bool(part)
-        and part == part.strip()
-        and not part.startswith(".")
-        and not part.endswith(".")
-        and not _FORBIDDEN.search(part)
-        and not _DEVICE_NAMES.fullmatch(part)
-    )
+def _without_suffix(name: str) -> str:
+    return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
+
+
+def _fault(part: str) -> str | None:
+    """What keeps a part of a name from being one on some system, or None."""
+    length = len(part.encode("utf-8", "surrogatepass"))
+    forbidden = _FORBIDDEN.search(part)
+    faults = {
+        "a part of it is empty": not part,
+        f"'{part}' begins or ends with a space": part != part.strip(),
+        f"'{part}' begins with a dot": part.startswith("."),
+        f"'{part}' ends with a dot": part.endswith("."),
+        f"{_described(forbidden)} is in it, which some systems forbid": forbidden is not None,
+        f"Windows keeps '{part}' for a device": _DEVICE_NAMES.fullmatch(part) is not None,
+        f"'{part[:20]}...' takes {length} bytes and at most {_LONGEST_PART} are possible "
+        "(a letter outside of English takes two or three)": length > _LONGEST_PART,
+    }
+    return next((fault for fault, found in faults.items() if found), None)
+
+
+def _described(character: re.Match[str] | None) -> str:
+    found = character.group() if character else ""
+    return f"the character {found}" if found.isprintable() else "an invisible character"

@@ -15,6 +15,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import torch
+from aiohttp.web import RouteDef
 from comfy.model_patcher import ModelPatcher
 from PIL import Image
 
@@ -165,6 +166,18 @@ def send(event: str, message: Mapping[str, object]) -> None:
         server.send_sync(event, dict(message), server.client_id)
 
 
+def broadcast(event: str, message: Mapping[str, object]) -> None:
+    """Tell every browser that has the host's page open; without a server nothing happens."""
+    server = _server()
+    if server is not None:
+        server.send_sync(event, dict(message))
+
+
+def prompt_id() -> str | None:
+    """Which prompt is running; None where the host does not say."""
+    return getattr(_server(), "last_prompt_id", None)
+
+
 def add_route(
     method: Literal["GET", "POST"],
     path: str,
@@ -174,6 +187,15 @@ def add_route(
     server = _server()
     if server is not None:
         server.routes.route(method, path)(handler)
+
+
+def answering(path: str) -> str | None:
+    """Which module answers a path of the host's server already, or None."""
+    server = _server()
+    for route in () if server is None else server.routes:
+        if isinstance(route, RouteDef) and route.path == path:
+            return route.handler.__module__
+    return None
 
 
 def _server() -> "PromptServer | None":

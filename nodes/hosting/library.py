@@ -6,16 +6,21 @@ ones `presets/<name>`. This file knows folders only; which they are, the host sa
 
 import base64
 import binascii
+import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from ...metastyle_core.checkpoint import read_metadata
 from ...metastyle_core.errors import CheckpointError, MetaStyleError, SettingsError
 from ...metastyle_core.presets import PRESET_FOLDER, preset_paths
 from ...metastyle_core.style import STYLE_FORMAT, AdaptedStyle, load_style, save_style
 from .folders import RESERVED_FOLDER, checked_name, place_below, safetensors_below
+from .plain_words import advice_first
 
 _MOST_COPIES = 10_000
+Taken = Literal["number", "overwrite", "ask"]
 
 
 class StyleNotFound(MetaStyleError):  # noqa: N818 - names the event
@@ -33,6 +38,7 @@ class StyleEntry:
         mode: which parameters it replaces; None where the file cannot be read.
         thumbnail: whether there is a picture.
         error: why it cannot be used, or None.
+        file: where it lies.
     """
 
     name: str
@@ -41,6 +47,7 @@ class StyleEntry:
     mode: str | None
     thumbnail: bool
     error: str | None
+    file: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ class StyleLibrary:
         try:
             style = load_style(path)
         except CheckpointError as error:
-            raise CheckpointError(f"Style '{name}' cannot be used: {error}") from error
+            reason = str(error).replace(str(path), path.name)
+            raise CheckpointError(f"Style '{name}' cannot be used: {reason}") from error
         return style if _is_shipped(name) else replace(style, name=path.stem)
 
     def entries(self) -> list[StyleEntry]:
@@ -106,26 +114,86 @@ class StyleLibrary:
         try:
             return base64.b64decode(encoded, validate=True)
         except binascii.Error as error:
-            raise CheckpointError(f"The thumbnail of '{name}' is damaged ({error}).") from error
+            raise CheckpointError(
+                f"The thumbnail of '{name}' is damaged ({error}). Save the style again."
+            ) from error
 
-    def save(self, style: AdaptedStyle, name: str, *, half: bool, overwrite: bool) -> AdaptedStyle:
-        """Write a style, whole or not at all, and return it under its new name.
+    def place(self, name: str, taken: Taken) -> Path:
+        """Where a new style of a name goes.
 
-        Without `overwrite` a name that is taken gets a number behind it.
+        Args:
+            name: as for saving.
+            taken: what happens where there is one of that name.
 
         Raises:
-            SettingsError: the name is not allowed.
-            CheckpointError: the folder cannot be written or is full.
+            SettingsError: the name is not allowed, or taken and `taken` is "ask".
         """
         path = place_below(self.folders[0], name)
-        if not overwrite:
-            path = _free_place(path)
+        if taken == "ask" and path.exists():
+            raise SettingsError(
+                f"There is a style '{name}' already. Choose 'overwrite' or 'number' in the "
+                "input 'overwrite', or another name."
+            )
+        return _free_place(path) if taken == "number" else path
+
+    def save(self, style: AdaptedStyle, name: str, *, half: bool, taken: Taken) -> AdaptedStyle:
+        """Write a style, whole or not at all, and return it under its new name.
+
+        Args:
+            style: what to write.
+            name: with `/` between subfolders.
+            half: store float16.
+            taken: what happens where there is one of that name; "number" gives the new
+                one a number behind its name.
+
+        Raises:
+            SettingsError: the name is not allowed, or taken and `taken` is "ask".
+            CheckpointError: the folder cannot be written or is full.
+        """
+        path = self.place(name, taken)
         renamed = replace(style, name=path.stem)
         save_style(renamed, path, half=half)
         return renamed
 
-    def rename(self, name: str, new_name: str) -> None:
+    def add(self, name: str, data: bytes) -> str:
+        """Take a style file in, byte for byte, once it has been read as one.
+
+        Args:
+            name: as for saving; the suffix may be there. One that is taken gets a number.
+            data: the whole file.
+
+        Returns:
+            The name that it has here.
+
+        Raises:
+            SettingsError: the name is not allowed.
+            CheckpointError: it is no style, or is damaged, or the folder cannot be written.
+        """
+        path = self.place(checked_name(name), "number")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_style(path, data)
+        except OSError as error:
+            raise CheckpointError(
+                f"Cannot write '{name}' ({error.strerror}). Make the styles folder writable."
+            ) from error
+        return "/".join([*checked_name(name).split("/")[:-1], path.stem])
+
+    def duplicate(self, name: str) -> str:
+        """Copy a style, a shipped one too, to the saved ones; the copy's name.
+
+        Raises:
+            StyleNotFound: there is none.
+            CheckpointError: it is damaged, or the folder cannot be written.
+        """
+        data = self.find(name).read_bytes()
+        return self.add(name.removeprefix(f"{RESERVED_FOLDER}/"), data)
+
+    def rename(self, name: str, new_name: str) -> str:
         """Give a saved style another name; it stays in the folder that holds it.
+
+        Returns:
+            The name that it has now, by which workflows choose it.
 
         Raises:
             SettingsError: it ships with the pack, or the new name is taken or not allowed.
@@ -134,16 +202,20 @@ class StyleLibrary:
         """
         source = self._own(name)
         folder = source.parents[name.count("/")]
+        new_name = checked_name(new_name)
         target = place_below(folder, new_name)
         # On a disk that ignores case, 'Wave' exists where 'wave' does.
         taken = target.exists() and not target.samefile(source)
-        if taken or checked_name(new_name) in self.paths():
+        if taken or new_name in self.paths():
             raise SettingsError(f"There is a style '{new_name}' already; choose another name.")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)
         except OSError as error:
-            raise CheckpointError(f"Cannot rename '{name}' ({error.strerror}).") from error
+            raise CheckpointError(
+                f"Cannot rename '{name}' ({error.strerror}). Make the styles folder writable."
+            ) from error
+        return new_name
 
     def delete(self, name: str) -> None:
         """Remove a saved style.
@@ -156,7 +228,9 @@ class StyleLibrary:
         try:
             self._own(name).unlink()
         except OSError as error:
-            raise CheckpointError(f"Cannot delete '{name}' ({error.strerror}).") from error
+            raise CheckpointError(
+                f"Cannot delete '{name}' ({error.strerror}). Make the styles folder writable."
+            ) from error
 
     def _own(self, name: str) -> Path:
         if _is_shipped(name):
@@ -166,12 +240,29 @@ class StyleLibrary:
         path = self.find(name)
         inside = (path.parent.resolve().is_relative_to(f.resolve()) for f in self.folders)
         if not any(inside):
-            raise SettingsError(f"Style '{name}' lies behind a link outside the styles folder.")
+            raise SettingsError(
+                f"Style '{name}' lies behind a link outside the styles folder. Change it there."
+            )
         return path
 
 
 def _is_shipped(name: str) -> bool:
     return name.startswith(f"{RESERVED_FOLDER}/")
+
+
+def _write_style(path: Path, data: bytes) -> None:
+    """Write a file that is read as a style before it gets its name."""
+    number, part = tempfile.mkstemp(".part", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+        load_style(part)
+        Path(part).replace(path)
+    except CheckpointError as error:
+        reason = str(error).replace(part, path.name)
+        raise CheckpointError(reason) from error
+    finally:
+        Path(part).unlink(missing_ok=True)
 
 
 def _free_place(path: Path) -> Path:
@@ -184,10 +275,12 @@ def _entry(name: str, path: Path) -> StyleEntry:
     try:
         header = read_metadata(path, file_format=STYLE_FORMAT)
     except CheckpointError as error:
-        return StyleEntry(name, path.stem, shipped, None, False, _without_path(error, path))
+        reason = _without_path(error, path)
+        return StyleEntry(name, path.stem, shipped, None, False, reason, str(path))
     title = header.get("name", path.stem) if shipped else path.stem
-    return StyleEntry(name, title, shipped, header.get("mode"), "thumbnail" in header, None)
+    has_picture = "thumbnail" in header
+    return StyleEntry(name, title, shipped, header.get("mode"), has_picture, None, str(path))
 
 
 def _without_path(error: CheckpointError, path: Path) -> str:
-    return str(error).replace(str(path), path.name)
+    return advice_first(str(error).replace(str(path), path.name))

@@ -23,7 +23,6 @@ __all__ = [
     "StyleSocket",
     "StyleValue",
     "VideoValue",
-    "advanced",
     "collect_masks",
     "collect_styles",
     "growing_masks",
@@ -72,14 +71,15 @@ def node_schema(
     outputs: Sequence[io.Output],
     hidden: Sequence[io.Hidden] = (),
     is_output_node: bool = False,
+    essentials_category: str | None = None,
     has_intermediate_output: bool = False,
     is_input_list: bool = False,
 ) -> io.Schema:
     """A schema of this pack's category, without the keywords that an older host lacks.
 
-    With `is_input_list` a list of pictures is one run and not as many.
-    `has_intermediate_output` has what a node shows sent again when the node itself came from
-    the cache; a page that was opened since has not seen it.
+    `essentials_category` puts a node among the host's everyday ones. With `is_input_list` a list
+    of pictures is one run and not as many. `has_intermediate_output` has what a node shows sent
+    again when the node itself came from the cache; a page that was opened since has not seen it.
     """
     keywords: dict[str, Any] = {
         "node_id": node_id,
@@ -91,18 +91,12 @@ def node_schema(
         "outputs": list(outputs),
         "hidden": list(hidden),
         "is_output_node": is_output_node,
+        "essentials_category": essentials_category,
         "has_intermediate_output": has_intermediate_output,
         "is_input_list": is_input_list,
     }
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in keywords.items() if name in known})
-
-
-def advanced(widget: io.Input) -> io.Input:
-    """Mark a widget as one that few need; hosts that know of it fold it away."""
-    if hasattr(widget, "advanced"):
-        widget.advanced = True
-    return widget
 
 
 def takes_videos() -> bool:

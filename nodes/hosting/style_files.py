@@ -1,17 +1,25 @@
-"""Style files in the folders of the host: which there are, writing one, reading one."""
+"""Style files in the folders of the host: which there are, writing one, reading one.
+
+Whatever changes here is told to every open browser, which then asks for the list.
+"""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from torch import Tensor
 
-from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.style import AdaptedStyle
 from . import host
-from .folders import checked_name, place_below
-from .library import StyleLibrary
+from .folders import checked_name, fill_dates, fingerprint, place_below
+from .library import StyleLibrary, Taken
 from .model import host_style
 from .pictures import to_core_over_white
+from .plain_words import advice_first
 from .sockets import StyleValue, single_style
+
+STYLES_EVENT = "metastyle.styles"
+TAKEN: tuple[Taken, ...] = ("number", "overwrite", "ask")
 
 
 @dataclass(frozen=True)
@@ -21,13 +29,13 @@ class SaveRequest:
     Attributes:
         name: with `/` between subfolders; may hold `%year%` and the like.
         half: store float16.
-        overwrite: replace a style of the same name instead of numbering the new one.
+        taken: what happens where there is a style of the same name.
         style_image: IMAGE for the thumbnail, or None to keep the style's own.
     """
 
     name: str
     half: bool
-    overwrite: bool
+    taken: Taken
     style_image: Tensor | None
 
 
@@ -40,7 +48,7 @@ def save(style: StyleValue, request: SaveRequest) -> AdaptedStyle:
     """Save a style and return it under its new name.
 
     Raises:
-        MetaStyleError: the name is not allowed, or the folder cannot be written.
+        MetaStyleError: the name is not allowed or taken, or the folder cannot be written.
     """
     single = single_style(style, "style")
     styles = library()
@@ -48,9 +56,85 @@ def save(style: StyleValue, request: SaveRequest) -> AdaptedStyle:
         picture = to_core_over_white(request.style_image, "style_image")[:1]
         single = single.with_thumbnail(picture)
     folder = styles.folders[0]
-    place_below(folder, request.name)  # before the host makes folders for it
-    name = host.expand_name(checked_name(request.name), folder)
-    return styles.save(single, name, half=request.half, overwrite=request.overwrite)
+    name = fill_dates(request.name, datetime.now().astimezone())
+    place_below(folder, name)  # before the host makes folders for it
+    name = host.expand_name(checked_name(name), folder)
+    saved = styles.save(single, name, half=request.half, taken=request.taken)
+    host.broadcast(STYLES_EVENT, {"saved": name})
+    return saved
+
+
+def rename(name: str, new_name: str) -> str:
+    """Give a saved style another name, here and in every open browser; the name it has now.
+
+    Raises:
+        MetaStyleError: as `StyleLibrary.rename`.
+    """
+    given = library().rename(name, new_name)
+    host.broadcast(STYLES_EVENT, {"renamed": [name, given]})
+    return given
+
+
+def delete(name: str) -> str:
+    """Remove a saved style, here and from the lists of every open browser.
+
+    Raises:
+        MetaStyleError: as `StyleLibrary.delete`.
+    """
+    library().delete(name)
+    host.broadcast(STYLES_EVENT, {"deleted": name})
+    return name
+
+
+def duplicate(name: str) -> str:
+    """Copy a style to the saved ones and tell every open browser; the copy's name.
+
+    Raises:
+        MetaStyleError: as `StyleLibrary.duplicate`.
+    """
+    given = library().duplicate(name)
+    host.broadcast(STYLES_EVENT, {"saved": given})
+    return given
+
+
+def take_in(name: str, data: bytes) -> str:
+    """Put a file of the user's among the saved styles and tell every open browser; its name.
+
+    Raises:
+        MetaStyleError: as `StyleLibrary.add`.
+    """
+    given = library().add(name, data)
+    host.broadcast(STYLES_EVENT, {"saved": given})
+    return given
+
+
+def taken_choice(value: str | bool) -> Taken:
+    """What to do where a name is taken; older workflows hold whether to overwrite.
+
+    Raises:
+        SettingsError: it is none of the choices.
+    """
+    if isinstance(value, bool):
+        return "overwrite" if value else "number"
+    known: dict[str, Taken] = {choice: choice for choice in TAKEN}
+    chosen = known.get(value)
+    if chosen is None:
+        raise SettingsError(
+            f"Input 'overwrite' is '{value}', which is none of its choices. "
+            f"Choose one of: {', '.join(TAKEN)}."
+        )
+    return chosen
+
+
+def unsavable(name: str | None, overwrite: str | bool | None) -> str | None:
+    """Why nothing can be saved so, or None; what is not known yet is None."""
+    try:
+        taken = taken_choice("number" if overwrite is None else overwrite)
+        if name is not None:
+            library().place(fill_dates(name, datetime.now().astimezone()), taken)
+    except MetaStyleError as error:
+        return advice_first(str(error))
+    return None
 
 
 def open_style(name: str) -> AdaptedStyle:
@@ -69,5 +153,10 @@ def missing_style(name: str) -> str | None:
     try:
         library().find(name)
     except MetaStyleError as error:
-        return str(error)
+        return advice_first(str(error))
     return None
+
+
+def style_fingerprint(name: str) -> str:
+    """Changes when the file of a style changes, goes or comes."""
+    return missing_style(name) or fingerprint(library().find(name))

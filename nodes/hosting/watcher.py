@@ -80,8 +80,9 @@ class Watcher:
 
     def _show(self, report: StepReport) -> None:
         began_s = time.monotonic()
-        message = {"node": self.node_id, "step": report.step, "steps": report.steps}
-        host.send(LOSSES_EVENT, {**message, "points": self.points[self._sent :]})
+        message = {"prompt_id": host.prompt_id(), "node": self.node_id, "step": report.step}
+        points = self.points[self._sent :]
+        host.send(LOSSES_EVENT, {**message, "steps": report.steps, "points": points})
         self._sent = len(self.points)
         pictures = list(report.preview().float().cpu())
         rows = [pictures[:2], pictures[2:]] if len(pictures) > 2 else [pictures]

@@ -4,12 +4,19 @@ from pathlib import Path
 
 from ...metastyle_core.base import SHIPPED_BASE, load_base
 from ...metastyle_core.encoder import ENCODER_NAMES, PerceptualEncoder, load_encoder
-from ...metastyle_core.errors import CheckpointError, EncoderWeightsError
+from ...metastyle_core.errors import (
+    CheckpointError,
+    EncoderWeightsError,
+    MetaStyleError,
+    SettingsError,
+)
 from . import host
 from .folders import fingerprint, safetensors_below
 from .model import MetaStyleModel
+from .plain_words import advice_first
 
 SHIPPED = "shipped"
+_SHIPPED_ENCODER = "compact"
 
 
 def base_names() -> list[str]:
@@ -49,7 +56,16 @@ def missing_base(name: str) -> str | None:
     try:
         find_base(name)
     except CheckpointError as error:
-        return str(error)
+        return advice_first(str(error))
+    return None
+
+
+def missing_encoder(name: str | None) -> str | None:
+    """Why an encoder cannot be used, or None; a name that is not known yet is None."""
+    try:
+        _encoder_file(name or _SHIPPED_ENCODER)
+    except MetaStyleError as error:
+        return advice_first(str(error))
     return None
 
 
@@ -60,15 +76,31 @@ def open_encoder(name: str) -> PerceptualEncoder:
         EncoderWeightsError: its weights are not in models/metastyle.
         CheckpointError: they are damaged.
     """
-    if name == "compact":
-        return load_encoder(name).to(host.work_device())
+    return load_encoder(name, weights=_encoder_file(name)).to(host.work_device())
+
+
+def encoder_fingerprint(name: str) -> str:
+    """Changes when the weights of an encoder do; its name where there are none to choose."""
+    file = safetensors_below(host.folders("metastyle")).get(name)
+    return name if file is None else fingerprint(file)
+
+
+def _encoder_file(name: str) -> Path | None:
+    """Weights of an encoder; None for the one that ships."""
+    if name == _SHIPPED_ENCODER:
+        return None
+    if name not in ENCODER_NAMES:
+        raise SettingsError(
+            f"Input 'encoder' is '{name}', which there is not. "
+            f"Choose one of: {', '.join(ENCODER_NAMES)}."
+        )
     files = safetensors_below(host.folders("metastyle"))
     if name not in files:
         raise EncoderWeightsError(
             f"Input 'encoder' is '{name}', whose weights are not there. Put them at "
             f"models/metastyle/{name}.safetensors, or choose 'compact', which ships with MetaStyle."
         )
-    return load_encoder(name, weights=files[name]).to(host.work_device())
+    return files[name]
 
 
 def _files() -> dict[str, Path]:

@@ -2,8 +2,21 @@
 
 from ...metastyle_core.precision import PRECISIONS
 from .sockets import ModelSocket, io
+from .style_files import library
 
 _LARGEST_SEED = 2**64 - 1
+
+
+def advanced(widget: io.Input) -> io.Input:
+    """A widget that few need: a host that can folds it away, an older one shows it."""
+    if hasattr(widget, "advanced"):
+        widget.advanced = True
+    return widget
+
+
+def style_choice(tooltip: str) -> io.Input:
+    """One of the saved and shipped styles; the browser shows titles in place of names."""
+    return io.Combo.Input("style", options=list(library().paths()), tooltip=tooltip)
 
 
 def share_input(name: str, default: float, tooltip: str, *, optional: bool = False) -> io.Input:
@@ -28,12 +41,14 @@ def seed_input(tooltip: str, *, optional: bool = False) -> io.Input:
 
 def precision_input() -> io.Input:
     """The number format of the convolutions."""
-    return io.Combo.Input(
-        "precision",
-        options=list(PRECISIONS),
-        default="auto",
-        tooltip="Number format. auto takes the fastest that the device does well; fp32 is the "
-        "most exact.",
+    return advanced(
+        io.Combo.Input(
+            "precision",
+            options=list(PRECISIONS),
+            default="auto",
+            tooltip="Number format. auto takes the fastest that the device does well; fp32 is "
+            "the most exact.",
+        )
     )
 
 

@@ -4,40 +4,23 @@
 //
 // Every wait is for something that a user would see; what it saw goes to standard output as JSON.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-
 import { isProblem } from "./noise.mjs";
+import { Stage } from "./stage.mjs";
 
 const task = JSON.parse(process.argv[2]);
-const { chromium } = await import(pathToFileURL(join(task.playwright, "index.mjs")).href);
+const stage = new Stage(task);
 
 const CURVE = ".metastyle-curve-plot > svg > path.metastyle-total";
 // Runs share the host's folders: each saves under names of its own.
 const STYLE = `browser/${task.renderer}_first`;
 const RENAMED = `browser/${task.renderer}_second`;
 const STEPS = 20;
-const PATIENCE_MS = 120_000;
 
-const browser = await chromium.launch({
-  executablePath: task.chromium,
-  args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server"],
-});
-const page = await browser.newPage({
-  viewport: { width: 1400, height: 880 },
-  deviceScaleFactor: 1.4,
-});
-page.setDefaultTimeout(PATIENCE_MS);
-const problems = [];
-page.on("pageerror", (error) => problems.push(`${error.message}\n${error.stack}`));
-page.on("console", (message) => {
-  if (message.type() === "error") problems.push(`${message.text()}\n${message.location().url}`);
-});
-
+let page;
 const seen = {};
 try {
-  await open();
+  await stage.start();
+  page = stage.page;
   await loadWorkflow();
   await adapt();
   await save();
@@ -45,37 +28,18 @@ try {
   await runWithSavedStyle();
   await rename();
   await reload();
-  seen.problems = problems.filter(isProblem);
+  seen.problems = stage.problems.filter(isProblem);
   process.stdout.write(JSON.stringify(seen));
 } catch (error) {
-  await shot("failed");
-  process.stderr.write(`${error.stack}\n${problems.join("\n")}\n`);
+  await stage.shot("failed");
+  process.stderr.write(`${error.stack}\n${stage.problems.join("\n")}\n`);
   process.exitCode = 1;
 } finally {
-  await browser.close();
-}
-
-async function open() {
-  await page.goto(task.url);
-  await ready();
-  await page.evaluate(
-    (vue) => window.app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue),
-    task.renderer === "vue",
-  );
-}
-
-async function ready() {
-  await page.waitForFunction(
-    () => window.app?.extensionManager?.workflow?.activeWorkflow && window.app.graph?.nodes?.length,
-  );
+  await stage.stop();
 }
 
 async function loadWorkflow() {
-  const workflow = JSON.parse(await readFile(task.workflow, "utf8"));
-  await page.evaluate(async (graph) => window.app.loadGraphData(graph, true, true, "first"), workflow);
-  await page.waitForFunction(
-    () => window.app.graph.nodes.some((node) => node.type === "MetaStyleAdaptToStyle"),
-  );
+  await stage.load(task.workflow, "first");
   await page.evaluate(
     ([steps, pictures]) => {
       const find = (type) => window.app.graph.nodes.find((each) => each.type === type);
@@ -95,45 +59,19 @@ async function loadWorkflow() {
     },
     [STEPS, task.pictures],
   );
-  await fitView();
-}
-
-async function fitView() {
-  await page.evaluate(() => {
-    window.app.canvas.deselectAll(); // or only what is selected is fitted
-    window.app.extensionManager.command.execute("Comfy.Canvas.FitView");
-  });
-}
-
-/** Press Run and wait for the end of the prompt; `during` happens meanwhile. */
-async function run(during = async () => {}) {
-  await page.evaluate(() => {
-    window.ended = new Promise((resolve) => {
-      for (const end of ["execution_success", "execution_error", "execution_interrupted"]) {
-        const tell = ({ detail }) => resolve([end, detail?.exception_message ?? ""]);
-        window.comfyAPI.api.api.addEventListener(end, tell, { once: true });
-      }
-    });
-  });
-  const button = page
-    .getByRole("button", { name: "Run", exact: true })
-    .or(page.getByTestId("queue-button"));
-  await button.first().click();
-  await during();
-  const [end, message] = await page.evaluate(() => window.ended);
-  if (end !== "execution_success") throw new Error(`The run ended with ${end}: ${message}`);
+  await stage.fitView();
 }
 
 async function adapt() {
-  await run(async () => {
+  await stage.run(async () => {
     await page.locator(`${CURVE}[d*='L']`).waitFor();
     seen.curveWhileRunning = await page.locator(".metastyle-curve-step").textContent();
     await page.waitForFunction(hasPreview);
-    await shot("adapting");
+    await stage.shot("adapting");
   });
   await page.getByText(`${STEPS} / ${STEPS}`).waitFor();
   seen.curve = await curvePoints();
-  await shot("adapted");
+  await stage.shot("adapted");
 }
 
 /** True when the adapting node shows a picture, on the canvas or as an element. */
@@ -164,7 +102,7 @@ async function save() {
     node.widgets.find((widget) => widget.name === "name").value = name;
     node.mode = 0;
   }, STYLE);
-  await run();
+  await stage.run();
 }
 
 async function addFromGallery() {
@@ -177,7 +115,7 @@ async function addFromGallery() {
   const card = gallery.locator(`[data-style="${STYLE}"]`);
   await card.waitFor();
   await gallery.getByRole("searchbox").fill("");
-  await shot("gallery");
+  await stage.shot("gallery");
   const before = await loaders();
   await card.dblclick();
   await page.waitForFunction(moreLoadersThan, before);
@@ -216,9 +154,9 @@ async function runWithSavedStyle() {
     const slot = stylize.inputs.findIndex((input) => input.name === "style");
     find("MetaStyleLoadStyle").connect(0, stylize, slot);
   });
-  await fitView();
-  await run();
-  await shot("saved-style");
+  await stage.fitView();
+  await stage.run();
+  await stage.shot("saved-style");
 }
 
 /** Give the style another name in the gallery; the nodes that load it follow. */
@@ -239,9 +177,9 @@ async function reload() {
   const before = await page.evaluate(() => window.app.graph.nodes.length);
   await page.waitForFunction(isKept, [before, RENAMED]);
   await page.reload();
-  await ready();
+  await stage.ready();
   await page.waitForFunction((count) => window.app.graph.nodes.length === count, before);
-  await fitView();
+  await stage.fitView();
   await page.locator(`${CURVE}[d*='L']`).waitFor();
   seen.curveAfterReload = await curvePoints();
   await page.locator(".metastyle-thumbnail img[src]").first().waitFor();
@@ -251,7 +189,7 @@ async function reload() {
   await page.locator(`.metastyle-gallery [data-style="${RENAMED}"]`).waitFor();
   seen.nodesAfterReload = await page.evaluate(() => window.app.graph.nodes.length);
   seen.nodesBeforeReload = before;
-  await shot("reloaded");
+  await stage.shot("reloaded");
 }
 
 /** True when the browser's storage holds the graph with all its nodes, the losses and a name. */
@@ -261,9 +199,4 @@ function isKept([count, name]) {
     const ids = text.match(/\\*"order\\*":/g) ?? [];
     return ids.length >= count && text.includes("metastyle_losses") && text.includes(name);
   });
-}
-
-async function shot(name) {
-  const path = join(task.shots, `${task.renderer}-${name}.jpg`);
-  await page.screenshot({ path, type: "jpeg", quality: 80 });
 }

@@ -4,11 +4,16 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { canvasPlace, findNode, nodesOfType, renameStyle } from "../../web/lib/graph.js";
+import { canvasPlace, chooseStyle, chooserAt, choosers, findNode, renameStyle } from "../../web/lib/graph.js";
+import { colourSockets } from "../../web/lib/colours.js";
+import { Favourites } from "../../web/lib/favourites.js";
+import { forgetIds } from "../../web/lib/labels.js";
 import { LossCurves } from "../../web/lib/loss_curve.js";
 import * as losses from "../../web/lib/losses.js";
-import { group, label, matches } from "../../web/lib/style_list.js";
+import { askWhereTaken, filled, readOldChoice } from "../../web/lib/saving.js";
+import { group, label, lineOf, lineOfUnknown, matches } from "../../web/lib/style_list.js";
 import { StylesApi } from "../../web/lib/styles_api.js";
+import { folderOf, inOrder } from "../../web/lib/templates.js";
 import { ENGLISH, chooseWords, say } from "../../web/lib/text.js";
 import { isProblem } from "./noise.mjs";
 
@@ -99,14 +104,37 @@ test("search ignores case, accents and underscores, and wants every word", () =>
   assert.ok(!matches(styles[0], "wave mont"));
 });
 
-test("saved styles come first, in natural order; presets show their titles", () => {
-  const { saved, shipped } = group(styles, "");
-  assert.deepEqual(saved.map((style) => style.name), ["project/wave_2", "project/wave_10"]);
-  assert.equal(label(saved[0]), "wave 2");
+test("saved styles come first, by folder and in natural order; presets show their titles", () => {
+  const top = { name: "zebra", shipped: false };
+  const { favourites, saved, shipped } = group([...styles, top], "", (name) => name === "presets/cezanne");
+  assert.deepEqual(saved.map(([folder, those]) => [folder, those.map((style) => style.name)]), [
+    ["", ["zebra"]],
+    ["project", ["project/wave_2", "project/wave_10"]],
+  ]);
+  assert.equal(label(styles[1]), "wave 2");
   assert.equal(label(shipped[0]), "Cézanne, Mont Sainte-Victoire");
+  assert.deepEqual(favourites, shipped);
 });
 
-const inner = { id: 7, type: "Wanted" };
+test("lists show the title of a preset, and of a saved style the folder too", () => {
+  assert.equal(lineOf(styles[2]), "Cézanne, Mont Sainte-Victoire");
+  assert.equal(lineOf(styles[0]), "project/wave_10");
+  assert.equal(lineOfUnknown("presets/hokusai_great_wave"), "hokusai great wave");
+});
+
+test("favourites are kept by the host, and a renamed one stays one", async () => {
+  const kept = { "metastyle.favourites": ["sea"] };
+  const settings = { get: (id) => kept[id], set: (id, value) => (kept[id] = value) };
+  const favourites = new Favourites(() => settings);
+  await favourites.toggle("wave");
+  await favourites.follow("sea", "lake");
+  await favourites.follow("nobody", "somebody");
+  assert.deepEqual(kept["metastyle.favourites"], ["lake", "wave"]);
+  await favourites.toggle("lake");
+  assert.deepEqual([favourites.has("lake"), favourites.has("wave")], [false, true]);
+});
+
+const inner = { id: 7, type: "MetaStyleStylizeWithPreset" };
 const graph = {
   nodes: [{ id: 4, type: "Sub", subgraph: { nodes: [inner], getNodeById: () => inner } }],
   getNodeById(id) {
@@ -118,7 +146,7 @@ test("nodes inside subgraphs are found by their execution id and by type", () =>
   assert.equal(findNode(graph, "4:7"), inner);
   assert.equal(findNode(graph, 4).type, "Sub");
   assert.equal(findNode(graph, "9:7"), undefined);
-  assert.deepEqual(nodesOfType(graph, "Wanted"), [inner]);
+  assert.deepEqual(choosers(graph), [inner]);
 });
 
 test("loader nodes follow a style to its new name, and others stay", () => {
@@ -133,6 +161,81 @@ test("loader nodes follow a style to its new name, and others stay", () => {
   assert.deepEqual(widgets.map((widget) => widget.value), ["storm", "sea", "storm"]);
   assert.ok(widgets[0].options.values.includes("storm"));
   assert.deepEqual(told, ["storm", "storm"]);
+});
+
+test("a card on a node that chooses a style changes that node, as one undo step", () => {
+  const steps = [];
+  const widget = { name: "style", value: "wave", options: { values: ["wave"] }, callback: (name) => steps.push(name) };
+  const loader = { type: "MetaStyleLoadStyle", widgets: [widget] };
+  const under = { 10: loader, 20: { type: "KSampler" } };
+  const canvas = { emitBeforeChange: () => steps.push("before"), emitAfterChange: () => steps.push("after") };
+  const app = { canvas, graph: { getNodeOnPos: (x) => under[x] ?? null } };
+  assert.deepEqual([10, 20, 30].map((x) => chooserAt(app, [x, 0])), [loader, null, null]);
+  chooseStyle(app, loader, "presets/sea");
+  assert.deepEqual([widget.value, steps], ["presets/sea", ["before", "presets/sea", "after"]]);
+  assert.ok(widget.options.values.includes("presets/sea"));
+});
+
+test("growing sockets are called by their word, and by what the user called them", () => {
+  const input = (given) => ({ name: "styles.style_1", localized_name: "style 1", label: given });
+  const node = { inputs: [input("style_1"), input("wave"), { name: "weight_1" }] };
+  forgetIds(node);
+  assert.deepEqual(node.inputs.map((each) => each.label), [undefined, "wave", undefined]);
+});
+
+test("names of styles take the values of widgets, and what names none stays", () => {
+  const nodes = [
+    { title: "Sky", widgets: [{ name: "seed", value: 7 }, { name: "text", value: "a/b?" }] },
+    { title: "x", properties: { "Node name for S&R": "KSampler" }, widgets: [{ name: "cfg", value: 6.5 }] },
+  ];
+  assert.equal(filled({ nodes }, "w/%Sky.seed%_%KSampler.cfg%"), "w/7_6.5");
+  assert.equal(filled({ nodes }, "%Sky.text%"), "a_b_");
+  assert.equal(filled({ nodes }, "%date:yyyy-MM-dd%/%No.seed%"), "%date:yyyy-MM-dd%/%No.seed%");
+});
+
+test("older workflows say by true and false whether to overwrite", () => {
+  const read = (value) => {
+    const widget = { name: "overwrite", value };
+    readOldChoice({ widgets: [widget] });
+    return widget.value;
+  };
+  assert.deepEqual([true, false, "ask"].map(read), ["overwrite", "number", "ask"]);
+});
+
+test("a node that asks gets the answer, and for none it is left out", async () => {
+  const asked = [];
+  const ask = async (answer, name = "wave", overwrite = "ask") => {
+    const nodes = { 7: { class_type: "MetaStyleSaveStyle", inputs: { name, overwrite } } };
+    const dialog = { confirm: async ({ message }) => (asked.push(message), answer) };
+    await askWhereTaken({ extensionManager: { dialog } }, nodes, (each) => each === "wave");
+    return nodes[7]?.inputs.overwrite;
+  };
+  assert.equal(await ask(true), "overwrite");
+  assert.equal(await ask(false), "number");
+  assert.equal(await ask(null), undefined);
+  assert.equal(asked.length, 3);
+  assert.equal(await ask(null, "free"), "ask");
+  assert.equal(await ask(null, "wave", "number"), "number");
+  assert.equal(asked.length, 3, "nothing to ask");
+});
+
+test("sockets keep their colour when a palette does not know them, and take one that it has", () => {
+  const table = {};
+  colourSockets({ canvas: { default_connection_color_byType: table } }, undefined);
+  const own = table.METASTYLE_STYLE;
+  assert.match(own, /^#/);
+  Object.assign(table, { METASTYLE_STYLE: "" });
+  assert.equal(table.METASTYLE_STYLE, own);
+  Object.assign(table, { METASTYLE_STYLE: "#123456" });
+  assert.equal(table.METASTYLE_STYLE, "#123456");
+});
+
+test("our examples come by their numbers, whatever the folder is called", async () => {
+  const folder = folderOf("http://127.0.0.1:8188/extensions/my%20styles/metastyle.js");
+  assert.equal(folder, "my styles");
+  const api = { getWorkflowTemplates: async () => ({ "my styles": ["2 b", "1 a"], other: ["z", "y"] }) };
+  inOrder(api, folder);
+  assert.deepEqual(await api.getWorkflowTemplates(), { "my styles": ["1 a", "2 b"], other: ["z", "y"] });
 });
 
 test("a drop beside the canvas adds nothing", () => {
@@ -175,7 +278,7 @@ test("words come in the user's language, with English in the gaps", () => {
   assert.equal(say("tab"), "Styles");
 });
 
-for (const language of ["en", "de"]) {
+for (const language of ["en", "fr", "zh"]) {
   test(`locales/${language} has the words that the browser side says`, async () => {
     const file = new URL(`../../locales/${language}/main.json`, import.meta.url);
     const { metastyle } = JSON.parse(await readFile(file, "utf8"));

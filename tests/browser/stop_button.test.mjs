@@ -43,12 +43,18 @@ beforeEach(() => {
       return answer;
     },
   };
-  stopButtons({ graph: { getNodeById: (id) => nodes[id] } }, api).setup();
+  const isOpen = (prompt) => prompt !== "another's";
+  stopButtons({ graph: { getNodeById: (id) => nodes[id] } }, api, isOpen).setup();
 });
 
 test("one button comes with the first losses, and only where a node learns", () => {
   for (const node of ["4", "4", "5", "6", "7"]) listeners["metastyle.losses"]({ detail: { ...told, node } });
   assert.equal(curve.children.length, 1);
+});
+
+test("steps of a workflow that is not open put no button on what has their ids here", () => {
+  listeners["metastyle.losses"]({ detail: { ...told, prompt_id: "another's" } });
+  assert.equal(curve.children.length, 0);
 });
 
 test("a press asks the server once to end that node's steps", async () => {

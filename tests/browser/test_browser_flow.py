@@ -1,11 +1,9 @@
 """The browser side on a real host in a real Chromium, and what of it runs in Node alone.
 
-Needs, beside what `tests/host` needs: `PLAYWRIGHT_CORE`, the folder of an installed
-`playwright-core` package; Chromium, found by `CHROMIUM` or on the PATH; and Node.
+Needs, beside what `tests/host` needs, what the fixtures of this folder look for.
 """
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,42 +18,6 @@ STEPS = 20
 LIMIT_S = 420
 
 
-@pytest.fixture(scope="session")
-def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("Node is not installed: nothing of the browser side was tried.")
-    return found
-
-
-@pytest.fixture(scope="session")
-def playwright() -> str:
-    named = os.environ.get("PLAYWRIGHT_CORE")
-    if not named:
-        pytest.skip(
-            "PLAYWRIGHT_CORE is not set: nothing was tried in a browser. Run `npm install "
-            "playwright-core` somewhere and name its folder in node_modules."
-        )
-    assert (Path(named) / "index.mjs").is_file(), f"{named} is no playwright-core package."
-    return named
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("Chromium was not found: install it, or name it in CHROMIUM.")
-    return found
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where pictures of the page go: `BROWSER_SHOTS`, or a temporary folder."""
-    folder = Path(os.environ.get("BROWSER_SHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def test_the_scripts_without_a_browser(node: str):
     done = subprocess.run(
         [node, "--test", *map(str, HERE.glob("*.test.mjs"))],
@@ -65,13 +27,10 @@ def test_the_scripts_without_a_browser(node: str):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("renderer", ["classic", "vue"])
 def test_a_first_hour(
     server: HostServer, node: str, playwright: str, chromium: str, shots: Path, renderer: str
 ):
     """Adapt, watch, save, find it in the gallery, use it, reload: everything is still there."""
-    if renderer == "vue" and not _has_new_renderer(server):
-        pytest.skip("This host's frontend has the new renderer only as an early trial.")
     task = {
         "url": f"http://127.0.0.1:{server.port}/",
         "chromium": chromium,
@@ -105,8 +64,3 @@ def _provided_pictures(server: HostServer) -> dict[str, str]:
         shutil.copy(ARTWORK / name, server.base / "input" / name)
     shutil.copy(ARTWORK / "scene.webp", server.base / "input" / "example.png")
     return pictures
-
-
-def _has_new_renderer(server: HostServer) -> bool:
-    version = server.ask("/system_stats").json["system"]["comfyui_version"]
-    return tuple(int(part) for part in version.split(".")[:2]) >= (0, 14)

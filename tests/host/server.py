@@ -1,5 +1,6 @@
 """A real ComfyUI server in a process of its own, with nothing in it but this pack."""
 
+import itertools
 import json
 import os
 import socket
@@ -237,6 +238,11 @@ class Listener:
                 self.interrupt_latency_s = time.monotonic() - asked_at
                 return run
         return run
+
+    def heard(self, kind: str, count: int) -> list[dict[str, Any]]:
+        """Data of the first messages of a kind, to whomever they went."""
+        found = (message.data for message in self._messages() if message.kind == kind)
+        return list(itertools.islice(found, count))
 
     def _messages(self) -> Iterator[Message]:
         """Messages as they come, until the host closes the connection.

@@ -1,5 +1,6 @@
 """Bad input on a real server: a node error in words, a server that lives on, nothing half-done."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,21 +27,38 @@ def test_a_tiny_style_image(server: HostServer):
     _save_picture(server, "tiny.png", 20, 300)
     workflow = adapt_workflow(server)
     workflow["2"]["inputs"]["image"] = "tiny.png"
-    error = server.run(workflow).error
-    assert error is not None
-    assert "300x20 px" in error
-    assert "64 px" in error
+    (failed,) = server.run(workflow).of_kind("execution_error")
+    assert failed["exception_type"] == "MetaStyle"
+    assert failed["exception_message"].startswith("Resize it or pick a larger image. ")
+    assert "300x20 px" in failed["exception_message"]
+    assert "64 px" in failed["exception_message"]
 
 
-def test_a_name_that_leaves_the_folder(server: HostServer):
-    error = server.run(with_save(server, "../outside")).error
-    assert error is not None
-    assert "../outside" in error
+@pytest.mark.parametrize("name", ["../outside", "presets/mine", "what?", "漢" * 100, ""])
+def test_a_name_that_cannot_be_saved_is_refused_before_anything_runs(server: HostServer, name: str):
+    run = server.run(with_save(server, name))
+    reason = run.refused["7"]["errors"][0]["details"]
+    assert reason.startswith("name - Choose another name. ")
+    assert run.outputs.keys() == {"4", "6"}, "what does not save runs"
     assert not list(server.base.rglob("outside*"))
 
 
-def test_a_name_reserved_for_presets(server: HostServer):
-    assert server.run(with_save(server, "presets/mine")).error
+def test_a_name_that_is_taken_is_refused_where_the_node_asks(server: HostServer):
+    assert succeeded(server.run(with_save(server, "asked/wave")))
+    workflow = with_save(server, "asked/wave")
+    workflow["7"]["inputs"]["overwrite"] = "ask"
+    reason = server.run(workflow).refused["7"]["errors"][0]["details"]
+    assert "Choose 'overwrite' or 'number'" in reason
+    assert [name for name in styles_of(server) if name.startswith("asked/")] == ["asked/wave"]
+
+
+def test_the_longest_name_and_a_date_can_be_saved(server: HostServer):
+    for name in ("long/" + "漢" * 66, "dated/%date:yyyy-MM-dd%", "suffix/wave.safetensors"):
+        assert succeeded(server.run(with_save(server, name))), name
+    names = styles_of(server)
+    assert "long/" + "漢" * 66 in names
+    assert "suffix/wave" in names
+    assert any(re.fullmatch(r"dated/\d{4}-\d\d-\d\d", name) for name in names)
 
 
 def test_a_damaged_file_is_listed_with_its_error_and_the_others_too(server: HostServer):
@@ -75,10 +93,8 @@ def test_a_style_of_another_base(server: HostServer):
 
 
 def test_an_encoder_whose_weights_are_not_there(server: HostServer):
-    error = server.run(adapt_workflow(server, steps=1, encoder="vgg16")).error
-    assert error is not None
-    assert "vgg16" in error
-    assert "models/metastyle" in error
+    with pytest.raises(RefusedError, match=r"Put them at models/metastyle/vgg16\.safetensors"):
+        server.run(adapt_workflow(server, steps=1, encoder="vgg16"))
 
 
 def _refusal(server: HostServer, workflow: Workflow) -> str:

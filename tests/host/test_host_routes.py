@@ -43,7 +43,18 @@ def test_renaming_and_deleting(server: HostServer, saved: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["../escape", "/etc/passwd", "a/../../b", "..\\up", "C:\\x", "", "a\0b", "presets/new"]
+    "name",
+    [
+        "../escape",
+        "/etc/passwd",
+        "a/../../b",
+        "..\\up",
+        "C:\\x",
+        "",
+        "a\0b",
+        "presets/new",
+        "漢" * 100,
+    ],
 )
 def test_names_never_leave_the_folder(server: HostServer, saved: str, name: str):
     before = _files(server.base)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -19,9 +20,13 @@ from host.recipes import (
 from host.server import HostServer, Listener, RefusedError, Run
 from host.workflow import choices, load_workflow, node, nodes_of, to_prompt
 from PIL import Image
+from samples import picture
+
+from metastyle_core.images import save_image
 
 pytestmark = pytest.mark.host
 
+OF_MODELS = ("CheckpointLoaderSimple", "UNETLoader", "CLIPLoader", "VAELoader")
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows").glob("*.json"))
 NODES = (
     "LoadMetaStyle",
@@ -72,7 +77,7 @@ def test_the_template_browser_offers_every_example_with_its_picture(server: Host
     offered = server.ask("/workflow_templates").json["metastyle"]
     assert sorted(offered) == [path.stem for path in EXAMPLES]
     for name in offered:
-        picture = server.ask(f"/api/workflow_templates/metastyle/{name}.jpg")
+        picture = server.ask(quote(f"/api/workflow_templates/metastyle/{name}.jpg"))
         assert picture.body.startswith(b"\xff\xd8"), name
 
 
@@ -88,6 +93,22 @@ def test_adapting_then_stylizing_shows_pictures_losses_and_progress(server: Host
     assert [point[0] for point in points] == [1, 2, 3, 4, 5, 6]
     live = [point for data in run.of_kind("metastyle.losses") for point in data["points"]]
     assert [point[0] for point in live] == [1, 2, 3, 4, 5, 6]
+    prompts = {data["prompt_id"] for data in run.of_kind("metastyle.losses")}
+    assert prompts == {run.prompt_id}, "so that a page knows of which workflow they are"
+
+
+def test_every_window_hears_of_a_save_a_rename_and_a_deletion(server: HostServer):
+    with Listener(server) as elsewhere:
+        assert succeeded(server.run(with_save(server, "heard/first")))
+        names = {"name": "heard/first", "new_name": "heard/second"}
+        assert server.ask("/metastyle/styles/rename", names).status == 200
+        assert server.ask("/metastyle/styles/delete", {"name": "heard/second"}).status == 200
+        heard = elsewhere.heard("metastyle.styles", 3)
+    assert heard == [
+        {"saved": "heard/first"},
+        {"renamed": ["heard/first", "heard/second"]},
+        {"deleted": "heard/second"},
+    ]
 
 
 def test_refining_shows_pictures_losses_and_progress(server: HostServer):
@@ -227,6 +248,21 @@ def test_strength_zero_returns_the_photo_itself(server: HostServer):
     assert pictures[0] == pictures[1]
 
 
+def test_interrupting_stops_inside_one_large_picture(
+    server: HostServer, base_folder: Path, measured: dict[str, str]
+):
+    save_image(picture(3000, 4000), base_folder / "input" / "large.png")
+    workflow = adapt_workflow(server, steps=0)
+    workflow["3"] = node(server, "LoadImage", image="large.png")
+    with Listener(server) as listener:
+        run = listener.follow(listener.queue(workflow), interrupt_at_step=2)
+        measured["interrupt latency, 12 megapixels"] = f"{listener.interrupt_latency_s:.2f} s"
+    assert run.interrupted
+    last = run.of_kind("progress")[-1]
+    assert last["node"] == "5"
+    assert last["value"] < last["max"] / 2
+
+
 def test_interrupting_stops_within_a_step_and_the_next_run_succeeds(
     server: HostServer, measured: dict[str, str]
 ):
@@ -291,8 +327,16 @@ def test_a_preset_stylizes(server: HostServer):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_workflows_have_no_node_that_the_host_calls_deprecated(
+    server: HostServer, path: Path
+):
+    prompt = to_prompt(load_workflow(path), server)
+    assert not [each["class_type"] for each in prompt.values() if _is_deprecated(server, each)]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_workflows_run(server: HostServer, path: Path, measured: dict[str, str]):
-    """As they are, but with few steps and small pictures. A missing checkpoint is expected."""
+    """As they are, but with few steps and small pictures. Missing models are expected."""
     prompt = to_prompt(load_workflow(path), server)
     for loader in nodes_of(prompt, "LoadImage"):
         _provide_picture(server, loader["inputs"]["image"])
@@ -308,8 +352,11 @@ def test_example_workflows_run(server: HostServer, path: Path, measured: dict[st
         errors = run.refused
         measured[f"workflow {path.stem}, small"] = f"{time.monotonic() - began_s:.1f} s"
     missing = {each["class_type"] for each in errors.values() if each["errors"]}
-    needs_checkpoint = bool(nodes_of(prompt, "CheckpointLoaderSimple"))
-    assert missing == ({"CheckpointLoaderSimple"} if needs_checkpoint else set())
+    assert missing == {kind for kind in OF_MODELS if nodes_of(prompt, kind)}
+
+
+def _is_deprecated(server: HostServer, each: dict[str, Any]) -> bool:
+    return bool(server.node_info(each["class_type"]).get("deprecated"))
 
 
 def _provide_picture(server: HostServer, name: str) -> None:

@@ -3,7 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from samples import TOLERANCES
+from torch.func import functional_call
 
+from metastyle_core import network as network_module
 from metastyle_core.network import (
     InstanceNorm,
     OutputConv,
@@ -139,3 +142,27 @@ def test_second_derivatives_flow_through_the_network():
 
     inputs = tuple(own[name].detach().clone().requires_grad_() for name in names)
     assert torch.autograd.gradgradcheck(loss, inputs, atol=1e-6)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("styles", [1, 3])
+@pytest.mark.parametrize("cached", [1, 100, 2**18])
+def test_the_layout_in_memory_changes_no_norm(generator, monkeypatch, styles, fixed, cached):
+    monkeypatch.setattr(network_module, "_CACHED_NUMBERS", cached)
+    norm = InstanceNorm(5).double()
+    features = torch.rand(3, 5, 7, 9, dtype=torch.float64, generator=generator)
+    shape = (5,) if styles == 1 else (3, 5)
+    values = {
+        name: torch.rand(shape, dtype=torch.float64, generator=generator)
+        for name in ("weight", "bias")
+    }
+    if fixed:
+        values |= {
+            name: torch.rand(5, dtype=torch.float64, generator=generator)
+            for name in ("mean", "variance")
+        }
+    beside = features.contiguous(memory_format=torch.channels_last)
+    found = functional_call(norm, values, (beside,))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    wanted = functional_call(norm, values, (features,))
+    torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float64])

@@ -1,6 +1,7 @@
 """The distances between a picture's features and a style's, against numbers worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from metastyle_core.style_distance import (
     GramTarget,
     QuantileTarget,
     SlicedTarget,
+    draw_places,
     gram_matrix,
     interpolate_quantiles,
     layer_target,
@@ -151,6 +153,76 @@ def test_the_same_seed_draws_the_same_and_another_does_not(generator):
     target = layer_target("sliced", [style], seeded())
     values = [target.distance(own, seeded(seed)).item() for seed in (1, 1, 2)]
     assert values[0] == values[1] != values[2]
+
+
+def quantile_target(features, generator):
+    directions = random_directions(features.shape[1], 80, generator)
+    return QuantileTarget(directions, quantiles_along(spread_out(features), directions, 16))
+
+
+@pytest.mark.parametrize("kind", ["sliced", "several", "quantiles"])
+def test_chance_comes_from_the_generator_and_from_nowhere_else(kind, generator):
+    large = torch.rand(1, 3, 140, 140, generator=generator)
+    before = torch.get_rng_state()
+    distances = []
+    for seed in (1, 1, 2):
+        chance = seeded(seed)
+        if kind == "quantiles":
+            target = quantile_target(large, chance)
+        else:
+            pictures = [large] if kind == "sliced" else [large, large[..., :70, :]]
+            target = layer_target("sliced", pictures, chance)
+        distances.append(target.distance(large.square(), chance))
+    assert torch.equal(distances[0], distances[1])
+    assert not torch.equal(distances[0], distances[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_more_places_are_compared_than_either_has_or_than_are_asked_for(monkeypatch, generator):
+    asked = []
+
+    def transport(projected, wanted, *, normalisation):
+        asked.append((projected.shape[2], wanted.shape[2]))
+        return projected.mean((1, 2))
+
+    monkeypatch.setattr("metastyle_core.style_distance.transport_cost", transport)
+    style, small, large = (torch.rand(1, 3, side, side, generator=generator) for side in (6, 4, 9))
+    target = layer_target("sliced", [style], seeded())
+    for features in (small, large):
+        target.distance(features, seeded())
+    replace(target, compared=5).distance(large, seeded())
+    assert asked == [(16, 16), (36, 36), (5, 5)]
+
+
+def test_one_place_is_drawn_from_each_of_equal_stretches():
+    drawn = torch.stack([draw_places(10, 4, seeded(seed)) for seed in range(400)])
+    stretches = [set(column.tolist()) for column in drawn.T]
+    assert stretches == [{0, 1, 2}, {2, 3, 4}, {5, 6, 7}, {7, 8, 9}]
+    assert draw_places(4, 4, seeded()).tolist() == [0, 1, 2, 3]
+
+
+def test_quantiles_of_several_styles_are_repeated_in_rows(generator):
+    styles = torch.rand(2, 3, 8, 8, generator=generator)
+    repeated = quantile_target(styles, seeded()).repeat(2)
+    alone = [quantile_target(style[None], seeded()) for style in styles]
+    pictures = torch.rand(4, 3, 8, 8, generator=generator)
+    found = repeated.distance(pictures, seeded())
+    for row in range(4):
+        wanted = alone[row // 2].distance(pictures[row : row + 1], seeded())
+        torch.testing.assert_close(found[row : row + 1], wanted)
+
+
+def test_values_between_kept_quantiles_by_hand():
+    # Levels of three: 0, 1/2 and 1. Asked for at 1/8, 3/8, 5/8 and 7/8.
+    kept = torch.tensor([[[0.0, 4.0, 12.0]]], dtype=F64)
+    assert interpolate_quantiles(kept, 4).flatten().tolist() == pytest.approx([1, 3, 6, 10])
+
+
+def test_quantiles_between_places_by_hand():
+    # Four places in order 0, 3, 5, 9; levels 0, 1/4, 3/4 and 1 of four fall at 0, 3/4, 9/4 and 3.
+    places = torch.tensor([[[5.0], [0.0], [9.0], [3.0]]], dtype=F64)
+    found = quantiles_along(places, torch.ones(1, 1, dtype=F64), 4)
+    assert found.flatten().tolist() == pytest.approx([0, 2.25, 6, 9], abs=1e-5)
 
 
 def test_few_places_are_noisier_and_not_biased(generator):

@@ -68,6 +68,12 @@ def pack(fake_host: FakeHost) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def errors(pack: ModuleType) -> ModuleType:
+    """The classes of what the loaded pack raises."""
+    return pack.metastyle_core.errors
+
+
+@pytest.fixture
 def run(pack: ModuleType) -> Callable[..., Any]:
     """Execute a node by id under inference mode, as the host does."""
     classes = {node.define_schema().node_id: node for node in pack.nodes.NODES}

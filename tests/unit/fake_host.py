@@ -20,6 +20,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
+from aiohttp import web
 
 ROOT = Path(__file__).parents[2]
 PACK_NAME = "/some where/custom_nodes/metastyle"
@@ -55,8 +56,8 @@ class Input:
         self.display_name = display_name
         self.optional = optional
         self.tooltip = tooltip
+        self.advanced: bool | None = None
         self.options = options
-        self.advanced = None
 
 
 class ComboInput(Input):
@@ -102,6 +103,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    essentials_category: str | None = None
     has_intermediate_output: bool = False
     is_input_list: bool = False
 
@@ -180,7 +182,12 @@ def _interface(*, old: bool) -> ModuleType:
         Hidden, ComfyNode, NodeOutput, Input, Output,
     )  # fmt: skip
     if old:
-        lacking = {"search_aliases", "has_intermediate_output", "is_input_list"}
+        lacking = {
+            "search_aliases",
+            "essentials_category",
+            "has_intermediate_output",
+            "is_input_list",
+        }
         kept = [f for f in dataclasses.fields(Schema) if f.name not in lacking]
         rows = [(f.name, f.type, dataclasses.field(default=None)) for f in kept[1:]]
         io.Schema = dataclasses.make_dataclass("Schema", [("node_id", str), *rows])
@@ -202,6 +209,7 @@ class FakeHost:
         progress: done, total and preview of every move of the bar.
         sent: event, message and the browser it went to.
         browser: which one started the run; None for a script.
+        prompt: the one that runs.
         routes: "METHOD path" to handler.
         interrupt_after: raise at the check after this many; None never does.
     """
@@ -212,6 +220,7 @@ class FakeHost:
     progress: list[tuple[int, int, Any]] = field(default_factory=list)
     sent: list[tuple[str, dict[str, Any], str | None]] = field(default_factory=list)
     browser: str | None = "first"
+    prompt: str | None = "prompt-1"
     routes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     interrupt_after: int | None = None
     checks: int = 0
@@ -329,8 +338,17 @@ class _FakeServer:
     def client_id(self) -> str | None:
         return self._host.browser
 
+    @property
+    def last_prompt_id(self) -> str | None:
+        return self._host.prompt
+
     def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:
         self._host.sent.append((event, data, sid))
+
+    def __iter__(self) -> Iterator[web.RouteDef]:
+        for place, handler in self._host.routes.items():
+            method, path = place.split(" ")
+            yield web.RouteDef(method, path, handler, {})
 
     def route(self, method: str, path: str) -> Callable[[Any], Any]:
         def register(handler: Any) -> Any:
@@ -341,20 +359,22 @@ class _FakeServer:
 
 
 @contextmanager
-def loaded_pack(host: FakeHost, *, old: bool = False) -> Iterator[ModuleType]:
+def loaded_pack(
+    host: FakeHost, *, old: bool = False, root: Path = ROOT, name: str = PACK_NAME
+) -> Iterator[ModuleType]:
     """The pack as the host loads it: by path, under a name made from the path."""
     replaced = {name: sys.modules.get(name) for name in host.modules(old=old)}
     sys.modules.update(host.modules(old=old))
     try:
-        spec = importlib.util.spec_from_file_location(PACK_NAME, ROOT / "__init__.py")
+        spec = importlib.util.spec_from_file_location(name, root / "__init__.py")
         pack = importlib.util.module_from_spec(spec)
-        sys.modules[PACK_NAME] = pack
+        sys.modules[name] = pack
         spec.loader.exec_module(pack)
         yield pack
     finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == PACK_NAME]:
-            del sys.modules[name]
-        for name, module in replaced.items():
-            sys.modules.pop(name, None)
+        for own in [each for each in sys.modules if each.split(".")[0] == name]:
+            del sys.modules[own]
+        for other, module in replaced.items():
+            sys.modules.pop(other, None)
             if module is not None:
-                sys.modules[name] = module
+                sys.modules[other] = module

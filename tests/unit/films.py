@@ -63,6 +63,7 @@ def make_film(
         sound = container.add_stream(audio, rate=48000) if audio else None
         for time, picture in zip(times, pictures, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.colorspace = standard
             frame = frame.reformat(
                 format=layout, dst_colorspace=standard, dst_color_range=2 if limits == 2 else None
             )
@@ -112,7 +113,11 @@ def look_of(path: Path) -> dict[str, Any]:
 def pixels_of(path: Path) -> list[np.ndarray]:
     """All frames as they are stored, (H, W, 3)."""
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
+        for frame in frames:
+            if hasattr(frame, "color_trc"):  # which some versions of PyAV cannot convert
+                frame.color_primaries = frame.color_trc = 2
+        return [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 def sound_of(path: Path) -> list[tuple[float, bytes]]:

@@ -117,7 +117,8 @@ def test_contents_come_in_a_new_order_whenever_all_were_used():
 
 def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):
     first, again, other = (
-        adaptation._shipped_contents(random_base, replace(QUICK, seed=seed)) for seed in (1, 1, 2)
+        adaptation._shipped_contents(random_base, replace(QUICK, seed=seed), None)
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

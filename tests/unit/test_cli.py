@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from samples import picture
+from unit.small_training import needs_muon
 
 from metastyle_core.adaptation import brush_for
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
@@ -93,7 +94,13 @@ def test_stylize_writes_one_picture_of_the_same_size(tmp_path, image_file, style
     )
     assert code == 0
     assert load_image(output).pixels.shape == (3, 80, 96)
-    assert json.loads(capsys.readouterr().out)["outputs"] == [str(output)]
+    told, whole = map(json.loads, capsys.readouterr().out.splitlines())
+    assert told["seconds"] > 0
+    assert told | {"seconds": 0} == {
+        "input": str(image_file), "output": str(output), "seconds": 0, "size": [96, 80],
+        "error": None,
+    }  # fmt: skip
+    assert (whole["images"], whole["skipped"], whole["failed"]) == (1, 0, 0)
 
 
 def test_stylize_takes_folders_presets_images_and_blends(tmp_path, image_file, style_file):
@@ -466,6 +473,7 @@ def thin_teacher(tmp_path, monkeypatch) -> Path:
     return path
 
 
+@needs_muon
 def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher, capsys):
     for name in ("content", "style"):
         for i in range(3):
@@ -589,8 +597,13 @@ case = pytest.param
         case(["info", "absent"], "does not exist", id="info on nothing"),
         case(evaluating("--modes", "x"), "--modes", id="evaluate an unknown mode"),
         case(evaluating("--steps", "few"), "--steps", id="evaluate with words for steps"),
-        case(training("bare", "run"), "no image", id="train on an empty folder"),
-        case(training(".", "blocked/run"), "Cannot write", id="train into an unwritable folder"),
+        case(training("bare", "run"), "no image", id="train on an empty folder", marks=needs_muon),
+        case(
+            training(".", "blocked/run"),
+            "Cannot write",
+            id="train into an unwritable folder",
+            marks=needs_muon,
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_writes_nothing(arguments, words, bad_files, capsys):

@@ -35,8 +35,9 @@ def ours(workflow):
     return [node for node in workflow["nodes"] if node["type"] in INPUTS]
 
 
-def test_there_are_five():
-    assert [path.stem[0] for path in WORKFLOWS] == list("12345")
+def test_there_are_seven_each_with_a_picture():
+    assert [path.stem[0] for path in WORKFLOWS] == list("1234567")
+    assert all(path.with_suffix(".jpg").is_file() for path in WORKFLOWS)
 
 
 def test_links_join_the_sockets_they_name(workflow):
@@ -60,6 +61,50 @@ def test_our_nodes_have_the_inputs_and_widgets_of_the_schema(workflow):
         assert len(node["widgets_values"]) == len(WIDGETS[node["type"]])
         widgets = [slot["name"] for slot in node["inputs"] if "widget" in slot]
         assert widgets == WIDGETS[node["type"]]
+
+
+def test_nodes_stand_in_groups_and_a_note_says_how_to_use_them(workflow):
+    assert len(workflow["groups"]) >= 3
+    boxes = [group["bounding"] for group in workflow["groups"]]
+    for node in ours(workflow):
+        x, y = node["pos"]
+        assert any(a <= x <= a + w and b <= y <= b + h for a, b, w, h in boxes), node["type"]
+    (note,) = (node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+    assert "Run" in note["widgets_values"][0]
+
+
+def test_the_first_two_are_apps_too(workflow, request):
+    data = workflow["extra"].get("linearData")
+    if data is None:
+        assert request.node.callspec.id[0] not in "12"
+        return
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    assert workflow["extra"]["linearMode"] is False, "it opens as a graph"
+    for number, widget in data["inputs"]:
+        assert widget in [slot["name"] for slot in nodes[number]["inputs"] if "widget" in slot]
+    assert [nodes[number]["type"] for number in data["outputs"]] == ["SaveImage"]
+
+
+def test_models_come_with_an_address_that_the_host_can_offer(workflow):
+    folders = {
+        "CheckpointLoaderSimple": "checkpoints",
+        "UNETLoader": "diffusion_models",
+        "CLIPLoader": "text_encoders",
+        "VAELoader": "vae",
+    }
+    for node in (each for each in workflow["nodes"] if each["type"] in folders):
+        (model,) = node["properties"]["models"]
+        assert model["name"] == node["widgets_values"][0]
+        assert model["url"].startswith("https://huggingface.co/")
+        assert model["name"] in model["url"]
+        assert model["directory"] == folders[node["type"]]
+
+
+def test_the_first_saves_nothing_until_it_is_asked():
+    first = json.loads(WORKFLOWS[0].read_text(encoding="utf-8"))
+    (saving,) = (node for node in ours(first) if node["type"] == "MetaStyleSaveStyle")
+    assert saving["mode"] == 2
+    assert saving["widgets_values"] == ["my_style", False, "number"]
 
 
 def test_only_shipped_things_are_named(workflow):

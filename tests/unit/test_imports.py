@@ -16,7 +16,7 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.borders core.errors core.growth core.rows core.seeding",
-    "core.grain core.precision core.steady core.transparency",
+    "core.grain core.precision core.sharding core.steady core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.style_distance",
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
@@ -33,8 +33,8 @@ LAYERS = (
     "core.drawing core.mixing",
     "core.adaptation core.large_pictures core.presets",
     "core.stylization",
-    "core.evaluation core.film.drawing core.quality core.refinement core.regions core.speed"
-    " core.sweep core.thumbnails",
+    "core.evaluation core.export core.film.drawing core.quality core.refinement core.regions"
+    " core.speed core.sweep core.thumbnails",
     "core.training core.training.average core.training.data core.training.optimizer"
     " core.training.patterns core.training.recipe",
     "core.training.judged_pictures core.training.state core.training.tasks",
@@ -44,10 +44,12 @@ LAYERS = (
     "core.cli.inputs",
     "core.cli.controls core.cli.image_styles core.cli.outputs core.cli.refining"
     " core.cli.training_run",
-    "core.cli.films core.cli.large core.cli.reading core.cli.regions",
-    "core.cli.drawers",
-    "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate core.cli.info"
-    " core.cli.stylize core.cli.sweep core.cli.train",
+    "core.cli.parts core.cli.large core.cli.reading core.cli.regions",
+    "core.cli.drawers core.cli.films",
+    "core.cli.drawing",
+    "core.cli.ray_run core.cli.telling",
+    "core.cli.adapt core.cli.bench core.cli.demo core.cli.distill core.cli.evaluate"
+    " core.cli.export core.cli.info core.cli.stylize core.cli.sweep core.cli.train",
     "core.cli",
     "core.__main__",
     "nodes.hosting nodes.hosting.*",

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,7 +36,7 @@ def folder(fake_host):
 def library(pack, style):
     styles = pack.nodes.hosting.style_files.library()
     for name in ("wave", "project/scream"):
-        styles.save(style, name, half=False, overwrite=False)
+        styles.save(style, name, half=False, taken="number")
     return styles
 
 
@@ -76,13 +78,13 @@ def test_rename_and_delete(library, folder):
 def test_a_renamed_style_stays_on_its_disk(pack, style, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     whole = pack.nodes.hosting.library.StyleLibrary
-    whole((second,)).save(style, "old/sea/wave", half=False, overwrite=False)
+    whole((second,)).save(style, "old/sea/wave", half=False, taken="number")
     whole((first, second)).rename("old/sea/wave", "new/wave")
     assert (second / "new" / "wave.safetensors").is_file()
     assert not first.exists()
 
 
-def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypatch):
+def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypatch, errors):
     real = Path.stat
 
     def ignore_case(path, **options):
@@ -92,42 +94,90 @@ def test_letters_change_case_on_a_disk_that_ignores_it(library, folder, monkeypa
     monkeypatch.setattr(Path, "stat", ignore_case)
     library.rename("wave", "Wave")
     assert sorted(path.name for path in folder.glob("*.safetensors")) == ["Wave.safetensors"]
-    with pytest.raises(Exception, match="already"):
+    with pytest.raises(errors.SettingsError, match="already"):
         library.rename("Wave", "project/Scream")
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "kind", "words"),
     [
-        (("rename", "wave", "wave"), "already"),
-        (("rename", "wave", "project/scream"), "already"),
-        (("rename", "wave", "../wave"), "Choose another"),
-        (("rename", "wave", "/etc/wave"), "Choose another"),
-        (("rename", "wave", "presets/wave"), "ship with"),
-        (("rename", "wave", "a" * 300), "up to 200"),
-        (("rename", "nobody", "wave2"), "may have been deleted"),
-        (("rename", "../wave", "wave2"), "may have been deleted"),
-        (("delete", "nobody"), "may have been deleted"),
-        (("delete", "presets/anything"), "cannot be changed"),
-        (("delete", "../../secret"), "may have been deleted"),
+        (("rename", "wave", "wave"), "SettingsError", "already"),
+        (("rename", "wave", "project/scream"), "SettingsError", "already"),
+        (("rename", "wave", "../wave"), "SettingsError", "Choose another"),
+        (("rename", "wave", "/etc/wave"), "SettingsError", "Choose another"),
+        (("rename", "wave", "presets/wave"), "SettingsError", "ship with"),
+        (("rename", "wave", "a" * 300), "SettingsError", "takes 300 bytes"),
+        (("rename", "nobody", "wave2"), "StyleNotFound", "may have been deleted"),
+        (("rename", "../wave", "wave2"), "StyleNotFound", "may have been deleted"),
+        (("delete", "nobody"), "StyleNotFound", "may have been deleted"),
+        (("delete", "presets/anything"), "SettingsError", "cannot be changed"),
+        (("delete", "../../secret"), "StyleNotFound", "may have been deleted"),
     ],
 )
-def test_what_must_not_change_does_not(library, change, words):
+def test_what_must_not_change_does_not(library, change, kind, words, errors, pack):
     before = names(library)
-    with pytest.raises(Exception, match=words):
+    kinds = vars(errors) | vars(pack.nodes.hosting.library)
+    with pytest.raises(kinds[kind], match=words):
         getattr(library, change[0])(*change[1:])
     assert names(library) == before
 
 
-def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("what? no", r"the character \? is in it"),
+        ("a:b", "the character : is in it"),
+        ("a\tb", "an invisible character is in it"),
+        ("a//b", "a part of it is empty"),
+        (".hidden", "begins with a dot"),
+        ("a./b", "'a.' ends with a dot"),
+        ("con", "Windows keeps 'con'"),
+        ("漢" * 100, "takes 300 bytes and at most 200"),
+        ("a/" * 120 + "b", "241 letters and at most 200"),
+    ],
+)
+def test_a_name_is_refused_by_what_is_wrong_with_it(library, name, fault, errors):
+    with pytest.raises(errors.SettingsError, match=rf"{fault}.*Choose another name"):
+        library.rename("wave", name)
+
+
+def test_the_longest_names_can_be_saved_with_a_number(library, style, folder):
+    for name in ("漢" * 66, "b" * 200):
+        library.save(style, name, half=False, taken="number")
+        library.save(style, name, half=False, taken="number")
+        assert (folder / f"{name}_2.safetensors").is_file()
+
+
+def test_the_suffix_of_files_may_be_written_and_is_not_doubled(library, style, folder):
+    library.save(style, "sea.safetensors", half=False, taken="number")
+    assert library.rename("wave", "storm.SAFETENSORS") == "storm"
+    assert {"sea", "storm"} <= set(names(library))
+
+
+def test_a_name_that_is_taken_is_refused_where_the_node_asks(library, style, errors):
+    with pytest.raises(errors.SettingsError, match=r"'wave' already.*'overwrite' or 'number'"):
+        library.save(style, "wave", half=False, taken="ask")
+    library.save(style, "free", half=False, taken="ask")
+    assert "free" in names(library)
+
+
+def test_dates_are_filled_in_as_in_the_names_of_images(pack):
+    fill = pack.nodes.hosting.folders.fill_dates
+    now = datetime(2026, 3, 9, 7, 5, 4, tzinfo=timezone.utc)
+    assert fill("a/%date:yyyy-MM-dd%_b", now) == "a/2026-03-09_b"
+    assert fill("%date:yy.M.d hhmmss%", now) == "26.3.9 070504"
+    assert fill("%year%/%width%", now) == "%year%/%width%"
+
+
+def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path, errors):
     outside = tmp_path / "outside"
     outside.mkdir()
     (folder / "wave.safetensors").rename(outside / "wave.safetensors")
     (folder / "linked").symlink_to(outside)
     assert "linked/wave" in names(library)
-    with pytest.raises(Exception, match="outside"):
+    with pytest.raises(errors.SettingsError, match="outside"):
         library.delete("linked/wave")
-    with pytest.raises(Exception, match="leads out"):
+    with pytest.raises(errors.SettingsError, match="leads out"):
         library.rename("project/scream", "linked/scream")
     assert (outside / "wave.safetensors").is_file()
 
@@ -136,12 +186,16 @@ def test_links_do_not_lead_out_of_the_folder(library, folder, tmp_path):
 def ask(fake_host, library):
     """Send a request to a route: (status, data or body)."""
 
-    def send(route, body=None, *, name="", headers=None, broken=False):
+    def send(route, body=None, *, name="", headers=None, broken=False, data=b""):
         async def read():
             return json.loads("{" if broken else json.dumps(body))
 
+        async def read_bytes():
+            return data
+
         request = SimpleNamespace(
             json=read,
+            read=read_bytes,
             query={"name": name},
             headers={"Content-Type": "application/json", "Host": "here:8188"} | (headers or {}),
         )
@@ -158,14 +212,55 @@ def test_the_routes_list_show_rename_and_delete(ask, library):
     row = next(row for row in data["styles"] if row["name"] == "wave")
     assert row == {
         "name": "wave", "title": "wave", "shipped": False, "mode": "norm", "thumbnail": True,
-        "error": None,
+        "error": None, "file": str(library.find("wave")),
     }  # fmt: skip
     status, body = ask("GET /metastyle/styles/thumbnail", name="wave")
     assert (status, body[:4]) == (200, b"RIFF")
     rename = {"name": "wave", "new_name": "sea"}
-    assert ask("POST /metastyle/styles/rename", rename) == (200, {"ok": True})
-    assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"ok": True})
+    assert ask("POST /metastyle/styles/rename", rename) == (200, {"name": "sea"})
+    assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"name": "sea"})
     assert names(library) == ["project/scream"]
+
+
+FILE = {"Content-Type": "application/octet-stream"}
+
+
+def test_a_style_is_copied_sent_and_taken_in_as_it_is(ask, library, fake_host):
+    fake_host.browser = None
+    assert ask("POST /metastyle/styles/duplicate", {"name": "project/scream"}) == (
+        200, {"name": "project/scream_2"},
+    )  # fmt: skip
+    status, data = ask("GET /metastyle/styles/file", name="wave")
+    assert (status, data) == (200, library.find("wave").read_bytes())
+    taken = ask("POST /metastyle/styles/import", name="wave.safetensors", data=data, headers=FILE)
+    assert taken == (200, {"name": "wave_2"})
+    assert library.find("wave_2").read_bytes() == data
+    assert fake_host.sent[-1] == ("metastyle.styles", {"saved": "wave_2"}, None)
+
+
+def test_a_shipped_style_can_be_copied_and_the_copy_renamed(library):
+    shipped = next(entry.name for entry in library.entries() if entry.shipped)
+    copy = library.duplicate(shipped)
+    assert copy == shipped.removeprefix("presets/")
+    assert library.rename(copy, "mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("sea.safetensors", b"rubbish", r"sea\.safetensors"),
+        ("../sea", b"", "begins with a dot"),
+        ("presets/sea", b"", "ship with"),
+    ],
+)
+def test_what_is_no_style_is_not_taken_in(ask, library, folder, name, data, words):
+    before = sorted(folder.rglob("*"))
+    status, answer = ask("POST /metastyle/styles/import", name=name, data=data, headers=FILE)
+    assert status == 400
+    assert re.search(words, answer["error"])
+    assert ".part" not in answer["error"]
+    assert ask("POST /metastyle/styles/import", name="sea", data=data)[0] == 403
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ["nobody", "../wave", ""])
@@ -231,12 +326,23 @@ def test_our_own_pages_can(ask, headers):
     assert ask("POST /metastyle/styles/delete", {"name": "wave"}, headers=headers)[0] == 200
 
 
+def test_every_open_browser_is_told_of_renames_and_deletions(ask, fake_host):
+    fake_host.browser = None
+    ask("POST /metastyle/styles/rename", {"name": "wave", "new_name": "sea.safetensors"})
+    ask("POST /metastyle/styles/delete", {"name": "sea"})
+    ask("POST /metastyle/styles/delete", {"name": "nobody"})
+    assert fake_host.sent == [
+        ("metastyle.styles", {"renamed": ["wave", "sea"]}, None),
+        ("metastyle.styles", {"deleted": "sea"}, None),
+    ]
+
+
 def test_the_route_that_stops_ends_only_what_runs(ask, pack):
     status, data = ask("POST /metastyle/stop", {"node": "7"})
     assert (status, "not learning" in data["error"]) == (404, True)
     watcher = pack.nodes.hosting.watcher.Watcher("7")
     assert ask("POST /metastyle/stop", {"node": "7"}, headers={"Origin": "http://evil"})[0] == 403
     assert not watcher.stopping
-    assert ask("POST /metastyle/stop", {"node": "7"}) == (200, {"ok": True})
+    assert ask("POST /metastyle/stop", {"node": "7"}) == (200, {"name": "7"})
     assert watcher.stopping
     assert ask("POST /metastyle/stop", {"node": 7})[0] == 400

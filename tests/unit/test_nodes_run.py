@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from unit.conftest import image, load, save, stylize
+from unit.conftest import SMALL_BASE, image, load, save, stylize
 from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash, read_tensors
@@ -94,7 +94,7 @@ def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     events = [message for event, message, _ in fake_host.sent if event == "metastyle.losses"]
     assert len(events) < 4
     assert events[-1]["step"] == events[-1]["steps"] == 4
-    assert {message["node"] for message in events} == {"7"}
+    assert {(message["node"], message["prompt_id"]) for message in events} == {("7", "prompt-1")}
     points = [point for message in events for point in message["points"]]
     assert points == result.ui["metastyle_losses"]
     assert [point[0] for point in points] == [1, 2, 3, 4]
@@ -112,6 +112,16 @@ def test_losses_go_to_the_browser_that_started_the_run_and_to_no_other(adapt, fa
     assert not fake_host.sent
 
 
+def test_every_open_browser_is_told_of_a_saved_style(adapt, run, fake_host):
+    save(run, adapt(steps=0).style, "project/wave")
+    fake_host.browser = None
+    save(run, adapt(steps=0).style, "%year%/wave")
+    assert fake_host.sent == [
+        ("metastyle.styles", {"saved": "project/wave"}, None),
+        ("metastyle.styles", {"saved": "2026/wave"}, None),
+    ]
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
     watcher = pack.nodes.hosting.watcher.Watcher("1")
     watcher.points.extend([[float(step)] * 4 for step in range(1, 1001)])
@@ -120,6 +130,17 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
     assert (curve[0][0], curve[-1][0]) == (1, 1000), "losses are drawn as shares of the first"
     del watcher.points[1:]
     assert watcher.curve() == [[1.0] * 4]
+
+
+@pytest.mark.parametrize("contents", [None, image(80, 80, count=2)], ids=["shipped", "given"])
+def test_cancel_is_heard_while_contents_are_made(adapt, fake_host, contents):
+    """Before each of nine photographs and four crops, and of each when the encoder looks."""
+    made = 4 if contents is not None else 9 + 4
+    for heard in (0, made - 1, made + 3):
+        fake_host.checks, fake_host.interrupt_after = 0, heard
+        with pytest.raises(Interrupted):
+            adapt(content_images=contents)
+        assert not fake_host.progress, "no step was made"
 
 
 def test_cancel_stops_at_the_next_step_and_the_next_run_is_whole(adapt, fake_host, model):
@@ -150,20 +171,20 @@ def test_too_little_memory_halves_the_batch_and_says_so(adapt, pack, monkeypatch
     assert "Out of memory at 2 contents" in caplog.text
 
 
-def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch):
+def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch, errors):
     def hopeless(*_, **__):
         raise FakeMemoryError
 
     monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", hopeless)
     monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "open_encoder", lambda _: None)
-    close = "close other programs that use the device"
+    close = "lose other programs that use the device"
     for changed, remedies in (
-        ({}, close),
-        ({"mode": "full", "brush_size": 128}, close),
-        ({"brush_size": 160}, f"lower brush_size or {close}"),
-        ({"encoder": "vgg19"}, f"choose the encoder 'compact' or {close}"),
+        ({}, f"C{close}"),
+        ({"mode": "full", "brush_size": 128}, f"C{close}"),
+        ({"brush_size": 160}, f"Lower brush_size or c{close}"),
+        ({"encoder": "vgg19"}, f"Choose the encoder 'compact' or c{close}"),
     ):
-        with pytest.raises(Exception, match=f"at a time; {remedies}"):
+        with pytest.raises(errors.MetaStyleError, match=rf"^{remedies}\. .*one content at a time"):
             adapt(**changed)
 
 
@@ -253,14 +274,15 @@ def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monk
         (RuntimeError("expected scalar type Half but found Float"), False),
     ],
 )
-def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lack):
+def test_every_device_may_run_out_of_memory(pack, adapt, monkeypatch, error, lack, errors):
     assert pack.nodes.hosting.host.is_out_of_memory(error) is lack
 
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", fail)
-    with pytest.raises(Exception, match="close other programs" if lack else "scalar type"):
+    kind = errors.MetaStyleError if lack else RuntimeError
+    with pytest.raises(kind, match="^Close other programs" if lack else "scalar type"):
         adapt()
 
 
@@ -366,7 +388,7 @@ def test_strength_zero_gives_the_pictures_back(run, adapt, model):
     assert torch.equal(stylize(run, model, adapt(steps=0).style, images, strength=0.0), images)
 
 
-def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeypatch):
+def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeypatch, errors):
     style, images = adapt(steps=0).style, image(32, 32, count=5)
     wanted = stylize(run, model, style, images)
     module, sizes = pack.nodes.hosting.bounded_stylization, []
@@ -386,7 +408,7 @@ def test_stylizing_halves_its_batch_and_goes_on(run, adapt, model, pack, monkeyp
     monkeypatch.setattr(module, "stylize", lambda *_, **__: (_ for _ in ()).throw(FakeMemoryError))
     torch.testing.assert_close(stylize(run, model, style, images), wanted, rtol=0, atol=1e-5)
     monkeypatch.setattr(module, "stylize_rows", module.stylize)
-    with pytest.raises(Exception, match="Make the input 'images' smaller"):
+    with pytest.raises(errors.MetaStyleError, match="Make the input 'images' smaller"):
         stylize(run, model, style, images)
 
 
@@ -520,7 +542,7 @@ def test_a_blend_of_a_style_without_a_picture_has_none_and_shows_none(run, adapt
     styles = {"style_1": style, "style_2": replace(style, thumbnail=None)}
     blend = run("MetaStyleBlendStyles", styles=styles).args[0]
     assert blend.thumbnail is None
-    assert save(run, blend, "blend").ui == {"metastyle_saved": ["blend"]}
+    assert save(run, blend, "blend").ui is None
 
 
 @pytest.mark.parametrize("mode", ["norm", "low_rank", "full"])
@@ -606,3 +628,19 @@ def test_styles_of_any_modes_blend_once_the_model_is_connected(adapt, run, model
     assert run("MetaStyleBlendStyles", **small).args[0].mode == "low_rank"
     blend = run("MetaStyleBlendSchedule", **small, curve="linear", route="once").args[0]
     assert stylize(run, model, blend, images).shape == images.shape
+
+
+def test_a_preset_is_drawn_without_anything_beside_it(run, adapt, model, pack, monkeypatch):
+    node = pack.nodes.stylize_with_preset
+    monkeypatch.setattr(node, "SHIPPED", SMALL_BASE)
+    save(run, adapt(steps=0).style, "wave")
+    images = image(40, 56, count=2, channels=4)
+    drawn = run("MetaStyleStylizeWithPreset", images=images, style="wave", strength=0.7).args[0]
+    wanted = stylize(run, model, load(run, "wave"), images, strength=0.7, precision="auto")
+    torch.testing.assert_close(drawn, wanted)
+    check = node.StylizeWithPreset
+    assert check.validate_inputs("gone").startswith("Choose another style")
+    assert check.validate_inputs("wave") is True
+    before = check.fingerprint_inputs("wave")
+    save(run, adapt(steps=0).style, "wave", overwrite=True, fp16=True)
+    assert check.fingerprint_inputs("wave") != before

@@ -9,13 +9,14 @@ import pytest
 from unit.fake_host import loaded_pack
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = ("en", "de")
+LANGUAGES = ("en", "fr", "zh")
 STYLES = [f"styles.style_{number}" for number in range(1, 7)]
 MASKS = [f"masks.mask_{number}" for number in range(1, 7)]
 GROWING = {"styles": STYLES, "masks": MASKS}
 WEIGHTS = [f"weight_{number}" for number in range(1, 7)]
 # Widgets are saved by position and sockets by id: this table may only grow at the ends.
 INPUTS = {
+    "MetaStyleStylizeWithPreset": ["images", "style", "strength"],
     "LoadMetaStyle": ["base"],
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
@@ -47,6 +48,7 @@ INPUTS = {
     ],
 }  # fmt: skip
 OUTPUTS = {
+    "MetaStyleStylizeWithPreset": ["images"],
     "LoadMetaStyle": ["model"],
     "MetaStyleAdaptToStyle": ["style", "preview", "report"],
     "MetaStyleStylize": ["images"],
@@ -170,7 +172,7 @@ def test_languages_have_the_same_words_for_the_interface():
     for language in LANGUAGES:
         text = (ROOT / "locales" / language / "main.json").read_text(encoding="utf-8")
         keys.append(_paths(json.loads(text)))
-    assert keys[0] == keys[1]
+    assert all(each == keys[0] for each in keys)
 
 
 def _paths(value, prefix=""):

@@ -1,6 +1,7 @@
 """From options to settings: each default stated once, each option in its field."""
 
 import pytest
+from unit.small_training import needs_muon
 
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.cli import build_parser
@@ -26,9 +27,9 @@ def parsed(command: str):
     ("command", "settings"),
     [
         (TRAIN, MetaSettings),
-        (TRAIN, TrainerSettings),
+        pytest.param(TRAIN, TrainerSettings, marks=needs_muon),
         (DISTILL, DistillationSettings),
-        (DISTILL, TrainerSettings),
+        pytest.param(DISTILL, TrainerSettings, marks=needs_muon),
         (ADAPT, AdaptationSettings),
         ("demo", AdaptationSettings),
     ],
@@ -37,6 +38,7 @@ def test_without_options_a_command_has_the_defaults_of_its_settings(command, set
     assert settings_from(parsed(command), settings) == settings()
 
 
+@needs_muon
 def test_options_reach_their_fields_and_those_of_settings_inside():
     options = "--batch 3 --crop 72 --style-weight-range 2 4 --learn-inner-lr --seed 5 --lr 0.5"
     inside = "--predictor-width 7 --predictor-covariances 2 --style-weight 6 --normalisation none"

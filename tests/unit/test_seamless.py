@@ -71,3 +71,14 @@ def test_a_side_that_cannot_wrap_is_refused_by_the_network():
     assert network(images, "y").shape == images.shape
     with pytest.raises(ShapeError, match="33 px cannot wrap"):
         network(images, "x")
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_borders_keep_short_numbers_short_where_no_gradient_flows(mode):
+    features = torch.rand(2, 3, 8, 9).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with_gradient = bordered(features, 2, mode=mode)
+        with torch.no_grad():
+            without = bordered(features, 2, mode=mode)
+    assert without.dtype == torch.bfloat16
+    assert torch.equal(without, with_gradient.bfloat16())

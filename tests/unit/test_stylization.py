@@ -11,6 +11,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import ResultError, SettingsError, ShapeError
 from metastyle_core.mixing import scale_style
 from metastyle_core.network import stylize_with
+from metastyle_core.precision import autocast
 from metastyle_core.stylization import stylize
 
 
@@ -60,6 +61,17 @@ def test_bfloat16_is_close(random_base, styles, images):
     short = stylize(random_base, styles[0], images, precision="bf16")
     assert short.dtype == torch.float32
     assert float((exact - short).abs().mean()) < 0.01
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_layout_of_the_pictures_does_not_matter(random_base, styles, images, precision):
+    wanted = stylize(random_base, styles[0], images, precision=precision)
+    # As hosts and films give them: the colours of a pixel side by side.
+    turned = images.movedim(1, -1).contiguous().movedim(-1, 1)
+    assert torch.equal(stylize(random_base, styles[0], turned, precision=precision), wanted)
+    with autocast(precision, torch.device("cpu")), torch.no_grad():
+        drawn = stylize_with(random_base.network, styles[0].fast_weights, turned)
+    torch.testing.assert_close(drawn.float(), wanted, rtol=0, atol=0.03)
 
 
 def test_half_precision_input_and_values_outside_the_range_are_taken(random_base, styles):

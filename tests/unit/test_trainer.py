@@ -324,6 +324,7 @@ def test_unusable_gradients_change_nothing_are_counted_and_end_the_run(tmp_path)
     assert trainer.state.skipped == 50
 
 
+@needs_muon
 def test_the_learning_rate_warms_up_and_falls():
     settings = TrainerSettings(updates=100, learning_rate=1.0, warmup_updates=10, decay_from=20)
     rates = [settings.rate_at(update) for update in range(100)]

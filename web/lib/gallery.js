@@ -1,5 +1,6 @@
 // The Styles sidebar tab: all styles with their pictures, a search, and what can be done with each.
 
+import { openMenu } from "./card_menu.js";
 import { makeDraggable } from "./drag.js";
 import { html } from "./elements.js";
 import { folder, group, label } from "./style_list.js";
@@ -9,7 +10,9 @@ import { say } from "./text.js";
  * The gallery. It shows a list and reports wishes; it asks no server and knows no graph.
  *
  * wishes.add(style), wishes.addAt(style, clientX, clientY), wishes.rename(style),
- * wishes.remove(style), wishes.refresh(); wishes.pictureOf(name) gives {url, note}.
+ * wishes.duplicate(style), wishes.download(style), wishes.showFile(style), wishes.remove(style),
+ * wishes.favour(style), wishes.take(files), wishes.refresh(); wishes.pictureOf(name) gives
+ * {url, note}, wishes.isFavourite(name) whether it is one.
  */
 export class Gallery {
   #wishes;
@@ -24,7 +27,12 @@ export class Gallery {
     const refresh = iconButton("pi-refresh", say("refresh"), () => wishes.refresh());
     this.element = html(
       "section",
-      { class: "metastyle-gallery", "aria-label": say("tabTooltip") },
+      {
+        class: "metastyle-gallery",
+        "aria-label": say("tabTooltip"),
+        ondragover: (event) => hasFiles(event) && hold(event),
+        ondrop: (event) => this.#drop(event),
+      },
       html("header", {}, this.#search, refresh),
       this.#list,
     );
@@ -38,13 +46,15 @@ export class Gallery {
   }
 
   #draw() {
-    const { saved, shipped } = group(this.#styles, this.#search.value);
+    const search = this.#search.value;
+    const { favourites, saved, shipped } = group(this.#styles, search, this.#wishes.isFavourite);
     const parts = [];
     if (this.#problem) parts.push(note(say("unreachable", { reason: this.#problem })));
-    if (saved.length) parts.push(...this.#section(say("saved"), saved));
-    else if (!this.#search.value && !this.#problem) parts.push(note(say("noneSaved")));
+    if (favourites.length) parts.push(...this.#section(say("favourites"), favourites));
+    for (const [name, styles] of saved) parts.push(...this.#section(name || say("saved"), styles));
+    if (!saved.length && !search && !this.#problem) parts.push(note(say("noneSaved")));
     if (shipped.length) parts.push(...this.#section(say("shipped"), shipped));
-    if (this.#search.value && !saved.length && !shipped.length) parts.push(note(say("noneFound")));
+    if (search && !saved.length && !shipped.length) parts.push(note(say("noneFound")));
     this.#list.replaceChildren(...parts);
   }
 
@@ -55,27 +65,25 @@ export class Gallery {
 
   #card(style) {
     const name = label(style);
-    const buttons = style.shipped
-      ? []
-      : [
-          iconButton("pi-pencil", `${say("rename")}: ${name}`, () => this.#wishes.rename(style)),
-          iconButton("pi-trash", `${say("remove")}: ${name}`, () => this.#wishes.remove(style)),
-        ];
-    if (style.error) return damagedCard(style, name, buttons);
+    const menu = iconButton("pi-ellipsis-v", `${say("more")}: ${name}`, (event) => this.#menu(event, style));
+    const buttons = html("div", { class: "metastyle-card-buttons" }, menu);
+    const oncontextmenu = (event) => this.#menu(event, style);
+    if (style.error) return damagedCard(style, name, buttons, oncontextmenu);
     const card = html(
       "li",
       {
         class: "metastyle-card",
         tabindex: "0",
         "data-style": style.name,
-        title: `${style.name}\n${say("addHint")}`,
+        title: `${label(style)}\n${say("addHint")}`,
         "aria-label": say("add", { name }),
         ondblclick: () => this.#wishes.add(style),
         onkeydown: (event) => this.#key(event, style),
+        oncontextmenu,
       },
       this.#picture(style),
-      caption(style, name),
-      html("div", { class: "metastyle-card-buttons" }, ...buttons),
+      caption(style, name, this.#wishes.isFavourite(style.name)),
+      buttons,
     );
     makeDraggable(card, () => this.#picture(style), (x, y) => this.#wishes.addAt(style, x, y));
     return card;
@@ -87,6 +95,31 @@ export class Gallery {
     return html("img", { src: url, alt: "", loading: "lazy", draggable: "false" });
   }
 
+  #menu(event, style) {
+    event.preventDefault();
+    event.stopPropagation();
+    const box = event.currentTarget.getBoundingClientRect();
+    const place = event.clientX ? { x: event.clientX, y: event.clientY } : { x: box.left, y: box.bottom };
+    openMenu(place, this.#entries(style));
+  }
+
+  #entries(style) {
+    const entry = (icon, word, wish) => ({ icon, text: say(word), act: () => this.#wishes[wish](style) });
+    const favoured = this.#wishes.isFavourite(style.name);
+    const usable = [
+      entry("pi-plus", "addShort", "add"),
+      entry(favoured ? "pi-star-fill" : "pi-star", favoured ? "unfavour" : "favour", "favour"),
+      entry("pi-copy", "duplicate", "duplicate"),
+    ];
+    const own = [entry("pi-pencil", "rename", "rename"), entry("pi-trash", "remove", "remove")];
+    return [
+      ...(style.error ? [] : usable),
+      entry("pi-download", "export", "download"),
+      entry("pi-folder-open", "showFile", "showFile"),
+      ...(style.shipped ? [] : own),
+    ];
+  }
+
   #key(event, style) {
     if (event.target !== event.currentTarget) return;
     if (event.key === "Enter") this.#wishes.add(style);
@@ -96,21 +129,37 @@ export class Gallery {
     event.preventDefault();
     event.stopPropagation();
   }
+
+  #drop(event) {
+    if (!hasFiles(event)) return;
+    hold(event);
+    this.#wishes.take([...event.dataTransfer.files]);
+  }
 }
 
-function damagedCard(style, name, buttons) {
+function hasFiles(event) {
+  return event.dataTransfer?.types.includes("Files") ?? false;
+}
+
+/** Keep a drag of files from the host, which would open them as workflows. */
+function hold(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function damagedCard(style, name, buttons, oncontextmenu) {
   return html(
     "li",
-    { class: "metastyle-card metastyle-damaged", "data-style": style.name, title: style.error },
-    html("div", { class: "metastyle-card-blank" }, say("damaged")),
-    caption(style, name),
-    html("div", { class: "metastyle-card-buttons" }, ...buttons),
+    { class: "metastyle-card metastyle-damaged", "data-style": style.name, title: style.error, oncontextmenu },
+    html("span", {}, name, html("small", {}, `${say("damaged")}: ${style.error}`)),
+    buttons,
   );
 }
 
-function caption(style, name) {
+function caption(style, name, isFavourite) {
   const where = style.shipped ? "" : folder(style);
-  return html("span", {}, name, ...(where ? [html("small", {}, where)] : []));
+  const star = html("i", { class: "pi pi-star-fill", "aria-label": say("favourites") });
+  return html("span", {}, ...(isFavourite ? [star, " "] : []), name, ...(where ? [html("small", {}, where)] : []));
 }
 
 function note(text) {

@@ -2,6 +2,7 @@
 // the first step (faint: single steps; strong: their running mean), and a legend with the losses.
 // Its points live in the node's properties, so that they are saved with the workflow.
 
+import { addElement } from "./dom_widget.js";
 import { html, svg } from "./elements.js";
 import {
   SERIES,
@@ -113,13 +114,8 @@ export class LossCurves {
   /** Give a new node its curve. */
   attach(node) {
     const curve = new LossCurve();
-    const widget = node.addDOMWidget("metastyle_losses", "metastyle_losses", curve.element, {
-      serialize: false,
-      hideOnZoom: false,
-      getMinHeight: () => WIDGET_HEIGHT_PX,
-      getMaxHeight: () => WIDGET_HEIGHT_PX * 2,
-    });
-    widget.serialize = false;
+    const heights = { min: WIDGET_HEIGHT_PX, max: WIDGET_HEIGHT_PX * 2 };
+    addElement(node, "metastyle_losses", curve.element, heights);
     this.#curves.set(node, curve);
     queueMicrotask(() => this.redraw(node));
   }

@@ -8,8 +8,12 @@ import { say } from "./text.js";
 const CURVE = "metastyle_losses";
 const OVER = ["executing", "execution_error", "execution_interrupted"];
 
-/** An extension of the host: a button for each run of steps, from its first losses to its end. */
-export function stopButtons(app, api) {
+/**
+ * An extension of the host: a button for each run of steps, from its first losses to its end.
+ *
+ * @param isOpen tells whether the graph of a prompt is the open one.
+ */
+export function stopButtons(app, api, isOpen) {
   const shown = new Map();
 
   async function stop(id, button) {
@@ -24,6 +28,7 @@ export function stopButtons(app, api) {
   }
 
   function show({ detail }) {
+    if (!isOpen(detail.prompt_id)) return;
     const node = findNode(app.graph, detail.node);
     const curve = node?.widgets?.find((widget) => widget.name === CURVE)?.element;
     if (!learns(node?.type) || !curve || shown.has(detail.node)) return;

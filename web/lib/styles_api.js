@@ -1,4 +1,4 @@
-// The server's side of the styles folder: list, picture, rename, delete.
+// The server's side of the styles folder: list, pictures, files, and what changes them.
 
 /** Asks the pack's routes; every refusal becomes an Error with the server's own line. */
 export class StylesApi {
@@ -8,7 +8,7 @@ export class StylesApi {
     this.#api = api;
   }
 
-  /** All styles: {name, title, shipped, mode, thumbnail, error}. */
+  /** All styles: {name, title, shipped, mode, thumbnail, error, file}. */
   async list() {
     const answer = await this.#ask("/metastyle/styles");
     return answer.styles;
@@ -18,6 +18,26 @@ export class StylesApi {
   thumbnailUrl(name, version) {
     const query = new URLSearchParams({ name, v: version });
     return this.#api.apiURL(`/metastyle/styles/thumbnail?${query}`);
+  }
+
+  /** Address of a style's file, which the browser saves. */
+  fileUrl(name) {
+    return this.#api.apiURL(`/metastyle/styles/file?${new URLSearchParams({ name })}`);
+  }
+
+  /** Copy a style into the folder of saved ones; the answer has the copy's name. */
+  duplicate(name) {
+    return this.#send("/metastyle/styles/duplicate", { name });
+  }
+
+  /** Put a file of the user's into the folder; the answer has the name it got. */
+  add(file) {
+    const query = new URLSearchParams({ name: file.name });
+    return this.#ask(`/metastyle/styles/import?${query}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream" },
+      body: file,
+    });
   }
 
   rename(name, newName) {

@@ -1,5 +1,6 @@
 // The picture of the chosen style on the node that loads it.
 
+import { addElement } from "./dom_widget.js";
 import { html } from "./elements.js";
 import { styleWidget } from "./graph.js";
 import { say } from "./text.js";
@@ -22,12 +23,7 @@ export class StyleThumbnails {
     const image = html("img", { alt: "", draggable: "false" });
     const note = html("p");
     const element = html("div", { class: "metastyle-thumbnail" }, image, note);
-    const widget = node.addDOMWidget("metastyle_picture", "metastyle_picture", element, {
-      serialize: false,
-      hideOnZoom: false,
-      getMinHeight: () => WIDGET_HEIGHT_PX,
-    });
-    widget.serialize = false;
+    addElement(node, "metastyle_picture", element, { min: WIDGET_HEIGHT_PX });
     this.#shown.set(node, { image, note });
     const choice = styleWidget(node);
     const chosen = choice.callback;

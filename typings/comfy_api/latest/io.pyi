@@ -139,6 +139,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] | None = None
     is_output_node: bool = False
+    essentials_category: str | None = None
     has_intermediate_output: bool = False
     is_input_list: bool = False
 

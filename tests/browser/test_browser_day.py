@@ -1,0 +1,145 @@
+"""Scenes of a designer's day on a real host in a real Chromium, each in both renderers.
+
+Needs what `test_browser_flow.py` needs.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host.server import HostServer
+from samples import picture
+
+from metastyle_core.images import save_image
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "example_workflows"
+ARTWORK = HERE.parents[1] / "metastyle_core" / "artwork"
+STEPS = 60
+LIMIT_S = 420
+Scene = Callable[..., dict[str, Any]]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def play(
+    server: HostServer, node: str, playwright: str, chromium: str, shots: Path, renderer: str
+) -> Scene:
+    """Play a scene of day.mjs; what it saw."""
+    shutil.copy(ARTWORK / "style.webp", server.base / "input" / "style.webp")
+    shutil.copy(ARTWORK / "scene.webp", server.base / "input" / "example.png")
+    save_image(picture(20, 300), server.base / "input" / "tiny.png")
+    task = {
+        "url": f"http://127.0.0.1:{server.port}/",
+        "chromium": chromium,
+        "playwright": playwright,
+        "renderer": renderer,
+        "shots": str(shots),
+        "examples": str(EXAMPLES),
+        "blueprints": str(HERE.parents[1] / "subgraphs"),
+        "picture": "style.webp",
+        "tiny": "tiny.png",
+    }
+
+    def run(scene: str, **more: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [node, str(HERE / "day.mjs"), json.dumps(task | {"scene": scene} | more)],
+            capture_output=True, text=True, check=False, timeout=LIMIT_S,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        seen = json.loads(done.stdout)
+        assert seen.pop("problems") == []
+        return seen
+
+    return run
+
+
+def test_a_run_shows_nothing_in_another_workflow_and_all_in_its_own(play: Scene):
+    seen = play("tabs")
+    assert seen["end"] == "execution_success"
+    assert seen["second"] == {"points": 0, "preview": False, "thumbnail": False}
+    assert seen["first"]["points"] == STEPS
+    assert seen["first"]["thumbnail"]
+
+
+def test_the_side_panel_leaves_curve_and_picture_alone(play: Scene):
+    seen = play("panel")
+    assert seen["after"] == seen["before"]
+    assert seen["listed"]
+    assert not [label for label in seen["listed"] if "metastyle" in label]
+
+
+def test_the_search_stays_while_the_list_scrolls(play: Scene):
+    assert play("gallery") == {"search": "search", "above": True}
+
+
+def test_cards_change_nodes_have_a_menu_and_files_come_by_dropping(play: Scene):
+    seen = play("cards")
+    assert seen["loaders"] == 1
+    assert "Great Wave" in seen["title"]
+    assert "presets/" not in seen["title"]
+    assert seen["exported"] == "hokusai_great_wave.safetensors"
+
+
+def test_one_node_a_blueprint_and_an_app_are_ready_to_run(play: Scene):
+    seen = play("shortcuts")
+    assert seen["blueprints"] == ["Film in a Style", "Paint in the Style of a Picture"]
+    assert "presets/" not in seen["shown"]
+
+
+def test_windows_know_at_once_what_is_saved_renamed_and_deleted(play: Scene):
+    assert play("windows") == {"offered": True, "followed": True, "pictures": 0}
+
+
+def test_examples_open_with_room_between_their_nodes(play: Scene):
+    seen = play("examples")
+    assert len(seen["overlaps"]) == len(list(EXAMPLES.glob("*.json")))
+    assert not [pair for pairs in seen["overlaps"].values() for pair in pairs]
+    assert not [title for titles in seen["cut"].values() for title in titles]
+
+
+def test_errors_say_first_what_to_do(play: Scene):
+    seen = play("errors")
+    assert seen["failed"] == ["Resize it or pick a larger image."]
+    assert seen["refused"] == ["Choose another name."]
+    assert "the character ? is in it" in seen["reason"]
+
+
+def test_a_node_that_asks_saves_beside_or_not_at_all(play: Scene):
+    first, second = sorted(play("asking")["saved"])
+    assert second == f"{first}_2"
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "steps", "tab"),
+    [("fr", "Apprendre un style", "pas", "Styles"), ("zh", "学习风格", "步数", "风格")],
+)
+def test_the_page_speaks_the_languages_that_we_ship(
+    play: Scene, locale: str, title: str, steps: str, tab: str
+):
+    seen = play("words", locale=locale)
+    assert seen["title"] == title
+    assert steps in seen["widgets"]
+    assert seen["tab"] == tab
+    assert (
+        seen["curve"]
+        == json.loads(
+            (HERE.parents[1] / "locales" / locale / "main.json").read_text(encoding="utf-8")
+        )["metastyle"]["curveEmpty"]
+    )
+
+
+def test_sockets_have_colours_and_words(play: Scene):
+    seen = play("sockets")
+    assert all(colour.startswith("#") for colour in seen["canvas"])
+    assert seen["style"] == seen["canvas"]
+    assert seen["labels"] == ["style 1", "style 2", "style 3"]
+
+
+def test_help_fits_its_panel(play: Scene):
+    assert play("help") == {"wider": 0}

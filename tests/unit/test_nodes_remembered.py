@@ -1,0 +1,90 @@
+"""What was adapted in this run of the host is not adapted again, and memory stays bounded."""
+
+import pytest
+import torch
+from unit.conftest import image
+from unit.fake_host import Interrupted
+
+
+@pytest.fixture
+def counted(pack, monkeypatch):
+    """How often the steps are really taken."""
+    module, runs = pack.nodes.hosting.bounded_adaptation, []
+    whole = module.adapt_to_style
+
+    def counting(*arguments, **options):
+        runs.append(1)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(module, "adapt_to_style", counting)
+    return runs
+
+
+def test_a_seed_that_comes_back_brings_its_style_at_once(adapt, counted, caplog):
+    caplog.set_level("INFO")
+    first, other, again = (adapt(seed=seed) for seed in (1, 2, 1))
+    assert len(counted) == 2
+    for name, weights in first.style.fast_weights.items():
+        assert torch.equal(again.style.fast_weights[name], weights)
+    assert torch.equal(again.preview, first.preview)
+    assert not torch.equal(other.preview, first.preview)
+    assert (again.report, again.ui) == (first.report, first.ui)
+    assert again.ui["metastyle_losses"]
+    assert "MB of styles are kept" in caplog.text
+
+
+CHANGES = {
+    "pictures": {"style_images": image(72, 80, seed=9)},
+    "contents": {"content_images": image(80, 80)},
+    "mask": {"style_mask": torch.ones(1, 72, 80)},
+    "steps": {"steps": 3},
+    "weight": {"style_weight": 5.0},
+    "mode": {"mode": "full"},
+    "statistics": {"keep_statistics": True},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_changes_is_adapted(adapt, counted, change):
+    adapt()
+    adapt(**CHANGES[change])
+    assert len(counted) == 2
+    adapt()
+    adapt(**CHANGES[change])
+    assert len(counted) == 2
+
+
+def test_a_style_that_goes_on_from_another_is_its_own(adapt, counted):
+    start = adapt(seed=5).style
+    for resume in (start, adapt(seed=6).style, start):
+        adapt(resume=resume)
+    assert len(counted) == 4
+
+
+def test_what_was_stopped_or_cancelled_is_adapted_anew(adapt, counted, pack, fake_host):
+    whole = pack.nodes.hosting.watcher.Watcher.__call__
+
+    def stopping(self, report):
+        self.stopping = True
+        return whole(self, report)
+
+    pack.nodes.hosting.watcher.Watcher.__call__ = stopping
+    assert adapt().style.settings["stopped_after"] == 1
+    pack.nodes.hosting.watcher.Watcher.__call__ = whole
+    fake_host.interrupt_after = fake_host.checks
+    with pytest.raises(Interrupted):
+        adapt()
+    fake_host.interrupt_after = None
+    assert "stopped_after" not in adapt().style.settings
+    assert len(counted) == 3
+
+
+def test_the_oldest_go_where_there_is_no_room(pack):
+    kept = pack.nodes.hosting.remembered.Remembered(most_bytes=10)
+    kept.keep("a", 1, 4)
+    kept.keep("b", 2, 4)
+    assert kept.get("a") == 1
+    kept.keep("c", 3, 4)
+    assert [kept.get(key) for key in "abc"] == [1, None, 3]
+    kept.keep("d", 4, 11)
+    assert (kept.get("d"), kept.bytes_kept) == (None, 8)
