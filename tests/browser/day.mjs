@@ -134,6 +134,12 @@ async function cards() {
   await card(copy).waitFor();
   await stage.ask("/metastyle/styles/delete", { name: copy });
   await card(copy).waitFor({ state: "detached" });
+  const kept = `cards/${task.renderer}_kept`;
+  await saveStyle(kept, { painting: ["2", 0] });
+  const beside = await card(kept).locator(".metastyle-beside").boundingBox();
+  seen.share = beside.width / (await card(kept).boundingBox()).width;
+  await stage.shot("painting");
+  await stage.ask("/metastyle/styles/delete", { name: kept });
   return seen;
 }
 
@@ -462,7 +468,7 @@ async function openStyles() {
 }
 
 /** An instant style, saved past the page. */
-async function saveStyle(name) {
+async function saveStyle(name, more = {}) {
   await stage.queue({
     1: { class_type: "LoadMetaStyle", inputs: { base: "shipped" } },
     2: { class_type: "LoadImage", inputs: { image: task.picture } },
@@ -473,7 +479,7 @@ async function saveStyle(name) {
         mode: "norm", encoder: "compact", seed: fresh(),
       },
     },
-    7: { class_type: SAVE, inputs: { style: ["4", 0], name, fp16: false, overwrite: true } },
+    7: { class_type: SAVE, inputs: { style: ["4", 0], name, fp16: false, overwrite: true, ...more } },
   });
 }
 
