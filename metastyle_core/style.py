@@ -26,6 +26,7 @@ from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
 from .style_statistics import StyleStatistics, split_statistics
 
 STYLE_FORMAT = "metastyle.style"
+PICTURES = ("thumbnail", "painting")  # by the names that they have in the file
 STYLE_SIZE_PX = 384  # of style pictures, where nothing else is said
 # With such a picture a style of mode `norm` in half precision stays within 16 KB.
 _THUMBNAIL_BYTES = 4600
@@ -46,6 +47,7 @@ class AdaptedStyle:
         losses: where its adaptation ended, by name; empty for an instant style.
         thumbnail: WebP picture of at most 4.6 KB, or None.
         statistics: what refining needs of the style in place of its pictures, or None.
+        painting: WebP picture that a user chose to keep beside the thumbnail, as small, or None.
     """
 
     fast_weights: Mapping[str, Tensor]
@@ -56,6 +58,7 @@ class AdaptedStyle:
     losses: Mapping[str, float] = field(default_factory=dict[str, float])
     thumbnail: bytes | None = None
     statistics: StyleStatistics | None = None
+    painting: bytes | None = None
 
     @property
     def size_px(self) -> int:
@@ -87,14 +90,26 @@ class AdaptedStyle:
         Args:
             picture: (3, H, W) or (1, 3, H, W), [0, 1].
         """
-        batch = picture[None] if picture.ndim == 3 else picture
-        small = to_pil(limit_long_side(batch.detach().float(), _THUMBNAIL_PX))
-        for quality in (80, 70, 60, 50, 40, 30, 20, 5):
-            buffer = BytesIO()
-            small.save(buffer, format="WEBP", quality=quality, method=6)
-            if buffer.tell() <= _THUMBNAIL_BYTES:
-                break
-        return replace(self, thumbnail=buffer.getvalue())
+        return replace(self, thumbnail=_small_webp(picture))
+
+    def with_painting(self, picture: Tensor) -> "AdaptedStyle":
+        """A copy with a small picture beside the thumbnail, of at most 4.6 KB too.
+
+        Args:
+            picture: (3, H, W) or (1, 3, H, W), [0, 1].
+        """
+        return replace(self, painting=_small_webp(picture))
+
+
+def _small_webp(picture: Tensor) -> bytes:
+    batch = picture[None] if picture.ndim == 3 else picture
+    small = to_pil(limit_long_side(batch.detach().float(), _THUMBNAIL_PX))
+    for quality in (80, 70, 60, 50, 40, 30, 20, 5):
+        buffer = BytesIO()
+        small.save(buffer, format="WEBP", quality=quality, method=6)
+        if buffer.tell() <= _THUMBNAIL_BYTES:
+            break
+    return buffer.getvalue()
 
 
 def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> None:
@@ -117,8 +132,9 @@ def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> 
         "settings": json.dumps(dict(style.settings)),
         "losses": json.dumps(dict(style.losses)),
     }
-    if style.thumbnail is not None:
-        metadata["thumbnail"] = base64.b64encode(style.thumbnail).decode("ascii")
+    for key, picture in (("thumbnail", style.thumbnail), ("painting", style.painting)):
+        if picture is not None:
+            metadata[key] = base64.b64encode(picture).decode("ascii")
     tensors = {name: tensor.to(dtype) for name, tensor in style.fast_weights.items()}
     if style.statistics is not None:
         metadata["statistics"] = style.statistics.header()
@@ -147,11 +163,11 @@ def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
         raise CheckpointError(f"{path} does not say which base it belongs to; adapt it again.")
     try:
         losses = {k: float(str(v)) for k, v in parse_json(path, metadata, "losses").items()}
-        thumbnail = (
-            base64.b64decode(metadata["thumbnail"], validate=True)
-            if "thumbnail" in metadata
-            else None
-        )
+        pictures = {
+            key: base64.b64decode(metadata[key], validate=True)
+            for key in PICTURES
+            if key in metadata
+        }
     except (ValueError, binascii.Error) as error:
         raise CheckpointError(
             f"{path}: its header is damaged ({error}); download or save it again."
@@ -164,8 +180,8 @@ def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
         name=metadata.get("name", Path(path).stem),
         settings=parse_json(path, metadata, "settings"),
         losses=losses,
-        thumbnail=thumbnail if thumbnail is None or _is_picture(thumbnail) else None,
         statistics=statistics,
+        **{key: data for key, data in pictures.items() if _is_picture(data)},
     )
 
 

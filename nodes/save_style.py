@@ -52,6 +52,12 @@ class SaveAdaptedStyle(io.ComfyNode):
                     tooltip="Picture for the thumbnail. Without one the style keeps its own: a "
                     "small scene drawn in it, or for a blend the scenes of its styles mixed.",
                 ),
+                io.Image.Input(
+                    "painting",
+                    optional=True,
+                    tooltip="Picture to keep beside the thumbnail, small: the painting itself, if "
+                    "you want to see it in the Styles tab. Nothing is kept without it.",
+                ),
             ],
             outputs=[StyleSocket.Output(display_name="style", tooltip=_OUTPUT_TOOLTIP)],
             is_output_node=True,
@@ -72,9 +78,10 @@ class SaveAdaptedStyle(io.ComfyNode):
         fp16: bool,
         overwrite: str | bool,
         style_image: Tensor | None = None,
+        painting: Tensor | None = None,
     ) -> io.NodeOutput:
         """Write the file and show its thumbnail, if it has one."""
-        request = SaveRequest(name, fp16, taken_choice(overwrite), style_image)
+        request = SaveRequest(name, fp16, taken_choice(overwrite), style_image, painting)
         saved = save(style, request)
         picture = thumbnail_to_host(saved)
         return io.NodeOutput(

@@ -9,7 +9,7 @@ from ..base import BASE_FORMAT, load_base
 from ..checkpoint import CHECKSUM, JSON_ERRORS, TensorFile, read_tensors
 from ..encoder import ENCODER_FORMAT
 from ..errors import CheckpointError
-from ..style import STYLE_FORMAT
+from ..style import PICTURES, STYLE_FORMAT
 from ..style_statistics import split_statistics
 from .options import Commands
 
@@ -65,7 +65,7 @@ def describe(path: Path, file: TensorFile) -> dict[str, object]:
     if CHECKSUM not in file.metadata:
         description[CHECKSUM] = "none, the file is older than checksums: damage may go unseen"
     for key, text in file.metadata.items():
-        description[key] = f"{len(text)} characters" if key == "thumbnail" else _parsed(text)
+        description[key] = f"{len(text)} characters" if key in PICTURES else _parsed(text)
     if statistics is not None:
         description["statistics"] = statistics.summary()
     if kind == BASE_FORMAT:

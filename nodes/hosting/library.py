@@ -15,7 +15,13 @@ from typing import Literal
 from ...metastyle_core.checkpoint import read_metadata
 from ...metastyle_core.errors import CheckpointError, MetaStyleError, SettingsError
 from ...metastyle_core.presets import PRESET_FOLDER, preset_paths
-from ...metastyle_core.style import STYLE_FORMAT, AdaptedStyle, load_style, save_style
+from ...metastyle_core.style import (
+    PICTURES,
+    STYLE_FORMAT,
+    AdaptedStyle,
+    load_style,
+    save_style,
+)
 from .folders import RESERVED_FOLDER, checked_name, place_below, safetensors_below
 from .plain_words import advice_first
 
@@ -37,6 +43,7 @@ class StyleEntry:
         shipped: whether it came with the pack, and so cannot be changed.
         mode: which parameters it replaces; None where the file cannot be read.
         thumbnail: whether there is a picture.
+        painting: whether there is one beside it, which the user chose.
         error: why it cannot be used, or None.
         file: where it lies.
     """
@@ -46,6 +53,7 @@ class StyleEntry:
     shipped: bool
     mode: str | None
     thumbnail: bool
+    painting: bool
     error: str | None
     file: str
 
@@ -101,21 +109,26 @@ class StyleLibrary:
         """All styles; one that cannot be read says why and hides no other."""
         return [_entry(name, path) for name, path in self.paths().items()]
 
-    def thumbnail(self, name: str) -> bytes:
-        """The WebP picture of a style.
+    def picture(self, name: str, kind: str = "thumbnail") -> bytes:
+        """A WebP picture of a style.
+
+        Args:
+            name: of the style.
+            kind: the thumbnail, or the painting beside it.
 
         Raises:
-            StyleNotFound: there is no such style, or it has no picture.
+            StyleNotFound: there is no such style, or it has no such picture.
             CheckpointError: its file is damaged.
         """
-        encoded = read_metadata(self.find(name), file_format=STYLE_FORMAT).get("thumbnail")
+        header = read_metadata(self.find(name), file_format=STYLE_FORMAT)
+        encoded = header.get(kind) if kind in PICTURES else None
         if encoded is None:
-            raise StyleNotFound(f"Style '{name}' has no thumbnail; save it with a picture.")
+            raise StyleNotFound(f"Style '{name}' has no {kind[:20]}; save it with a picture.")
         try:
             return base64.b64decode(encoded, validate=True)
         except binascii.Error as error:
             raise CheckpointError(
-                f"The thumbnail of '{name}' is damaged ({error}). Save the style again."
+                f"The {kind} of '{name}' is damaged ({error}). Save the style again."
             ) from error
 
     def place(self, name: str, taken: Taken) -> Path:
@@ -276,10 +289,10 @@ def _entry(name: str, path: Path) -> StyleEntry:
         header = read_metadata(path, file_format=STYLE_FORMAT)
     except CheckpointError as error:
         reason = _without_path(error, path)
-        return StyleEntry(name, path.stem, shipped, None, False, reason, str(path))
+        return StyleEntry(name, path.stem, shipped, None, False, False, reason, str(path))
     title = header.get("name", path.stem) if shipped else path.stem
-    has_picture = "thumbnail" in header
-    return StyleEntry(name, title, shipped, header.get("mode"), has_picture, None, str(path))
+    pictures = ("thumbnail" in header, "painting" in header)
+    return StyleEntry(name, title, shipped, header.get("mode"), *pictures, None, str(path))
 
 
 def _without_path(error: CheckpointError, path: Path) -> str:

@@ -46,15 +46,16 @@ def add_routes() -> None:
 
 
 async def list_styles(request: web.Request) -> web.StreamResponse:
-    """All styles: name, title, shipped, mode, thumbnail, error, file."""
+    """All styles: name, title, shipped, mode, thumbnail, painting, error, file."""
     entries = await asyncio.to_thread(library().entries)
     return web.json_response({"styles": [asdict(entry) for entry in entries]})
 
 
 async def send_thumbnail(request: web.Request) -> web.StreamResponse:
-    """The WebP picture of the style that `name` says."""
+    """The WebP picture of the style that `name` says, or with `kind=painting` the one beside it."""
+    name, kind = request.query.get("name", ""), request.query.get("kind", "thumbnail")
     try:
-        picture = await asyncio.to_thread(library().thumbnail, request.query.get("name", ""))
+        picture = await asyncio.to_thread(library().picture, name, kind)
     except MetaStyleError as error:
         return _refusal(error, 404)
     return web.Response(

@@ -31,12 +31,14 @@ class SaveRequest:
         half: store float16.
         taken: what happens where there is a style of the same name.
         style_image: IMAGE for the thumbnail, or None to keep the style's own.
+        painting: IMAGE to keep beside the thumbnail, or None to keep what the style has.
     """
 
     name: str
     half: bool
     taken: Taken
     style_image: Tensor | None
+    painting: Tensor | None = None
 
 
 def library() -> StyleLibrary:
@@ -55,6 +57,8 @@ def save(style: StyleValue, request: SaveRequest) -> AdaptedStyle:
     if request.style_image is not None:
         picture = to_core_over_white(request.style_image, "style_image")[:1]
         single = single.with_thumbnail(picture)
+    if request.painting is not None:
+        single = single.with_painting(to_core_over_white(request.painting, "painting")[:1])
     folder = styles.folders[0]
     name = fill_dates(request.name, datetime.now().astimezone())
     place_below(folder, name)  # before the host makes folders for it

@@ -119,7 +119,7 @@ async function cards() {
   );
   seen.title = await page.evaluate(shownStyle, LOAD);
   await choose(preset, "Duplicate");
-  await card(copy).waitFor();
+  await page.waitForFunction(hasItsPictures, copy);
   await choose(copy, "Add to favourites");
   await card(copy).nth(1).waitFor();
   await stage.shot("cards");
@@ -127,13 +127,21 @@ async function cards() {
   seen.exported = download.suggestedFilename();
   await choose(copy, "Remove from favourites");
   await card(copy).nth(1).waitFor({ state: "detached" });
+  await page.waitForFunction(hasItsPictures, copy);
   await card(copy).press("Delete");
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await card(copy).waitFor({ state: "detached" });
   await page.evaluate(dropFile, [preset, `${copy}.safetensors`]);
-  await card(copy).waitFor();
+  await page.waitForFunction(hasItsPictures, copy);
   await stage.ask("/metastyle/styles/delete", { name: copy });
   await card(copy).waitFor({ state: "detached" });
+  const kept = `cards/${task.renderer}_kept`;
+  await saveStyle(kept, { painting: ["2", 0] });
+  await page.waitForFunction(hasItsPictures, kept);
+  const beside = await card(kept).locator(".metastyle-beside").boundingBox();
+  seen.share = beside.width / (await card(kept).boundingBox()).width;
+  await stage.shot("painting");
+  await stage.ask("/metastyle/styles/delete", { name: kept });
   return seen;
 }
 
@@ -184,6 +192,12 @@ function surround([picture, values]) {
     node.widgets.find((each) => each.name === name).value = value;
   }
   node.connect(node.outputs.findIndex((output) => output.type === "IMAGE"), add("PreviewImage"), 0);
+}
+
+/** True when a card is there and its pictures have come. */
+function hasItsPictures(name) {
+  const images = [...document.querySelectorAll(`.metastyle-gallery [data-style="${name}"] img`)];
+  return images.length > 0 && images.every((image) => image.naturalWidth > 0);
 }
 
 async function dragTo(card, [x, y]) {
@@ -462,7 +476,7 @@ async function openStyles() {
 }
 
 /** An instant style, saved past the page. */
-async function saveStyle(name) {
+async function saveStyle(name, more = {}) {
   await stage.queue({
     1: { class_type: "LoadMetaStyle", inputs: { base: "shipped" } },
     2: { class_type: "LoadImage", inputs: { image: task.picture } },
@@ -473,7 +487,7 @@ async function saveStyle(name) {
         mode: "norm", encoder: "compact", seed: fresh(),
       },
     },
-    7: { class_type: SAVE, inputs: { style: ["4", 0], name, fp16: false, overwrite: true } },
+    7: { class_type: SAVE, inputs: { style: ["4", 0], name, fp16: false, overwrite: true, ...more } },
   });
 }
 

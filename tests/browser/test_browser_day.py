@@ -84,6 +84,7 @@ def test_cards_change_nodes_have_a_menu_and_files_come_by_dropping(play: Scene):
     assert "Great Wave" in seen["title"]
     assert "presets/" not in seen["title"]
     assert seen["exported"] == "hokusai_great_wave.safetensors"
+    assert 0.2 < seen["share"] < 0.4, "the painting leaves the scene to be seen"
 
 
 def test_one_node_a_blueprint_and_an_app_are_ready_to_run(play: Scene):

@@ -93,16 +93,18 @@ class Run:
 class HostServer:
     """Start, ask, watch and stop one server. Folders outlive it, so that another can follow."""
 
-    def __init__(self, comfyui: Path, python: str, base: Path) -> None:
-        self.base = base
+    def __init__(
+        self, comfyui: Path, python: str, base: Path, packs: tuple[str, ...] = ("metastyle",)
+    ) -> None:
+        self.base, self.packs = base, packs
         self._log_path = base / "server.log"
         self._command = [python, "main.py", "--cpu", "--base-directory", str(base)]
-        self._command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", "metastyle"]
+        self._command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", *packs]
         self._command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
         self._comfyui = comfyui
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        _prepare_folders(base)
+        _prepare_folders(base, packs)
 
     def start(self) -> "HostServer":
         """Start it and wait until it answers.
@@ -150,11 +152,15 @@ class HostServer:
     def ask(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """GET, or POST when there is a body."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"http://127.0.0.1:{self.port}{path}", data)
-        if data is not None:
-            request.add_header("Content-Type", "application/json")
-        for name, value in (headers or {}).items():
-            request.add_header(name, value)
+        kind = {} if data is None else {"Content-Type": "application/json"}
+        return self._ask(path, data, kind | (headers or {}))
+
+    def send(self, path: str, data: bytes) -> Answer:
+        """POST the bytes of a file."""
+        return self._ask(path, data, {"Content-Type": "application/octet-stream"})
+
+    def _ask(self, path: str, data: bytes | None, headers: dict[str, str]) -> Answer:
+        request = Request(f"http://127.0.0.1:{self.port}{path}", data, headers)
         try:
             with _OPENER.open(request, timeout=60) as response:
                 return _answer(response.status, response.read())
@@ -262,12 +268,13 @@ class Listener:
                 return
 
 
-def _prepare_folders(base: Path) -> None:
+def _prepare_folders(base: Path, packs: tuple[str, ...]) -> None:
     for name in ("custom_nodes", "input", "output", "models", "user/default"):
         (base / name).mkdir(parents=True, exist_ok=True)
-    link = base / "custom_nodes" / "metastyle"
-    if not link.exists():
-        link.symlink_to(PACK, target_is_directory=True)
+    for name in packs:
+        link = base / "custom_nodes" / name
+        if not link.exists():
+            link.symlink_to(PACK, target_is_directory=True)
     settings = base / "user" / "default" / "comfy.settings.json"
     settings.write_text(json.dumps(_SETTINGS), encoding="utf-8")
 

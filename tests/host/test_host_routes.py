@@ -13,6 +13,7 @@ pytestmark = pytest.mark.host
 
 THUMBNAIL = "/metastyle/styles/thumbnail?name="
 RENAME, DELETE = "/metastyle/styles/rename", "/metastyle/styles/delete"
+DUPLICATE = "/metastyle/styles/duplicate"
 
 
 @pytest.fixture
@@ -40,6 +41,32 @@ def test_renaming_and_deleting(server: HostServer, saved: str):
     assert saved not in styles_of(server)
     assert server.ask(DELETE, {"name": "routes/renamed"}).status == 200
     assert "routes/renamed" not in styles_of(server)
+
+
+def test_styles_are_copied_sent_and_taken_in(server: HostServer, saved: str):
+    copied = server.ask(DUPLICATE, {"name": saved}).json["name"]
+    assert copied == f"{saved}_2"
+    sent = server.ask(f"/metastyle/styles/file?name={saved}")
+    assert (sent.status, sent.body) == (
+        200,
+        (_styles(server) / f"{saved}.safetensors").read_bytes(),
+    )
+    taken = server.send("/metastyle/styles/import?name=sent.safetensors", sent.body)
+    assert taken.json == {"name": "sent"}
+    assert (_styles(server) / "sent.safetensors").read_bytes() == sent.body
+    for name in (copied, "sent"):
+        assert server.ask(DELETE, {"name": name}).status == 200
+
+
+def test_a_painting_lies_beside_the_scene(server: HostServer):
+    workflow = with_save(server, "routes/kept_with_painting")
+    workflow["7"]["inputs"]["painting"] = ["2", 0]
+    assert succeeded(server.run(workflow))
+    assert styles_of(server)["routes/kept_with_painting"]["painting"]
+    address = f"{THUMBNAIL}routes/kept_with_painting"
+    scene, painting = server.ask(address), server.ask(f"{address}&kind=painting")
+    assert (scene.status, painting.status) == (200, 200)
+    assert scene.body != painting.body
 
 
 @pytest.mark.parametrize(
@@ -97,6 +124,10 @@ def test_renaming_never_overwrites(server: HostServer, saved: str):
     answer = server.ask(RENAME, {"name": saved, "new_name": "routes/other"})
     assert 400 <= answer.status < 500
     assert {saved, "routes/other"} <= styles_of(server).keys()
+
+
+def _styles(server: HostServer) -> Path:
+    return server.base / "models" / "metastyle_styles"
 
 
 def _files(base: Path) -> set[Path]:

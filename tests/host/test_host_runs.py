@@ -326,6 +326,47 @@ def test_a_preset_stylizes(server: HostServer):
     assert succeeded(server.run(load_workflow_of(server, presets[0])))
 
 
+def test_of_two_copies_one_works_and_one_line_says_so(
+    comfyui: Path, host_python: str, tmp_path: Path
+):
+    server = HostServer(comfyui, host_python, tmp_path, packs=("metastyle", "metastyle-main"))
+    try:
+        server.start()
+        (line,) = (each for each in server.log.splitlines() if "installed twice" in each)
+        assert all(str(tmp_path / "custom_nodes" / name) in line for name in server.packs)
+        assert "IMPORT FAILED" not in server.log
+        assert server.node_info("LoadMetaStyle")["display_name"] == "Load MetaStyle"
+        assert styles_of(server)
+    finally:
+        server.stop()
+
+
+def test_one_node_draws_in_a_preset(server: HostServer):
+    workflow = {
+        "1": node(server, "LoadImage", image="photo.png"),
+        "2": node(server, "MetaStyleStylizeWithPreset", images=["1", 0]),
+        "3": node(server, "PreviewImage", images=["2", 0]),
+    }
+    assert succeeded(server.run(workflow))
+    workflow["2"]["inputs"]["style"] = "gone"
+    with pytest.raises(RefusedError, match="Choose another style"):
+        server.run(workflow)
+
+
+def test_a_seed_that_comes_back_is_not_adapted_again(server: HostServer):
+    workflow = adapt_workflow(server, steps=3)
+    seed = workflow["4"]["inputs"]["seed"]
+    first = server.run(workflow)
+    workflow["4"]["inputs"]["seed"] = seed + 100_000
+    server.run(workflow)
+    workflow["4"]["inputs"]["seed"] = seed
+    again = server.run(workflow)
+    assert succeeded(again)
+    assert again.outputs["4"] == first.outputs["4"]
+    assert first.of_kind("metastyle.losses")
+    assert not again.of_kind("metastyle.losses")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_workflows_have_no_node_that_the_host_calls_deprecated(
     server: HostServer, path: Path

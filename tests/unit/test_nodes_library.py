@@ -212,7 +212,7 @@ def test_the_routes_list_show_rename_and_delete(ask, library):
     row = next(row for row in data["styles"] if row["name"] == "wave")
     assert row == {
         "name": "wave", "title": "wave", "shipped": False, "mode": "norm", "thumbnail": True,
-        "error": None, "file": str(library.find("wave")),
+        "painting": False, "error": None, "file": str(library.find("wave")),
     }  # fmt: skip
     status, body = ask("GET /metastyle/styles/thumbnail", name="wave")
     assert (status, body[:4]) == (200, b"RIFF")
@@ -220,6 +220,22 @@ def test_the_routes_list_show_rename_and_delete(ask, library):
     assert ask("POST /metastyle/styles/rename", rename) == (200, {"name": "sea"})
     assert ask("POST /metastyle/styles/delete", {"name": "sea"}) == (200, {"name": "sea"})
     assert names(library) == ["project/scream"]
+
+
+def test_a_painting_is_kept_beside_the_thumbnail_where_the_user_chose_one(
+    ask, library, style, pack
+):
+    library.save(style.with_painting(picture(64, 96)), "kept", half=True, taken="number")
+    rows = {row["name"]: row for row in ask("GET /metastyle/styles")[1]["styles"]}
+    assert [rows[name]["painting"] for name in ("kept", "wave")] == [True, False]
+    assert not any(row["painting"] for row in rows.values() if row["shipped"])
+    scene, painting = library.picture("kept"), library.picture("kept", "painting")
+    assert scene != painting
+    assert painting[:4] == b"RIFF"
+    assert library.load("kept").painting == painting
+    for name, kind in (("wave", "painting"), ("kept", "settings")):
+        with pytest.raises(pack.nodes.hosting.library.StyleNotFound, match="with a picture"):
+            library.picture(name, kind)
 
 
 FILE = {"Content-Type": "application/octet-stream"}

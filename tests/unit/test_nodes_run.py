@@ -644,3 +644,13 @@ def test_a_preset_is_drawn_without_anything_beside_it(run, adapt, model, pack, m
     before = check.fingerprint_inputs("wave")
     save(run, adapt(steps=0).style, "wave", overwrite=True, fp16=True)
     assert check.fingerprint_inputs("wave") != before
+
+
+def test_a_painting_is_saved_beside_the_scene_only_when_it_is_connected(run, adapt):
+    style = adapt(steps=0).style
+    save(run, style, "plain")
+    save(run, style, "kept", painting=image(200, 300))
+    assert load(run, "plain").painting is None
+    kept = load(run, "kept")
+    assert kept.thumbnail == load(run, "plain").thumbnail
+    assert 0 < len(kept.painting) <= 4600

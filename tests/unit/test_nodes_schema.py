@@ -27,7 +27,7 @@ INPUTS = {
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
         "colour_amount", "palette", "seamless", "mask", "brush",
     ],
-    "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image"],
+    "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image", "painting"],
     "MetaStyleLoadStyle": ["style"],
     "MetaStyleBlendStyles": ["styles", *WEIGHTS, "model"],
     "MetaStyleBlendSchedule": ["styles", "curve", "route", "model"],

@@ -12,7 +12,7 @@ import { say } from "./text.js";
  * wishes.add(style), wishes.addAt(style, clientX, clientY), wishes.rename(style),
  * wishes.duplicate(style), wishes.download(style), wishes.showFile(style), wishes.remove(style),
  * wishes.favour(style), wishes.take(files), wishes.refresh(); wishes.pictureOf(name) gives
- * {url, note}, wishes.isFavourite(name) whether it is one.
+ * {url, note, beside}, wishes.isFavourite(name) whether it is one.
  */
 export class Gallery {
   #wishes;
@@ -82,6 +82,7 @@ export class Gallery {
         oncontextmenu,
       },
       this.#picture(style),
+      ...this.#painting(style),
       caption(style, name, this.#wishes.isFavourite(style.name)),
       buttons,
     );
@@ -93,6 +94,12 @@ export class Gallery {
     const { url, note: missing } = this.#wishes.pictureOf(style.name);
     if (!url) return html("div", { class: "metastyle-card-blank" }, missing);
     return html("img", { src: url, alt: "", loading: "lazy", draggable: "false" });
+  }
+
+  /** The picture that the user keeps beside it, in a corner. */
+  #painting(style) {
+    const { beside } = this.#wishes.pictureOf(style.name);
+    return beside ? [html("img", { class: "metastyle-beside", src: beside, alt: "", draggable: "false" })] : [];
   }
 
   #menu(event, style) {

@@ -8,15 +8,19 @@ export class StylesApi {
     this.#api = api;
   }
 
-  /** All styles: {name, title, shipped, mode, thumbnail, error, file}. */
+  /** All styles: {name, title, shipped, mode, thumbnail, painting, error, file}. */
   async list() {
     const answer = await this.#ask("/metastyle/styles");
     return answer.styles;
   }
 
-  /** Address of a style's picture. `version` changes it after a style was written anew. */
-  thumbnailUrl(name, version) {
-    const query = new URLSearchParams({ name, v: version });
+  /**
+   * Address of a style's picture. `version` changes it after a style was written anew.
+   *
+   * @param more {kind: "painting"} for the picture that the user keeps beside it.
+   */
+  thumbnailUrl(name, version, more = {}) {
+    const query = new URLSearchParams({ name, v: version, ...more });
     return this.#api.apiURL(`/metastyle/styles/thumbnail?${query}`);
   }
 

@@ -53,13 +53,15 @@ export class StylesTab {
     };
   }
 
-  /** Address of a style's picture, or what to write in its place. */
+  /** Address of a style's picture, or what to write in its place, and of the one beside it. */
   pictureOf = (name) => {
     const style = this.#named(name);
     if (!style) return { url: null, note: this.#styles.length ? say("missing") : "" };
     if (style.error) return { url: null, note: style.error };
     if (!style.thumbnail) return { url: null, note: say("noPicture") };
-    return { url: this.#server.thumbnailUrl(name, this.#version), note: "" };
+    const url = this.#server.thumbnailUrl(name, this.#version);
+    const beside = style.painting && this.#server.thumbnailUrl(name, this.#version, { kind: "painting" });
+    return { url, note: "", beside };
   };
 
   /** Whether there is a style of a name. */

@@ -12,7 +12,8 @@ export class StyleThumbnails {
   #shown = new Map();
 
   /**
-   * @param pictureOf gives {url, note} of a style name; `url` is null where there is no picture.
+   * @param pictureOf gives {url, note, beside} of a style name; `url` is null where there is no
+   *   picture, and `beside` where the user keeps none beside it.
    */
   constructor(pictureOf) {
     this.pictureOf = pictureOf;
@@ -21,10 +22,11 @@ export class StyleThumbnails {
   /** Give a new node its picture, and follow its dropdown. */
   attach(node) {
     const image = html("img", { alt: "", draggable: "false" });
+    const beside = html("img", { class: "metastyle-beside", alt: "", draggable: "false" });
     const note = html("p");
-    const element = html("div", { class: "metastyle-thumbnail" }, image, note);
+    const element = html("div", { class: "metastyle-thumbnail" }, image, beside, note);
     addElement(node, "metastyle_picture", element, { min: WIDGET_HEIGHT_PX });
-    this.#shown.set(node, { image, note });
+    this.#shown.set(node, { image, beside, note });
     const choice = styleWidget(node);
     const chosen = choice.callback;
     choice.callback = (...values) => {
@@ -44,11 +46,10 @@ export class StyleThumbnails {
     const shown = this.#shown.get(node);
     const name = styleWidget(node)?.value;
     if (!shown || !name) return;
-    const { url, note } = this.pictureOf(name);
-    if (url) shown.image.src = url;
-    else shown.image.removeAttribute("src");
+    const { url, note, beside } = this.pictureOf(name);
+    show(shown.image, url);
+    show(shown.beside, beside);
     shown.image.alt = url ? name : "";
-    shown.image.hidden = !url;
     shown.note.textContent = note;
   }
 
@@ -56,4 +57,10 @@ export class StyleThumbnails {
   redrawAll() {
     for (const node of this.#shown.keys()) this.redraw(node);
   }
+}
+
+function show(image, url) {
+  if (url) image.src = url;
+  else image.removeAttribute("src");
+  image.hidden = !url;
 }
