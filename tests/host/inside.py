@@ -116,8 +116,14 @@ def case_untouched(nodes: Nodes, _seconds: float) -> dict[str, Any]:
 
 
 def case_leftovers(nodes: Nodes, _seconds: float) -> dict[str, Any]:
-    """Modules and megabytes of tensors alive after one adaptation and after four."""
+    """Modules and megabytes of tensors alive after one adaptation and after four.
+
+    What the pack remembers on purpose, up to a limit, is left out: it gets no room.
+    """
     import torch
+
+    hosting = next(name for name in sys.modules if name.endswith("hosting.made_styles"))
+    sys.modules[hosting]._MADE.most_bytes = 0
 
     def alive() -> tuple[int, float]:
         gc.collect()
