@@ -8,6 +8,7 @@ Only stylized results are written, to web/docs/. Run it again when the base chan
 import argparse
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
+from metastyle_core.colour import Colouring
 from metastyle_core.encoder import load_encoder
 from metastyle_core.images import (
     contact_sheet,
@@ -38,6 +40,8 @@ BLEND_FRAMES = 5
 REFINED_STEPS = (0, 20, 80)
 REGION_STYLES = ("munch_the_scream", "van_gogh_starry_night", "hokusai_great_wave")
 FEATHERS_PX = (0.0, 16.0, 64.0)
+BRUSHES = (0.5, 1.0, 2.0)
+OWN_PHOTOGRAPH = Path(__file__).parents[1] / "metastyle_core" / "photographs" / "coffee.webp"
 _LOG = logging.getLogger(__name__)
 
 
@@ -73,6 +77,34 @@ def main() -> None:
     drawn = stylize(base, adapt(night, AdaptationSettings(steps=0)), boat)
     _write("refine", [refine(encoder, boat, drawn, [night], each) for each in settings])
     _write("regions", _draw_regions(base, house))
+    for name, pictures in draw_controls(base, _square(OWN_PHOTOGRAPH)).items():
+        _write(name, pictures)
+
+
+def draw_controls(base: Base, photograph: Tensor) -> dict[str, list[Tensor]]:
+    """What the controls of Stylize do to a photograph that ships, for parts of it stay as they are.
+
+    Args:
+        base: of the shipped styles.
+        photograph: (1, 3, H, W), [0, 1].
+
+    Returns:
+        By the picture's name, pictures to be laid side by side.
+    """
+    scream, night = (load_preset(name) for name in REGION_STYLES[:2])
+    draw = partial(stylize, base, scream, photograph)
+    height, width = photograph.shape[-2:]
+    ramp = torch.linspace(0, 1, width).expand(1, 1, height, width)
+    wave = load_preset(REGION_STYLES[2])
+    palette = Colouring("match", palette=stylize(base, wave, photograph))
+    seamless = [draw(), draw(seamless="both")]
+    halves = (height // 2, width // 2)
+    return {
+        "colour": [draw(), draw(colouring=Colouring("photograph")), draw(colouring=palette)],
+        "mask": [draw(mask=ramp), draw(mask=(ramp > 0.5).float())],
+        "seamless": [picture.roll(halves, (2, 3)) for picture in seamless],
+        "brush": [stylize(base, night, photograph, brush=size) for size in BRUSHES],
+    }
 
 
 def _draw_regions(base: Base, photograph: Tensor) -> list[Tensor]:
