@@ -1,4 +1,4 @@
-"""Sweeps: one photograph in several styles, strengths and grains, on one labelled sheet.
+"""Sweeps: one photograph in several styles, strengths, grains and brushes, on a labelled sheet.
 
 This file says which pictures there are, what stands below each and where it lies. How one is
 drawn is the caller's: the command line stylizes, the host does so in bounded memory.
@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from PIL import Image
 from torch import Tensor
@@ -28,57 +29,68 @@ class Variant:
         style: in which it is drawn.
         strength: 0 to 1.
         grain: 0 to 1.
+        brush: size of the strokes, 1 as adapted; 0 as the network draws them.
     """
 
     style: AdaptedStyle
     strength: float
     grain: float
+    brush: float
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What varies: every style at every strength and every grain.
+    """What varies: every style at every strength, every grain and with every brush.
 
     Attributes:
         styles: at least one.
         strengths: at least one, from 0 to 1.
         grains: at least one, from 0 to 1.
+        brushes: at least one, from 0 up.
         cell_px: long side of a picture on the sheet.
     """
 
     styles: Sequence[AdaptedStyle]
     strengths: Sequence[float] = (1.0,)
     grains: Sequence[float] = (0.0,)
+    brushes: Sequence[float] = (0.0,)
     cell_px: int = 384
 
     def __post_init__(self) -> None:
         for name, values in {"strengths": self.strengths, "grains": self.grains}.items():
             if not all(0 <= value <= 1 for value in values):
-                shown = ", ".join(f"{value:g}" for value in values)
-                raise SettingsError(f"{name} are {shown}; numbers from 0 to 1 are needed.")
-        count = len(self.styles) * len(self.strengths) * len(self.grains)
-        if not 1 <= count <= MOST_PICTURES:
+                raise SettingsError(f"{name} are {_shown(values)}; numbers from 0 to 1 are needed.")
+        if not all(0 <= value < math.inf for value in self.brushes):
             raise SettingsError(
-                f"The sweep has {len(self.styles)} styles, {len(self.strengths)} strengths and "
-                f"{len(self.grains)} grains, {count} pictures in all; 1 to {MOST_PICTURES} are "
-                "possible."
+                f"brushes are {_shown(self.brushes)}; numbers from 0 up are needed."
+            )
+        if not 1 <= self.count <= MOST_PICTURES:
+            raise SettingsError(
+                f"The sweep has {len(self.styles)} styles, {len(self.strengths)} strengths, "
+                f"{len(self.grains)} grains and {len(self.brushes)} brushes, {self.count} pictures "
+                f"in all; 1 to {MOST_PICTURES} are possible."
             )
         if self.cell_px < 1:
             raise SettingsError(f"The pictures of the sheet are {self.cell_px} px; 1 up is needed.")
 
+    @property
+    def count(self) -> int:
+        """How many pictures there are."""
+        return math.prod(map(len, (self.styles, self.strengths, self.grains, self.brushes)))
+
     def rows(self) -> Iterator[list[Variant]]:
         """The pictures row by row, so that what varies most often stands side by side."""
-        lines = [
-            [[Variant(style, strength, grain) for strength in self.strengths]
-             for grain in self.grains]
-            for style in self.styles
-        ]  # fmt: skip
-        if len(self.strengths) > 1:
-            yield from (row for block in lines for row in block)
-        elif len(self.grains) > 1:
-            yield from ([row[0] for row in block] for block in lines)
-        else:
-            yield [block[0][0] for block in lines]
+        pictures = [
+            Variant(style, strength, grain, brush)
+            for style, brush, grain, strength in product(
+                self.styles, self.brushes, self.grains, self.strengths
+            )
+        ]
+        # What varies inside a row is the innermost that varies at all.
+        counts = map(len, (self.strengths, self.grains, self.brushes, self.styles))
+        columns = next((count for count in counts if count > 1), 1)
+        for first in range(0, len(pictures), columns):
+            yield pictures[first : first + columns]
 
     def label(self, variant: Variant) -> str:
         """What tells a picture from the others; the style where nothing varies."""
@@ -86,9 +98,14 @@ class Sweep:
             variant.style.name: self.styles,
             f"strength {variant.strength:g}": self.strengths,
             f"grain {variant.grain:g}": self.grains,
+            f"brush {variant.brush:g}": self.brushes,
         }
         varying = [word for word, values in words.items() if len(values) > 1]
         return ", ".join(varying) or variant.style.name
+
+
+def _shown(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def draw_sweep(

@@ -1,4 +1,4 @@
-"""Node: one picture in several styles, strengths and grains, on one sheet."""
+"""Node: one picture in several styles, strengths, grains and brushes, on one sheet."""
 
 from torch import Tensor
 
@@ -22,8 +22,9 @@ class SweepStyles(io.ComfyNode):
             node_id="MetaStyleSweep",
             display_name="Sweep Styles",
             description=(
-                "Draws one picture in every style at every strength and grain, and lays the "
-                f"results out on one labelled sheet to choose from, at most {MOST_PICTURES}."
+                "Draws one picture in every style at every strength and grain and with every "
+                "brush, and lays the results out on one labelled sheet to choose from, at most "
+                f"{MOST_PICTURES}."
             ),
             search_aliases=["contact sheet", "xy plot", "compare styles", "grid"],
             inputs=_inputs(),
@@ -40,10 +41,11 @@ class SweepStyles(io.ComfyNode):
         cell_size: int,
         precision: Precision,
         seed: int,
+        brushes: str = "0",
         **sockets: object,
     ) -> io.NodeOutput:
         """Draw the sheet."""
-        sweep = connected_sweep(sockets, strengths, grains, cell_size)
+        sweep = connected_sweep(sockets, strengths, grains, brushes, cell_size)
         return io.NodeOutput(draw_sheet(model, SweepRequest(images, sweep, precision, seed)))
 
 
@@ -75,4 +77,11 @@ def _inputs() -> list[io.Input]:
         ),
         precision_input(),
         seed_input("Of the grain."),
+        io.String.Input(
+            "brushes",
+            default="0",
+            optional=True,
+            tooltip="Numbers with commas between: how large strokes are, 1 as adapted, 2 twice as "
+            "large. 0 draws at the picture's own size.",
+        ),
     ]

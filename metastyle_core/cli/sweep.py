@@ -1,4 +1,4 @@
-"""`metastyle sweep`: one image in several styles, strengths and grains, on one sheet."""
+"""`metastyle sweep`: one image in several styles, strengths, grains and brushes."""
 
 import argparse
 import sys
@@ -30,9 +30,9 @@ def add_parser(commands: Commands) -> None:
     """Declare the command and its options."""
     parser = commands.add_parser(
         "sweep",
-        help="draw one image in several styles, strengths and grains on one sheet",
-        description="Draw one image in every --style at every strength and grain, and lay the "
-        f"pictures out on one labelled sheet, at most {MOST_PICTURES}.",
+        help="draw one image in several styles, strengths, grains and brushes on one sheet",
+        description="Draw one image in every --style at every strength and grain and with every "
+        f"brush, and lay the pictures out on one labelled sheet, at most {MOST_PICTURES}.",
     )
     parser.add_argument("image", type=Path, metavar="IMAGE")
     parser.add_argument(
@@ -48,6 +48,13 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--grains", default="0", metavar="X,X...", help="0 to 1 each (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--brushes",
+        default="0",
+        metavar="X,X...",
+        help="sizes of the strokes, 1 as adapted; 0 draws at the image's own size "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--cell",
@@ -77,6 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
     output = arguments.output
     strengths = parse_numbers(arguments.strengths, "--strengths")
     grains = parse_numbers(arguments.grains, "--grains")
+    brushes = parse_numbers(arguments.brushes, "--brushes")
     found = find_images([arguments.image])
     refuse_inputs([output], [arguments.image, arguments.base, *files_of_styles(arguments.style)])
     if arguments.skip_existing and output.exists():
@@ -91,11 +99,10 @@ def run(arguments: argparse.Namespace) -> None:
     contents = partial(crops_of, found, failures=Failures(1))
     from_image = partial(style_from_image, arguments, base, brush, contents)
     styles = [resolve_styles(base, [request], from_image) for request in arguments.style]
-    sweep = Sweep(styles, strengths, grains, arguments.cell)
+    sweep = Sweep(styles, strengths, grains, brushes, arguments.cell)
     pixels = photograph.pixels[None]
     alpha = None if photograph.alpha is None else photograph.alpha[None]
-    count = len(styles) * len(strengths) * len(grains)
-    with progress_bar(count, "drawing") as bar:
+    with progress_bar(sweep.count, "drawing") as bar:
 
         def draw(variant: Variant) -> Tensor:
             bar.update(1)
@@ -108,9 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
                 grain=variant.grain,
                 seed=arguments.seed,
                 alpha=alpha,
+                brush=variant.brush or None,
             )
 
         height, width = pixels.shape[-2:]
         sheet = draw_sweep(sweep, height, width, draw)
     save_pil(sheet, output)
-    sys.stdout.write(f"{output}: {count} picture(s), {sheet.width}x{sheet.height} px\n")
+    sys.stdout.write(f"{output}: {sweep.count} picture(s), {sheet.width}x{sheet.height} px\n")

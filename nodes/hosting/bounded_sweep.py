@@ -33,7 +33,7 @@ class SweepRequest:
 
 
 def connected_sweep(
-    inputs: Mapping[str, object], strengths: str, grains: str, cell_px: int
+    inputs: Mapping[str, object], strengths: str, grains: str, brushes: str, cell_px: int
 ) -> Sweep:
     """What varies, from growing sockets and what people wrote.
 
@@ -47,6 +47,7 @@ def connected_sweep(
         styles,
         parse_numbers(strengths, "Input 'strengths'"),
         parse_numbers(grains, "Input 'grains'"),
+        parse_numbers(brushes, "Input 'brushes'"),
         cell_px,
     )
 
@@ -62,7 +63,11 @@ def draw_sheet(model: MetaStyleModel, request: SweepRequest) -> Tensor:
 
     def draw(variant: Variant) -> Tensor:
         settings = StylizationSettings(
-            variant.strength, request.precision, grain=variant.grain, seed=request.seed
+            variant.strength,
+            request.precision,
+            grain=variant.grain,
+            seed=request.seed,
+            brush=variant.brush,
         )
         drawn = stylize_images(model, variant.style, first, settings)
         return drawn[..., :3].movedim(-1, 1).float()

@@ -41,6 +41,7 @@ INPUTS = {
     ],
     "MetaStyleSweep": [
         "model", "images", "styles", "strengths", "grains", "cell_size", "precision", "seed",
+        "brushes",
     ],
     "MetaStyleStylizeVideo": [
         "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",

@@ -41,6 +41,14 @@ def test_what_varies_is_named_and_stands_side_by_side(styles):
         ["strength 0.5, grain 0", "strength 1, grain 0"],
         ["strength 0.5, grain 1", "strength 1, grain 1"],
     ]
+    assert labels(Sweep(styles, brushes=(0, 2))) == [
+        ["one, brush 0", "one, brush 2"],
+        ["two, brush 0", "two, brush 2"],
+    ]
+    assert labels(Sweep(styles[:1], grains=(0, 1), brushes=(0.5, 1))) == [
+        ["grain 0, brush 0.5", "grain 1, brush 0.5"],
+        ["grain 0, brush 1", "grain 1, brush 1"],
+    ]
 
 
 def test_every_picture_lies_in_its_place_in_its_own_ratio(styles):
@@ -67,6 +75,8 @@ def test_every_picture_lies_in_its_place_in_its_own_ratio(styles):
         ({"strengths": (float("nan"),)}, "strengths are nan"),
         ({"strengths": (0.1,) * 9, "grains": (0.1,) * 4}, "72 pictures in all; 1 to 64"),
         ({"strengths": ()}, "0 pictures in all"),
+        ({"brushes": (1, -2)}, "brushes are 1, -2; numbers from 0 up"),
+        ({"brushes": (float("inf"),)}, "brushes are inf"),
         ({"cell_px": 0}, "0 px; 1 up"),
     ],
 )
@@ -98,6 +108,9 @@ def test_the_command_draws_a_sheet_and_says_what_is_wrong(tmp_path, capsys):
     own = np.asarray(Image.open(photo).convert("RGB"))
     assert np.array_equal(sheet[:64, :96], own), "strength 0 is the photograph"
     assert np.abs(sheet[:64, 100:].astype(int) - own).mean() > 3
+    assert main([*command, "--overwrite", "--brushes", "0,4", "--precision", "fp32"]) == 0
+    sheet = sheet_of(output)
+    assert np.abs(sheet[:64, :96].astype(int) - sheet[:64, 100:]).mean() > 1
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
     assert main([*command[:-4], "-o", str(photo), "--overwrite"]) == 2
@@ -120,5 +133,9 @@ def test_the_node_draws_a_sheet(run, model, adapt, pack):
     torch.testing.assert_close(sheet[0, :40, :60], image(40, 60)[0], rtol=0, atol=0.6 / 255)
     full = stylize(run, model, style, inputs["images"][:1])[0, ..., :3]
     torch.testing.assert_close(sheet[0, :40, 64:], full, rtol=0, atol=0.6 / 255)
+    sheet = run(
+        "MetaStyleSweep", **inputs | {"strengths": "1"}, brushes="0, 2", styles={"style_1": style}
+    ).args[0]
+    assert float((sheet[0, :40, :60] - sheet[0, :40, 64:]).abs().mean()) > 0.005
     with pytest.raises(pack.metastyle_core.errors.SettingsError, match="at least 1 is needed"):
         run("MetaStyleSweep", **inputs)

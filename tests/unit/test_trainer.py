@@ -239,17 +239,8 @@ def test_the_exported_base_is_the_moving_average(tmp_path, tiny_encoder, pool):
         assert not torch.equal(exported, raw[name].half().float()), name
 
 
-class _Known:
-    """A recipe that adds up the same gradient for so many tasks."""
-
-    def __init__(self, gradient: list[float], tasks: int) -> None:
-        self.modules = nn.Linear(len(gradient), 1, bias=False)
-        self.gradient, self.tasks = torch.tensor([gradient]), tasks
-
-    def accumulate_gradients(self, generator, shard) -> Outcome:
-        for _ in range(self.tasks):
-            self.modules.weight.grad += self.gradient
-        return Outcome(self.tasks, 0, {})
+class _Bare:
+    """The part of a recipe that writes and shows nothing."""
 
     def keep_beside(self, checkpoint) -> None:
         return None
@@ -262,6 +253,19 @@ class _Known:
 
     def export(self, folder, provenance) -> None:
         return None
+
+
+class _Known(_Bare):
+    """A recipe that adds up the same gradient for so many tasks."""
+
+    def __init__(self, gradient: list[float], tasks: int) -> None:
+        self.modules = nn.Linear(len(gradient), 1, bias=False)
+        self.gradient, self.tasks = torch.tensor([gradient]), tasks
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        for _ in range(self.tasks):
+            self.modules.weight.grad += self.gradient
+        return Outcome(self.tasks, 0, {})
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 7])
@@ -291,7 +295,7 @@ def test_the_average_forgets_its_random_start():
     assert float(average["weight"]) == pytest.approx(0.999 * 2.9 + 0.001 * 3)
 
 
-class _Broken:
+class _Broken(_Bare):
     """A recipe whose gradients are never usable."""
 
     def __init__(self) -> None:
@@ -300,18 +304,6 @@ class _Broken:
     def accumulate_gradients(self, generator, shard) -> Outcome:
         self.modules.weight.grad = torch.full((1, 1), float("nan"))
         return Outcome(1, 0, {})
-
-    def keep_beside(self, checkpoint) -> None:
-        return None
-
-    def take_from(self, checkpoint) -> None:
-        return None
-
-    def draw_picture(self) -> None:
-        return None
-
-    def export(self, folder, provenance) -> None:
-        return None
 
 
 def test_unusable_gradients_change_nothing_are_counted_and_end_the_run(tmp_path):
