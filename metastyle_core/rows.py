@@ -6,6 +6,7 @@ file. It knows neither networks nor styles.
 
 import math
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,6 +208,7 @@ class Plane:
             return
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - kept open
+            weakref.finalize(self, self._file.close)
             self._row = rows[:, :, :0]
         self._file.seek(first * self._bytes_of(rows[:, :, :1]))
         values = rows.movedim(2, 0).contiguous().cpu().view(torch.uint8)

@@ -194,3 +194,13 @@ def test_planes_give_back_what_was_put(tmp_path, dtype):
         plane.put(3, image[:, :, 8:10])
         assert torch.equal(plane.read(10, 20), image[:, :, 10:])
         assert torch.equal(plane.read(3, 5), image[:, :, 8:10])
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_file_of_a_plane_is_closed_and_goes_with_it(tmp_path):
+    plane = Plane(4, tmp_path)
+    plane.put(0, torch.ones(1, 3, 4, 5))
+    file = plane._file
+    assert not list(tmp_path.iterdir()), "nobody else sees it"
+    del plane
+    assert file.closed
