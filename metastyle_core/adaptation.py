@@ -25,6 +25,7 @@ from .checks import (
 from .content import shipped_contents
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
+from .grain import USUAL_GRAIN, drawn_relief, grain_relief
 from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
 from .losses import LossSettings, perceptual_loss, style_target
@@ -55,6 +56,8 @@ _SMALLEST_BRUSH_PX = 128
 # Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
 LARGEST_BRUSH_PX = 768
 _RETRY_FACTOR = 0.1
+# By how much the relief under contents is larger than they are, so that steps differ in it.
+_RELIEF_ROOM_PX = 128
 
 
 @dataclass(frozen=True)
@@ -296,6 +299,10 @@ class _InnerLoop:
             )
             # Contents repeat, so their features are found once.
             self._content_features = _features_of_each(encoder, contents, on_content)
+        self._relief = None
+        if base.network.reads_grain:
+            height, width = (side + _RELIEF_ROOM_PX for side in contents.shape[-2:])
+            self._relief = drawn_relief(height, width, generator, base.device)
 
     @torch.enable_grad()
     def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
@@ -335,7 +342,8 @@ class _InnerLoop:
         generator: Generator,
     ) -> dict[str, float]:
         with autocast(self.settings.precision, self._base.device, gradients=True):
-            stylized = stylize_with(self._base.network, weights, self._contents[rows])
+            read = self._with_grain(self._contents[rows], generator)
+            stylized = stylize_with(self._base.network, weights, read)
             features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
         content = {layer: f[rows] for layer, f in self._content_features.items()}
         terms = perceptual_loss(
@@ -352,6 +360,16 @@ class _InnerLoop:
             weight.grad = gradient
         optimizer.step()
         return terms.mean()
+
+    def _with_grain(self, contents: Tensor, generator: Generator) -> Tensor:
+        """Contents as they may be read later: on any part of the relief, at any strength."""
+        if self._relief is None:
+            return contents
+        height, width = contents.shape[-2:]
+        strength = float(torch.rand((), generator=generator))
+        top, left = torch.randint(_RELIEF_ROOM_PX + 1, (2,), generator=generator).tolist()
+        piece = self._relief[..., top : top + height, left : left + width]
+        return self._base.network.with_grain(contents, strength * piece)
 
 
 def _features_of_each(
@@ -406,9 +424,12 @@ def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _preview(base: Base, weights: Mapping[str, Tensor], shown: Tensor) -> Callable[[], Tensor]:
+    """As stills are drawn where nobody says otherwise."""
+
     def draw() -> Tensor:
+        relief = USUAL_GRAIN * grain_relief(*shown.shape[-2:], seed=0)
         with torch.no_grad():
-            return stylize_with(base.network, weights, shown)
+            return stylize_with(base.network, weights, base.network.with_grain(shown, relief))
 
     return draw
 

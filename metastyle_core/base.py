@@ -7,8 +7,11 @@ can tell whether it belongs.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -27,7 +30,12 @@ from .network import MAX_BLOCKS, MAX_CHANNELS, StylizationNetwork
 from .precision import Precision, autocast
 
 BASE_FORMAT = "metastyle.base"
-SHIPPED_BASE = Path(__file__).parent / "weights" / "base.safetensors"
+_WEIGHTS = Path(__file__).parent / "weights"
+# By the names that people choose them by; every one has a predictor.
+SHIPPED_BASES: Mapping[str, Path] = MappingProxyType(
+    {"main": _WEIGHTS / "base.safetensors", "fast": _WEIGHTS / "fast.safetensors"}
+)
+SHIPPED_BASE = SHIPPED_BASES["main"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,12 @@ def save_base(
         CheckpointError: the place cannot be written.
     """
     tensors = {f"network.{k}": v.half() for k, v in network.state_dict().items()}
-    size = {"channels": network.channels, "blocks": network.blocks}
+    size = {
+        "channels": network.channels,
+        "blocks": network.blocks,
+        "reads_grain": network.reads_grain,
+        "smoothing": network.smoothing,
+    }
     metadata = {"architecture": json.dumps(size), "training": json.dumps(training)}
     if predictor is not None:
         parts = {"predictor": predictor.network, "predictor_encoder": predictor.encoder}
@@ -120,17 +133,53 @@ def save_base(
     write_tensors(path, tensors, file_format=BASE_FORMAT, metadata=metadata)
 
 
+def base_file(source: Path | str) -> Path:
+    """The file that a base's name or a path stands for, whether or not it is there.
+
+    Args:
+        source: a string that is the name of a shipped base is that base; a file called like
+            one is given as a `Path`, or on the command line as `./fast`.
+    """
+    if isinstance(source, str) and source in SHIPPED_BASES:
+        return SHIPPED_BASES[source]
+    return Path(source)
+
+
+@cache
+def shipped_name(sha256: str) -> str | None:
+    """The name of the shipped base with a hash; None for other bases."""
+    return next((name for name in SHIPPED_BASES if _shipped_hash(name) == sha256), None)
+
+
+@cache
+def _shipped_hash(name: str) -> str | None:
+    """What `Base.sha256` is of a shipped base, without building it; None where it cannot be read.
+
+    The file may be missing or damaged, which is no matter to whoever asks for another's name.
+    """
+    try:
+        file = read_tensors(SHIPPED_BASES[name], file_format=BASE_FORMAT)
+    except CheckpointError:
+        return None
+    part = "network."
+    own = {k.removeprefix(part): v for k, v in file.tensors.items() if k.startswith(part)}
+    return content_hash(own)
+
+
 # What is drawn at random while building is overwritten; the caller's generator stays as it was.
 @torch.random.fork_rng(devices=[])
-def load_base(path: Path | str = SHIPPED_BASE) -> Base:
+def load_base(source: Path | str = SHIPPED_BASE) -> Base:
     """Read a base, frozen and in float32, on the CPU.
 
     Args:
-        path: the file; the shipped base when left out.
+        source: the file or the name of a shipped base (see `base_file`); the main one when
+            left out.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another kind.
     """
+    path = base_file(source)
+    _require_there(path)
     file = read_tensors(path, file_format=BASE_FORMAT)
     network = _sized_network(path, file.metadata)
     parts: dict[str, dict[str, Tensor]] = {
@@ -160,10 +209,26 @@ def load_base(path: Path | str = SHIPPED_BASE) -> Base:
     )
 
 
+def _require_there(path: Path) -> None:
+    with suppress(OSError):  # what keeps it from being seen is said where it is read
+        if not path.exists():
+            raise CheckpointError(
+                f"Base {path} does not exist; name a .safetensors file, or one that ships: "
+                f"{', '.join(SHIPPED_BASES)}."
+            )
+
+
 def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> StylizationNetwork:
     size = parse_json(path, metadata, "architecture")
     channels, blocks = size.get("channels"), size.get("blocks")
-    if not (isinstance(channels, int) and isinstance(blocks, int)):
+    reads_grain, smoothing = size.get("reads_grain", False), size.get("smoothing", 0.0)
+    if not (
+        isinstance(channels, int)
+        and isinstance(blocks, int)
+        and isinstance(reads_grain, bool)
+        and isinstance(smoothing, float)
+        and 0 <= smoothing <= 1
+    ):
         raise CheckpointError(
             f"{path}: header entry 'architecture' is damaged; download or save it again."
         )
@@ -171,7 +236,7 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
         raise CheckpointError(
             f"{path} asks for {channels} channels and {blocks} blocks; choose another base."
         )
-    return StylizationNetwork(channels, blocks)
+    return StylizationNetwork(channels, blocks, reads_grain=reads_grain, smoothing=smoothing)
 
 
 def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorSize:

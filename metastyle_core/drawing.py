@@ -234,7 +234,8 @@ class _Layers:
 
         def read(first: int, last: int) -> Tensor:
             rows = picture.read(first, last)
-            return rows + self._how.grain * relief.read(first, last).to(rows.device)
+            grain = self._how.grain * relief.read(first, last)
+            return self._base.network.with_grain(rows, grain)
 
         return Rows(size[0], read)
 

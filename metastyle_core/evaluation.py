@@ -15,8 +15,9 @@ from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
+from .grain import USUAL_GRAIN
 from .measures import measure, over_pictures, pan_errors
-from .network import ADAPTATION_MODES, StylizationNetwork
+from .network import ADAPTATION_MODES
 from .seeding import seeded
 from .stylization import stylize
 
@@ -87,7 +88,10 @@ def evaluate(
                     name=name,
                 )
                 adapt_s = time.monotonic() - began_s
-                pictures = [stylize(start, adapted, c, precision="fp32") for c in contents]
+                pictures = [
+                    stylize(start, adapted, c, precision="fp32", grain=USUAL_GRAIN)
+                    for c in contents
+                ]
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)
                 measured = [
@@ -105,7 +109,7 @@ def _start(base: Base, mode: str, settings: AdaptationSettings) -> tuple[Base, A
             raise SettingsError(f"mode is '{mode}'; choose {', '.join(EVALUATION_MODES)}.")
         return base, replace(settings, mode=mode)
     with seeded(settings.seed):
-        network = StylizationNetwork(base.network.channels, base.network.blocks)
+        network = base.network.untrained()
     network.requires_grad_(False).to(base.device)
     random_base = Base(network, None, sha256="random", training={})
     return random_base, replace(

@@ -274,8 +274,8 @@ class _Writer:
         own = {name: tensor.cpu() for name, tensor in base.network.named_parameters()}
         fast = {name: tensor.float().cpu() for name, tensor in style.fast_weights.items()}
         self._graph, self._network, self._statistics = graph, base.network, statistics
-        self._base: Mapping[str, Tensor] = own
-        self._styled: Mapping[str, Tensor] = own | merge_updates(own, fast)
+        self._base: Mapping[str, Tensor] = _without_grain(own)
+        self._styled: Mapping[str, Tensor] = _without_grain(own | merge_updates(own, fast))
         self._strength = strength
         self._lightness = self._add_lightness() if strength else None
 
@@ -292,6 +292,8 @@ class _Writer:
             features = self._relu(self._conv_norm(f"encoder.{index}", layer, features))
         for index, block in enumerate(self._network.residual):
             features = self._block(f"residual.{index}", block, features)
+        if self._network.smoothing:
+            features = self._smoothed(features)
         for index, layer in enumerate(self._network.decoder):
             features = self._relu(self._conv_norm(f"decoder.{index}", layer, features))
         logits = self._convolution("output", self._network.output, features, None)
@@ -328,6 +330,13 @@ class _Writer:
         inside = self._relu(self._conv_norm(f"{name}.first", block.first, features))
         change = self._conv_norm(f"{name}.second", block.second, inside)
         return self._graph.add("Add", features, change)
+
+    def _smoothed(self, features: str) -> str:
+        channels = 4 * self._network.channels
+        kernel = architecture.smoothing_kernel(self._network.smoothing)
+        weights = self._graph.constant(kernel.expand(channels, 1, 3, 3).contiguous())
+        wide = self._bordered(features, 1, "edge")
+        return self._graph.add("Conv", wide, weights, group=channels)
 
     def _relu(self, features: str) -> str:
         return self._graph.add("Relu", features)
@@ -408,6 +417,12 @@ class _Writer:
         base = change(self._base[name])
         add, constant = self._graph.add, self._graph.constant
         return add("Add", constant(base), add("Mul", self._lightness, constant(styled - base)))
+
+
+def _without_grain(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network that reads three channels and draws what this one does at no grain."""
+    first = "encoder.0.convolution.weight"
+    return {**weights, first: weights[first][:, :3]}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ MAX_CHANNELS, MAX_BLOCKS = 256, 64
 # rim of dots, because encoders, which judge it, pad with zeros there.
 MARGIN_PX = 8
 _EPSILON = 1e-5  # beside the variance, in every norm
+# Full grain then varies as much as a picture does.
+_GRAIN_GAIN = 3.2
 # A megabyte in float32.
 _CACHED_NUMBERS = 2**18
 AdaptationMode = Literal["norm", "low_rank", "decoder", "full"]
@@ -203,6 +205,14 @@ def spread_over_blocks(kernel: Tensor) -> Tensor:
     return torch.stack(shifted, dim=1).flatten(0, 1)
 
 
+def smoothing_kernel(amount: float) -> Tensor:
+    """The (3, 3) kernel between nothing, at 0, and a binomial low-pass, at 1."""
+    line = torch.tensor([0.25, 0.5, 0.25])
+    nothing = torch.zeros(3, 3)
+    nothing[1, 1] = 1.0
+    return torch.lerp(nothing, line[:, None] * line, amount)
+
+
 class ConvNorm(nn.Module):
     """Convolution and instance norm."""
 
@@ -232,20 +242,33 @@ class ResidualBlock(nn.Module):
 class StylizationNetwork(nn.Module):
     """The paper's network: 1,679,235 parameters, 3,200 of them in instance norms."""
 
-    def __init__(self, channels: int = 32, blocks: int = 5) -> None:
+    def __init__(
+        self,
+        channels: int = 32,
+        blocks: int = 5,
+        *,
+        reads_grain: bool = False,
+        smoothing: float = 0.0,
+    ) -> None:
         """Build it with random weights.
 
         Args:
             channels: of the first and last layers; 32 is the paper's. The middle has
                 four times as many.
             blocks: residual blocks; 5 is the paper's.
+            reads_grain: read grain as a fourth channel beside the picture, where the paper's
+                network has three and would find it in the picture itself.
+            smoothing: how much of the finest octave behind the residual blocks is taken away,
+                0 to 1; 0 is the paper's. At their grid of 4 px they fill flat areas with a
+                lattice, and all of it passes here.
         """
         super().__init__()
-        self.channels, self.blocks = channels, blocks
+        self.channels, self.blocks, self.reads_grain = channels, blocks, reads_grain
+        self.smoothing = smoothing
         narrow, middle, wide = channels, 2 * channels, 4 * channels
         self.encoder = nn.ModuleList(
             [
-                ConvNorm(ReflectConv(3, narrow, 9), narrow),
+                ConvNorm(ReflectConv(4 if reads_grain else 3, narrow, 9), narrow),
                 ConvNorm(ReflectConv(narrow, middle, 3, stride=2), middle),
                 ConvNorm(ReflectConv(middle, wide, 3, stride=2), wide),
             ]
@@ -263,8 +286,9 @@ class StylizationNetwork(nn.Module):
         """Stylize pictures.
 
         Args:
-            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px. They are
-                padded by reflection, 8 px all round and to a multiple of 4, and cropped back.
+            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px, or with their grain
+                from `with_grain`. They are padded by reflection, 8 px all round and to a
+                multiple of 4, and cropped back.
             seamless: axes along which they wrap, in every layer, so that copies of a result
                 join there as pixels do inside; those sides must be multiples of 4.
 
@@ -274,7 +298,8 @@ class StylizationNetwork(nn.Module):
         Raises:
             ShapeError: not a batch of RGB pictures, too small, or of a size that cannot wrap.
         """
-        require_pictures(images)
+        images = self.completed(images)
+        require_pictures(images[:, :3])
         height, width = images.shape[-2:]
         require_sides("Image", height, width, MIN_SIDE_PX)
         features, top, left = _framed(images, seamless)
@@ -282,10 +307,44 @@ class StylizationNetwork(nn.Module):
             features = F.relu(layer(features, seamless))
         for block in self.residual:
             features = block(features, seamless)
+        if self.smoothing:
+            features = self.smoothed(bordered(features, 1, seamless, "replicate"))
         for layer in self.decoder:
             features = F.relu(layer(features, seamless))
         logits = self.output(features, seamless)[..., top : top + height, left : left + width]
         return torch.sigmoid(logits.to(images.dtype))
+
+    def untrained(self) -> "StylizationNetwork":
+        """Another of the same size, with random weights."""
+        return StylizationNetwork(
+            self.channels, self.blocks, reads_grain=self.reads_grain, smoothing=self.smoothing
+        )
+
+    def smoothed(self, wide: Tensor) -> Tensor:
+        """Features (B, C, H + 2, W + 2), which have their border, as (B, C, H, W)."""
+        kernel = smoothing_kernel(self.smoothing).to(wide)
+        return F.conv2d(wide, kernel.expand(wide.shape[1], 1, 3, 3), groups=wide.shape[1])
+
+    def with_grain(self, pictures: Tensor, relief: Tensor) -> Tensor:
+        """Pictures with grain, as this network reads them.
+
+        Args:
+            pictures: (B, 3, H, W), [0, 1].
+            relief: (B, 1, H, W) or (1, 1, H, W), `grain_relief` times its strength.
+
+        Returns:
+            (B, 3, H, W), the sum, or (B, 4, H, W) where grain is read by itself.
+        """
+        relief = relief.to(pictures)
+        if not self.reads_grain:
+            return pictures + relief
+        return torch.cat([pictures, _GRAIN_GAIN * relief.expand(len(pictures), -1, -1, -1)], 1)
+
+    def completed(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) with a grain of zero, where grain is read; others as they are."""
+        if self.reads_grain and images.ndim == 4 and images.shape[1] == 3:
+            return F.pad(images, (0, 0, 0, 0, 0, 1))
+        return images
 
 
 def _framed(pictures: Tensor, seamless: Seamless) -> tuple[Tensor, int, int]:
@@ -322,7 +381,7 @@ def stylize_with(
         fast_weights: parameter name to value. Those of instance norms may have
             shape (B, C) to give every picture of the batch its own style. Low-rank
             updates of convolutions (see `low_rank`) are added to the network's kernels.
-        images: (B, 3, H, W), [0, 1].
+        images: (B, 3, H, W), [0, 1], or with grain.
         statistics: what all instance norms normalise by, from `noted_statistics`; None
             takes each picture's own.
         seamless: axes along which they wrap; those sides must be multiples of 4.

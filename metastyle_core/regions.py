@@ -224,7 +224,7 @@ def _draw_together(
     if settings.grain:
         height, width = content.shape[-2:]
         relief = grain_relief(height, width, settings.seed)
-        read = read + settings.grain * relief.to(read)
+        read = base.network.with_grain(read, settings.grain * relief)
     weights = [style.to(base.device).fast_weights for style in styles]
     places = shares.to(base.device).expand(len(read), -1, -1, -1)
     with autocast(settings.precision, base.device):
@@ -236,7 +236,7 @@ def _draw_together(
 
 
 def _draw_one(base: Base, styles: Sequence[FastWeights], picture: Tensor, shares: Tensor) -> Tensor:
-    """One picture (1, 3, H, W) by shares (1, S, H, W) of so many styles."""
+    """One picture (1, 3 or 4, H, W) by shares (1, S, H, W) of so many styles."""
     statistics = _stacked([_statistics(base, style, picture) for style in styles])
     return stylize_with(base.network, _stacked(styles), picture, statistics, shares=shares)
 

@@ -122,7 +122,7 @@ def _stylization_rows(
 def _plain_network(base: Base, style: AdaptedStyle) -> StylizationNetwork:
     """The same network without our faster forms of convolutions, in plain NCHW float32."""
     channels = base.network.channels
-    network = StylizationNetwork(channels, base.network.blocks)
+    network = base.network.untrained()
     for layer, outputs in zip(network.decoder, (2 * channels, channels), strict=True):
         cast("ConvNorm", layer).convolution = PlainUpsampleConv(2 * outputs, outputs)
     network.output = PlainOutputConv(channels, 3, 9)

@@ -242,7 +242,7 @@ def _draw_chunk(
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
     chunk = images[rows].to(base.device)
     if relief is not None:
-        chunk = chunk + relief.to(base.device)
+        chunk = base.network.with_grain(chunk, relief)
     if base.device.type == "cpu":
         # All layers keep the layout, and convolutions need not change it each.
         whole = compute_dtype(how.precision, base.device) == torch.float32

@@ -100,7 +100,7 @@ def draw_in_strips(
     Args:
         network: the base; it is not changed.
         fast_weights: see `stylize_with`; one style.
-        picture: rows (1, 3, N, W), [0, 1], on the device of the network.
+        picture: rows (1, 3, N, W), [0, 1], or with grain, on the device of the network.
         width: W.
         strips: how it is cut.
         statistics: see `stylize_with`.
@@ -193,6 +193,8 @@ class _Run:
 
     def decode(self, features: Rows) -> Rows:
         """From the map at a quarter of the sides to the widest one, as it is read."""
+        if self.network.smoothing:
+            features = Rows(features.height, self._smoothing(features))
         for module in self.network.decoder:
             layer = _of_kind(module, ConvNorm)
             raw = self.convolved(layer.convolution, features)
@@ -221,6 +223,13 @@ class _Run:
 
         return read
 
+    def _smoothing(self, source: Rows) -> Callable[[int, int], Tensor]:
+        def read(first: int, last: int) -> Tensor:
+            wide = self._bordered(source, first - 1, last + 1, 1, "replicate")
+            return self.network.smoothed(wide)
+
+        return read
+
     def _enlarging(self, layer: UpsampleConv, source: Rows) -> Callable[[int, int], Tensor]:
         def read(first: int, last: int) -> Tensor:
             start, stop = _grouped(first, last, 2)
@@ -242,6 +251,7 @@ class _Run:
 
         def read(first: int, last: int) -> Tensor:
             block = bordered_rows(picture, first - top, last - top, "reflect")
+            block = self.network.completed(block)
             left, right = margins(block.shape[-1], wraps(self._seamless, "x"))
             return F.pad(block, (left, right, 0, 0), mode="reflect")
 

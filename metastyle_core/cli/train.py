@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ..base import base_file
 from ..encoder import load_encoder
 from ..initialisation import PredictorSize
 from ..losses import LossSettings
@@ -62,6 +63,12 @@ def add_parser(commands: Commands) -> None:
     add("--max-style-scale", kind=positive_float, help="largest zoom into a style")
     add("--channels", kind=positive_int, help="width of the network")
     add("--blocks", kind=positive_int, help="residual blocks")
+    add(
+        "--smoothing",
+        kind=non_negative_float,
+        help="how much of the finest octave behind the residual blocks is taken away, 0 to 1",
+    )
+    add("--reads-grain", help="let the network read grain as a channel of its own")
     add_setting(
         meta,
         PredictorSize,
@@ -79,7 +86,7 @@ def add_parser(commands: Commands) -> None:
         help="channels per layer whose covariances it reads",
     )
     meta.add_argument(
-        "--start-from", type=Path, metavar="BASE", help="begin with the weights of this base"
+        "--start-from", type=base_file, metavar="BASE", help="begin with the weights of this base"
     )
     _add_loss_options(parser)
     add_encoder_options(parser)

@@ -37,7 +37,9 @@ def run_training(
         )  # first: what is wrong with it shows at once
         unreadable: list[str] = []
         recipe = build(arguments, device, unreadable)
-        run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
+        # All updates have the same sizes, so that trying every kernel once on each pays.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            run_with_progress(Trainer(recipe, settings, arguments.output, resume=arguments.resume))
     report_failures(unreadable)
 
 

@@ -6,6 +6,7 @@ run can draw the same crops and read only its own.
 """
 
 import csv
+import itertools
 import logging
 import math
 from collections import Counter
@@ -19,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import ImageFileError, TrainingError
-from ..images import list_images, load_batch, resize, resize_short_side
+from ..images import list_images, load_batch, resize_short_side
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,11 @@ class ImagePool:
         """
         if not images:
             raise TrainingError("There is no training image; name a folder that holds some.")
-        self._images = list(images)
+        self._sizes = [(image.shape[1], image.shape[2]) for image in images]
+        # All pixels in a row, so that any crops can be cut at once.
+        self._pixels = torch.cat([image.flatten() for image in images])
+        ends = itertools.accumulate(image.numel() for image in images)
+        self._starts = [0, *ends][: len(images)]
         self._weights = _balanced_weights(sources or [""] * len(images))
 
     @classmethod
@@ -97,17 +102,17 @@ class ImagePool:
         return cls([image for _, image in readable], sources)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._sizes)
 
     @property
     def device(self) -> torch.device:
         """Where the pictures are."""
-        return self._images[0].device
+        return self._pixels.device
 
     def to(self, device: torch.device) -> "ImagePool":
         """The pool with its pictures on a device, where crops are then cut and resized."""
         moved = copy(self)
-        moved._images = [image.to(device) for image in self._images]
+        moved._pixels = self._pixels.to(device)
         return moved
 
     def draw(
@@ -128,29 +133,55 @@ class ImagePool:
         chances = torch.rand(count, 4, generator=generator).tolist()
         crops: list[Crop] = []
         for index, (zoom, top, left, flip) in zip(indices.tolist(), chances, strict=True):
-            smallest = size_px / min(self._images[index].shape[1:])
+            smallest = size_px / min(self._sizes[index])
             largest = max(smallest, max_scale)
             scale = math.exp(math.log(smallest) + zoom * math.log(largest / smallest))
             crops.append(Crop(index, scale, top, left, flip < 0.5))
         return crops
 
     def read(self, crops: Sequence[Crop], size_px: int) -> Tensor:
-        """Cut crops out of their pictures.
+        """Cut crops out of their pictures and resize them, all at once.
 
         Returns:
-            (len(crops), 3, size_px, size_px), float32, [0, 1], on the device of the pool.
+            (len(crops), 3, size_px, size_px), float32, [0, 1], on the device of the pool; what
+            `resize` makes of each crop, up to rounding.
         """
-        nothing = torch.empty(0, 3, size_px, size_px, device=self.device)
-        return torch.cat([nothing, *(self._read_one(crop, size_px) for crop in crops)])
+        if not crops:
+            return torch.empty(0, 3, size_px, size_px, device=self.device)
+        squares = [self._square(crop, size_px) for crop in crops]
+        table = torch.tensor(squares).to(self.device)[..., None, None, None]
+        first, plane, width, side, top, left, flip = table.unbind(1)
+        largest = max(square[3] for square in squares)
+        place = torch.arange(largest, device=self.device)
+        inside = place.minimum(side - 1)
+        rows, columns = (top + inside).mT * width, left + inside
+        channels = torch.arange(3, device=self.device).view(3, 1, 1) * plane
+        pixels = self._pixels[first + channels + rows + columns].float() / 255.0
+        down = _resizing(side, size_px, largest)
+        right = torch.where(flip > 0, down.flip(-2), down)
+        return (down @ pixels @ right.mT).clamp(0, 1)
 
-    def _read_one(self, crop: Crop, size_px: int) -> Tensor:
-        image = self._images[crop.index]
-        height, width = image.shape[1:]
+    def _square(self, crop: Crop, size_px: int) -> tuple[int, ...]:
+        """A crop in whole pixels: where its picture and the square in it begin, and their sizes."""
+        height, width = self._sizes[crop.index]
         side = min(height, width, max(1, round(size_px / crop.scale)))
         top, left = round(crop.top * (height - side)), round(crop.left * (width - side))
-        piece = image[None, :, top : top + side, left : left + side].float() / 255.0
-        piece = resize(piece, size_px, size_px)
-        return piece.flip(-1) if crop.flip else piece
+        start = self._starts[crop.index]
+        return start, height * width, width, side, top, left, int(crop.flip)
+
+
+def _resizing(sides: Tensor, size_px: int, largest: int) -> Tensor:
+    """Matrices (B, 1, size_px, largest) that resize so many of `largest` pixels to `size_px`.
+
+    The antialiased bilinear filter of `resize`: a triangle as wide as a pixel of the coarser
+    side, cut off at the border.
+    """
+    scale = sides.float() / size_px
+    centre = (torch.arange(size_px, device=sides.device)[:, None] + 0.5) * scale
+    place = torch.arange(largest, device=sides.device)
+    distance = (place + 0.5 - centre).abs() / scale.clamp_min(1.0)
+    weights = (1 - distance).clamp_min(0) * (place < sides)
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def _load_bytes(path: Path, max_short_side_px: int) -> Tensor | str:

@@ -18,7 +18,7 @@ from ..encoder import PerceptualEncoder, features_at_scales
 from ..initialisation import fixed_norms, predicted_norms
 from ..losses import StyleTarget, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
-from ..network import StylizationNetwork, adapted_weights, stylize_with
+from ..network import STRIDE_PX, StylizationNetwork, adapted_weights, stylize_with
 from ..precision import autocast
 from ..style_distance import at_least_float32
 from .recipe import Outcome
@@ -172,7 +172,7 @@ def _losses(
         for name, weight in weights.items()
     }
     encoder = learner.loss_encoder
-    read = contents if grain is None else contents + grain
+    read = contents if grain is None else learner.network.with_grain(contents, grain)
     with autocast(settings.precision, contents.device, gradients=True):
         stylized = stylize_with(learner.network, rows, read)
         features = features_at_scales(encoder, stylized, settings.loss.style_scales)
@@ -210,9 +210,12 @@ def _shift_error(
     two change places often enough, and one pass backward is saved.
     """
     down, right = shift_px
+    height, width = (side - STRIDE_PX for side in contents.shape[-2:])
+    # As large for every shift: what is compiled or tuned for one size serves all.
+    window = (..., slice(down, down + height), slice(right, right + width))
     with torch.no_grad(), autocast(settings.precision, contents.device):
-        moved = stylize_with(network, weights, contents[..., down:, right:])
-    difference = at_least_float32(stylized[..., down:, right:]) - at_least_float32(moved)
+        moved = stylize_with(network, weights, contents[window])
+    difference = at_least_float32(stylized[window]) - at_least_float32(moved)
     # At its borders a picture may change: what it reflects there has changed.
     inner = slice(_BORDER_PX, -_BORDER_PX)
     return difference[..., inner, inner].square().mean(dim=(1, 2, 3))

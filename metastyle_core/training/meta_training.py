@@ -59,7 +59,12 @@ class MetaTraining:
         contents, styles = contents.to(device), styles.to(device)
         self._sampler = TaskSampler(contents, styles, settings)
         with seeded(seed):
-            network = StylizationNetwork(settings.channels, settings.blocks)
+            network = StylizationNetwork(
+                settings.channels,
+                settings.blocks,
+                reads_grain=settings.reads_grain,
+                smoothing=settings.smoothing,
+            )
             predictor = None
             if settings.initialisation == "predicted":
                 reader = StylePredictor(network, style_encoder, settings.predictor)
@@ -89,8 +94,9 @@ class MetaTraining:
         """Begin with the weights of a base in place of random ones.
 
         Args:
-            path: a base file. Its predictor is taken over where both have one, grown
-                if need be, with the encoder that this predictor reads.
+            path: a base file. Where it does not read grain and the new one does, it begins
+                to. Its predictor is taken over where both have one, grown if need be, with
+                the encoder that this predictor reads.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
@@ -103,7 +109,9 @@ class MetaTraining:
                 f"{path} has {base.network.channels} channels and {base.network.blocks} blocks; "
                 f"{own.channels} and {own.blocks} are asked for."
             )
-        self.learner.network.load_state_dict(base.network.state_dict())
+        if base.network.reads_grain and not own.reads_grain:
+            raise CheckpointError(f"{path} reads grain; ask for it with --reads-grain.")
+        own.load_state_dict(_with_room_for_grain(own.state_dict(), base.network.state_dict()))
         predictor = self.learner.predictor
         if predictor is not None and base.predictor is not None:
             read = base.predictor.encoder.to(self._device)
@@ -172,3 +180,14 @@ class MetaTraining:
         }
         learner = self.learner
         save_base(folder / BASE_FILE, learner.network, learner.predictor, description)
+
+
+def _with_room_for_grain(
+    larger: dict[str, Tensor], smaller: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Weights of a network, with what another has for channels that it does not read."""
+    taken = dict(smaller)
+    for name, weight in smaller.items():
+        if weight.ndim == 4 and weight.shape[1] < larger[name].shape[1]:
+            taken[name] = torch.cat([weight.to(larger[name]), larger[name][:, 3:]], dim=1)
+    return taken

@@ -15,19 +15,16 @@ from torch import Generator, Tensor
 
 from ..checks import require_above_zero, require_from
 from ..errors import SettingsError
-from ..grain import FULL_GRAIN, smooth_noise
+from ..grain import drawn_relief
 from ..initialisation import InitialisationForm, PredictorSize
 from ..losses import LossSettings
-from ..network import MAX_BLOCKS, MAX_CHANNELS, AdaptationMode
+from ..network import MAX_BLOCKS, MAX_CHANNELS, STRIDE_PX, AdaptationMode
 from ..precision import Precision
 from .data import ImagePool
 from .patterns import as_pattern
 from .recipe import Shard
 
 Algorithm = Literal["maml", "fomaml", "reptile"]
-# The network halves a picture twice: it may answer differently to each of these places.
-_STRIDE_PX = 4
-_COARSEST_GRAIN_PX = 16.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,8 @@ class MetaSettings:
         crop_px: side of contents and styles.
         channels: width of the network; 32 is the paper's.
         blocks: residual blocks of the network; 5 is the paper's.
+        reads_grain: whether the network reads grain as a channel of its own.
+        smoothing: of the network behind its residual blocks, [0, 1].
         predictor: size of the predictor, where the initialisation is `predicted`.
         patterns: share of the styles that are made-up patterns (see `patterns`) in place of
             pictures of the pool.
@@ -64,9 +63,9 @@ class MetaSettings:
         shift_weight: factor of the shift penalty of the outer loss: how much a picture
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
-        grain: largest strength of the grain on the contents of the outer loss, [0, 1];
-            each picture has its own strength and cell. The content loss compares with
-            the clean photograph.
+        grain: largest strength of the grain on the contents of the outer loss, [0, 1]; each has its
+            own strength, a fifth of them none. The content loss compares with the clean
+            photograph.
         precision: of the convolutions.
     """
 
@@ -83,6 +82,8 @@ class MetaSettings:
     crop_px: int = 128
     channels: int = 32
     blocks: int = 5
+    reads_grain: bool = False
+    smoothing: float = 0.0
     predictor: PredictorSize = field(default_factory=PredictorSize)
     patterns: float = 0.0
     max_style_scale: float = 1.0
@@ -100,7 +101,7 @@ class MetaSettings:
         require_from(self, 64, "crop_px")
         require_from(self, 1, "channels", most=MAX_CHANNELS)
         require_from(self, 1, "blocks", most=MAX_BLOCKS)
-        require_from(self, 0.0, "light_tasks", "patterns", "grain", most=1.0)
+        require_from(self, 0.0, "light_tasks", "patterns", "grain", "smoothing", most=1.0)
         require_from(self, 0.0, "shift_weight")
         require_above_zero(self, "inner_lr")
         if self.style_weight_range is not None:
@@ -193,22 +194,25 @@ class TaskSampler:
         queries = read([crop for group in grouped for crop in group[support:]])
         supports = read([crop for group in grouped for crop in group[:support]])
         grain = self._draw_grain(settings.styles * settings.query, generator)
-        own_grain = [grain[i * settings.query + j] for i in mine for j in range(settings.query)]
+        own_grain = grain.unflatten(0, (settings.styles, settings.query))[list(mine)]
         seed = int(torch.randint(2**62, (), generator=generator))
         return Tasks(
             self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             supports,
             queries,
             weights[list(mine)],
-            torch.cat([queries.new_empty(0, 1, size, size), *own_grain]),
+            own_grain.flatten(0, 1),
             self._draw_shift(generator) if settings.shift_weight else (0, 0),
             seed,
         )
 
     def _draw_shift(self, generator: Generator) -> tuple[int, int]:
-        """One of the ways to fall between the network's strides, all alike."""
-        place = int(torch.randint(1, _STRIDE_PX**2, (), generator=generator))
-        return place // _STRIDE_PX, place % _STRIDE_PX
+        """One of the ways to fall between the network's strides, all alike.
+
+        It halves a picture twice, and may answer differently to each.
+        """
+        place = int(torch.randint(1, STRIDE_PX**2, (), generator=generator))
+        return place // STRIDE_PX, place % STRIDE_PX
 
     def _draw_patterns(self, styles: Tensor, places: Sequence[int], seed: int) -> Tensor:
         """The styles, some of them made into patterns; alike on every process."""
@@ -216,22 +220,20 @@ class TaskSampler:
         for row, place in enumerate(places):
             chance = Generator().manual_seed(seed + place)
             if bool(torch.rand((), generator=chance) < self._settings.patterns):
-                drawn[row] = as_pattern(drawn[row].cpu(), chance).to(styles.device)
+                drawn[row] = as_pattern(drawn[row], chance)
         return torch.cat(drawn) if drawn else styles
 
-    def _draw_grain(self, count: int, generator: Generator) -> list[Tensor]:
-        """Grain for so many contents; weak and fine cells are as likely as strong and coarse."""
-        size, largest = self._settings.crop_px, self._settings.grain * FULL_GRAIN
+    def _draw_grain(self, count: int, generator: Generator) -> Tensor:
+        """Grain for so many contents: (count, 1, H, W), pieces of one relief."""
+        size, largest = self._settings.crop_px, self._settings.grain
         device = self._contents.device
         if not largest:
-            return [torch.zeros(1, 1, size, size, device=device)] * count
-        chances = torch.rand(count, 2, generator=generator).tolist()
-        return [
-            largest
-            * strength**2
-            * smooth_noise(size, size, _COARSEST_GRAIN_PX**cell, generator, device)
-            for strength, cell in chances
-        ]
+            return torch.zeros(1, 1, 1, 1, device=device).expand(count, 1, size, size)
+        relief = drawn_relief(2 * size, 2 * size, generator, device)
+        strengths = largest * (1.25 * torch.rand(count, generator=generator) - 0.25).clamp_min(0)
+        corners = torch.randint(size + 1, (count, 2), generator=generator).tolist()
+        pieces = [relief[..., top : top + size, left : left + size] for top, left in corners]
+        return torch.cat(pieces) * strengths.to(device)[:, None, None, None]
 
     def _draw_style_weights(self, generator: Generator) -> Tensor:
         settings = self._settings

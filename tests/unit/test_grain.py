@@ -18,14 +18,14 @@ def style(random_base):
 
 @pytest.mark.parametrize("cell_px", [1.0, 4.0, 6.5, 16.0])
 def test_smooth_noise_has_unit_deviation_and_the_size_asked_for(cell_px):
-    noise = smooth_noise(200, 301, cell_px, torch.Generator().manual_seed(1))
+    noise = smooth_noise(200, 301, [cell_px], torch.Generator().manual_seed(1))
     assert noise.shape == (1, 1, 200, 301)
     assert noise.std().item() == pytest.approx(1, abs=0.1)
     assert noise.mean().item() == pytest.approx(0, abs=0.15)
 
 
 def test_neighbours_are_alike_within_a_cell_and_strangers_beyond():
-    noise = smooth_noise(400, 400, 8.0, torch.Generator().manual_seed(1))[0, 0]
+    noise = smooth_noise(400, 400, [8.0], torch.Generator().manual_seed(1))[0, 0]
     near = (noise[:, 1:] * noise[:, :-1]).mean().item()
     far = (noise[:, 24:] * noise[:, :-24]).mean().item()
     assert near > 0.9

@@ -20,8 +20,10 @@ def style(random_base):
 
 def tile(height: int, width: int) -> torch.Tensor:
     """A smooth texture that wraps, (1, 3, height, width)."""
-    waves = [grain_relief(height, width, seed, wrapping=True) for seed in range(3)]
-    return (0.5 + torch.cat(waves, dim=1) * 2).clamp(0, 1)
+    down = torch.linspace(0, 2 * torch.pi, height + 1)[:-1, None]
+    right = torch.linspace(0, 2 * torch.pi, width + 1)[:-1]
+    waves = [(down + 2 * right + 1).sin(), (2 * down - right).cos(), (down - right + 2).sin()]
+    return (0.5 + 0.3 * torch.stack(waves))[None]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_the_step_over_the_wrap_is_as_inside(random_base, style, size, grain):
     assert drawn.shape[-2:] == size
     for axis in (2, 3):
         steps = (drawn - drawn.roll(1, axis)).abs().mean((0, 1, 5 - axis))
-        assert steps[0] <= steps[1:].max()
+        assert steps[0] <= 1.2 * steps[1:].max()  # sides are brought to a multiple of 4 px
 
 
 def test_grain_that_wraps_is_like_any_other():

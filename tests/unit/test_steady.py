@@ -1,5 +1,7 @@
 """Free of the stride: what the mean over shifts keeps, and what it takes away."""
 
+from functools import partial
+
 import pytest
 import torch
 from samples import picture
@@ -69,13 +71,10 @@ def test_strokes_swim_less_when_a_picture_pans(random_base, style):
 
 def test_the_relief_of_grain_moves_with_the_picture(random_base, style):
     flat = torch.full((1, 3, 64, 64), 0.5)
-    plain, grained = (
-        stylize(random_base, style, flat, precision="fp32", steady=4, grain=grain)
-        for grain in (0.0, 1.0)
-    )
-    once = stylize(random_base, style, flat, precision="fp32", grain=1.0)
+    draw = partial(stylize, random_base, style, flat, precision="fp32", grain=1.0)
+    grained, once, another = draw(steady=4, seed=1), draw(seed=1), draw(seed=2)
     inner = (..., slice(8, -8), slice(8, -8))
-    assert (grained - once)[inner].abs().mean() < (grained - plain)[inner].abs().mean()
+    assert (grained - once)[inner].abs().mean() < 0.8 * (grained - another)[inner].abs().mean()
 
 
 def test_other_numbers_and_pictures_in_strips_are_refused(random_base, style):

@@ -1,0 +1,146 @@
+"""Networks that read grain as a channel of its own and take a lattice away behind their blocks."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from samples import picture
+from torch import Generator
+from unit.small_training import LOOP, META, make_recipe, run
+
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.base import Base, load_base, save_base
+from metastyle_core.checkpoint import read_tensors, write_tensors
+from metastyle_core.errors import CheckpointError, ShapeError
+from metastyle_core.export import export_onnx, require_same_pictures
+from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise
+from metastyle_core.network import StylizationNetwork
+from metastyle_core.stylization import stylize
+from metastyle_core.tiling import Strips
+from metastyle_core.training.recipe import Shard
+from metastyle_core.training.tasks import TaskSampler
+
+
+@pytest.fixture(scope="module")
+def reading() -> Base:
+    """A base that reads grain and smooths."""
+    torch.manual_seed(5)
+    network = StylizationNetwork(channels=8, blocks=1, reads_grain=True, smoothing=0.5)
+    return Base(network.requires_grad_(False).eval(), None, sha256="a" * 64, training={})
+
+
+@pytest.fixture(scope="module")
+def style(reading):
+    settings = AdaptationSettings(steps=0, style_size_px=64, initialisation="fixed")
+    return adapt_to_style(reading, None, [picture(64, 64)], settings=settings)
+
+
+def test_without_grain_it_is_the_network_of_three_channels(reading):
+    plain = StylizationNetwork(channels=8, blocks=1, smoothing=0.5)
+    weights = dict(reading.network.state_dict())
+    first = "encoder.0.convolution.weight"
+    plain.load_state_dict({**weights, first: weights[first][:, :3]})
+    image = picture(40, 56)
+    torch.testing.assert_close(reading.network(image), plain(image), rtol=0, atol=1e-6)
+    nothing = reading.network.with_grain(image, torch.zeros(1, 1, 40, 56))
+    assert torch.equal(reading.network(nothing), reading.network(image))
+
+
+def test_grain_changes_the_drawing_and_leaves_the_picture_alone(reading):
+    image = picture(40, 56)
+    grained = reading.network.with_grain(image, grain_relief(40, 56, 1))
+    assert torch.equal(grained[:, :3], image)
+    assert (reading.network(grained) - reading.network(image)).abs().max() > 1e-3
+
+
+def test_in_strips_it_draws_what_it_draws_whole(reading, style):
+    image = picture(61, 47)
+    options = {"precision": "fp32", "grain": 1.0, "seed": 3}
+    whole = stylize(reading, style, image, **options)
+    cut = stylize(reading, style, image, strips=Strips(above_px=0, strip_px=8 * 47), **options)
+    torch.testing.assert_close(cut, whole, rtol=0, atol=1e-5)
+    plain = stylize(reading, style, image, strips=Strips(above_px=0, strip_px=8 * 47))
+    assert (cut - plain).abs().max() > 1e-3
+
+
+def test_four_channels_are_refused_where_none_reads_the_fourth(random_base):
+    with pytest.raises((ShapeError, RuntimeError)):
+        random_base.network(torch.rand(1, 4, 32, 32))
+
+
+def test_a_graph_draws_without_grain(reading, style, tmp_path):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    pytest.importorskip("onnx", reason="the package onnx is not installed")
+    export_onnx(reading, style, tmp_path / "style.onnx")
+    assert require_same_pictures(tmp_path / "style.onnx", reading, style) < 0.05
+
+
+def test_files_say_whether_a_base_reads_grain(reading, tmp_path):
+    path = tmp_path / "base.safetensors"
+    save_base(path, reading.network, None, {})
+    assert load_base(path).network.reads_grain
+    assert load_base(path).network.smoothing == 0.5
+    file = read_tensors(path)
+    header = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    for wrong, reason in (
+        ('"reads_grain": "yes"', "damaged"),
+        ('"reads_grain": false', "shape"),
+        ('"reads_grain": true, "smoothing": 2.0', "damaged"),
+    ):
+        header["architecture"] = f'{{"channels": 8, "blocks": 1, {wrong}}}'
+        write_tensors(path, file.tensors, file_format="metastyle.base", metadata=header)
+        with pytest.raises(CheckpointError, match=reason):
+            load_base(path)
+
+
+def test_a_base_learns_to_read_grain_and_does_not_unlearn_it(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path / "plain", replace(LOOP, updates=1))
+    plain = load_base(tmp_path / "plain" / "base.safetensors")
+    settings = replace(META, reads_grain=True, grain=1.0)
+    grown = make_recipe(tiny_encoder, pool, settings)
+    grown.start_from(tmp_path / "plain" / "base.safetensors")
+    image = picture(40, 56)
+    drawn = grown.learner.network(image)
+    torch.testing.assert_close(drawn, plain.network(image), rtol=0, atol=1e-6)
+    run(grown, tmp_path / "grown", replace(LOOP, updates=1))
+    with pytest.raises(CheckpointError, match="--reads-grain"):
+        make_recipe(tiny_encoder, pool).start_from(tmp_path / "grown" / "base.safetensors")
+
+
+def test_training_draws_grain_of_every_strength_and_none(pool):
+    sampler = TaskSampler(pool, pool, replace(META, styles=200, grain=0.8))
+    grain = sampler.sample(Generator().manual_seed(0), Shard()).query_grain
+    strengths = grain.std((1, 2, 3)) / FULL_GRAIN
+    assert float((strengths == 0).float().mean()) == pytest.approx(0.2, abs=0.08)
+    assert 0.6 < float(strengths.max()) < 1.2
+
+
+def test_noise_is_the_bicubic_enlargement_of_its_cells():
+    noise = smooth_noise(32, 48, [4.0], Generator().manual_seed(2))
+    values = torch.randn(11 * 15, generator=Generator().manual_seed(2)).view(1, 1, 11, 15)
+    whole = F.interpolate(values, scale_factor=4, mode="bicubic")[..., 6:38, 6:54]
+    torch.testing.assert_close(noise, whole / whole.std(), rtol=0, atol=1e-5)
+
+
+def test_a_drawn_relief_is_as_strong_as_that_of_a_picture():
+    drawn = drawn_relief(300, 300, Generator().manual_seed(0))
+    assert drawn.std().item() == pytest.approx(FULL_GRAIN, rel=0.15)
+    assert drawn.std().item() == pytest.approx(grain_relief(300, 300, 0).std().item(), rel=0.15)
+
+
+def test_smoothing_takes_a_lattice_away_and_leaves_what_is_broad(reading):
+    column = torch.arange(34)
+    lattice = (column % 2).float().expand(1, 32, 34, 34) - 0.5
+    assert reading.network.smoothed(lattice).abs().max().item() == pytest.approx(0.25)
+    broad = (column / 34).expand(1, 32, 34, 34)
+    torch.testing.assert_close(reading.network.smoothed(broad), broad[..., 1:-1, 1:-1])
+
+
+def test_moving_what_wraps_moves_the_drawing_also_where_it_is_smoothed():
+    torch.manual_seed(0)
+    network = StylizationNetwork(channels=4, blocks=1, smoothing=0.5).double()
+    images = torch.rand(1, 3, 32, 40, dtype=torch.float64)
+    moved = network(images.roll((8, 12), (2, 3)), "both")
+    wanted = network(images, "both").roll((8, 12), (2, 3))
+    torch.testing.assert_close(moved, wanted, rtol=0, atol=1e-9)
