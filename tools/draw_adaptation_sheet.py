@@ -9,11 +9,13 @@ on the sheet: the paintings and the photographs themselves are not part of the p
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.encoder import load_encoder
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import center_crop, load_batch, resize_short_side
 from metastyle_core.network import ADAPTATION_MODES
 from metastyle_core.sheets import SheetLayout, SheetRow, labelled_sheet
@@ -32,6 +34,8 @@ STYLES = {
 PHOTOGRAPHS = ("canal_street", "portrait", "parrots", "lighthouse")
 STEPS = (0, 10, 30, 100)
 _PICTURE_PX, _CELL_PX = 288, 144
+
+draw = partial(stylize, grain=USUAL_GRAIN)
 
 
 def main() -> None:
@@ -55,7 +59,7 @@ def main() -> None:
         style_image = load_batch(arguments.styles / f"{stem}.jpg")
         settings = [replace(AdaptationSettings(), steps=n, mode=arguments.mode) for n in STEPS]
         styles = [adapt_to_style(base, encoder, [style_image], settings=each) for each in settings]
-        cells = [stylize(base, style, content) for content in contents for style in styles]
+        cells = [draw(base, style, content) for content in contents for style in styles]
         rows.append(SheetRow([title, *cells]))
     columns = ["", *[f"{steps} steps" for _ in contents for steps in STEPS]]
     breaks = range(1, len(columns), len(STEPS))

@@ -18,6 +18,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.colour import Colouring
 from metastyle_core.encoder import load_encoder
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import (
     contact_sheet,
     load_batch,
@@ -44,6 +45,8 @@ BRUSHES = (0.5, 1.0, 2.0)
 OWN_PHOTOGRAPH = Path(__file__).parents[1] / "metastyle_core" / "photographs" / "coffee.webp"
 _LOG = logging.getLogger(__name__)
 
+draw = partial(stylize, grain=USUAL_GRAIN)
+
 
 def main() -> None:
     """Draw every picture."""
@@ -65,16 +68,16 @@ def main() -> None:
 
     learned = AdaptationSettings(steps=arguments.steps)
     ends = adapt(wave, learned), adapt(scream, learned)
-    _write("strength", [stylize(base, ends[1], house, strength=s) for s in STRENGTHS])
+    _write("strength", [draw(base, ends[1], house, strength=s) for s in STRENGTHS])
     schedule = StyleSchedule(ends)
     between = [schedule.at_frame(frame, BLEND_FRAMES) for frame in range(BLEND_FRAMES)]
-    _write("blend", [stylize(base, style, boat) for style in between])
+    _write("blend", [draw(base, style, boat) for style in between])
     brushes = [adapt(night, replace(learned, style_size_px=size)) for size in BRUSHES_PX]
-    _write("brush_size", [stylize(base, style, boat) for style in brushes])
+    _write("brush_size", [draw(base, style, boat) for style in brushes])
     modes = [adapt(night, replace(learned, mode=mode)) for mode in ADAPTATION_MODES]
-    _write("modes", [stylize(base, style, house) for style in modes])
+    _write("modes", [draw(base, style, house) for style in modes])
     settings = [RefinementSettings(steps=steps) for steps in REFINED_STEPS]
-    drawn = stylize(base, adapt(night, AdaptationSettings(steps=0)), boat)
+    drawn = draw(base, adapt(night, AdaptationSettings(steps=0)), boat)
     _write("refine", [refine(encoder, boat, drawn, [night], each) for each in settings])
     _write("regions", _draw_regions(base, house))
     for name, pictures in draw_controls(base, _square(OWN_PHOTOGRAPH)).items():
@@ -92,18 +95,22 @@ def draw_controls(base: Base, photograph: Tensor) -> dict[str, list[Tensor]]:
         By the picture's name, pictures to be laid side by side.
     """
     scream, night = (load_preset(name) for name in REGION_STYLES[:2])
-    draw = partial(stylize, base, scream, photograph)
+    screaming = partial(draw, base, scream, photograph)
     height, width = photograph.shape[-2:]
     ramp = torch.linspace(0, 1, width).expand(1, 1, height, width)
     wave = load_preset(REGION_STYLES[2])
-    palette = Colouring("match", palette=stylize(base, wave, photograph))
-    seamless = [draw(), draw(seamless="both")]
+    palette = Colouring("match", palette=draw(base, wave, photograph))
+    seamless = [screaming(), screaming(seamless="both")]
     halves = (height // 2, width // 2)
     return {
-        "colour": [draw(), draw(colouring=Colouring("photograph")), draw(colouring=palette)],
-        "mask": [draw(mask=ramp), draw(mask=(ramp > 0.5).float())],
+        "colour": [
+            screaming(),
+            screaming(colouring=Colouring("photograph")),
+            screaming(colouring=palette),
+        ],
+        "mask": [screaming(mask=ramp), screaming(mask=(ramp > 0.5).float())],
         "seamless": [picture.roll(halves, (2, 3)) for picture in seamless],
-        "brush": [stylize(base, night, photograph, brush=size) for size in BRUSHES],
+        "brush": [draw(base, night, photograph, brush=size) for size in BRUSHES],
     }
 
 

@@ -7,6 +7,7 @@ our own painting are on them; the photographs themselves are not part of the pro
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.encoder import load_encoder
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_batch, resize, to_pil
 from metastyle_core.mixing import mix_styles
 from metastyle_core.presets import load_preset
@@ -25,6 +27,8 @@ ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "example_workflows"
 PAINTING = ROOT / "metastyle_core" / "artwork" / "style.webp"
 WIDTH_PX, HEIGHT_PX = 480, 360
+
+draw = partial(stylize, grain=USUAL_GRAIN)
 
 
 def main() -> None:
@@ -60,7 +64,7 @@ def _photograph(folder: Path, name: str, width: int = WIDTH_PX, height: int = HE
 
 
 def _preset(base: Base, folder: Path, style: str, photograph: str) -> Image.Image:
-    return to_pil(stylize(base, load_preset(style), _photograph(folder, photograph)))
+    return to_pil(draw(base, load_preset(style), _photograph(folder, photograph)))
 
 
 def _adapted(base: Base, folder: Path, steps: int) -> Image.Image:
@@ -68,7 +72,7 @@ def _adapted(base: Base, folder: Path, steps: int) -> Image.Image:
     painting = load_batch(PAINTING)
     settings = AdaptationSettings(steps=steps)
     style = adapt_to_style(base, load_encoder("compact"), [painting], settings=settings)
-    picture = to_pil(stylize(base, style, _photograph(folder, "canal_street")))
+    picture = to_pil(draw(base, style, _photograph(folder, "canal_street")))
     inset = to_pil(resize(painting, 108, 108))
     corner = (12, HEIGHT_PX - 120)
     frame = (corner[0] - 4, corner[1] - 4, corner[0] + 111, corner[1] + 111)
@@ -83,7 +87,7 @@ def _batch(base: Base, folder: Path) -> Image.Image:
     for place, name in enumerate(("parrots", "lighthouse", "canal_street", "timbered_houses")):
         photograph = _photograph(folder, name, WIDTH_PX // 2, HEIGHT_PX // 2)
         corner = (place % 2 * WIDTH_PX // 2, place // 2 * HEIGHT_PX // 2)
-        sheet.paste(to_pil(stylize(base, style, photograph)), corner)
+        sheet.paste(to_pil(draw(base, style, photograph)), corner)
     return sheet
 
 
@@ -93,7 +97,7 @@ def _blended(base: Base, folder: Path, strips: int = 6) -> Image.Image:
     photograph = _photograph(folder, "mountain_stream")
     shares = [strip / (strips - 1) for strip in range(strips)]
     mixed = [mix_styles(styles, [1 - share, share]) for share in shares]
-    drawn = stylize(base, mixed, photograph.expand(strips, -1, -1, -1))
+    drawn = draw(base, mixed, photograph.expand(strips, -1, -1, -1))
     width = WIDTH_PX // strips
     parts = [drawn[place, :, :, place * width : (place + 1) * width] for place in range(strips)]
     return to_pil(torch.cat(parts, dim=-1))
