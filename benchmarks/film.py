@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.clips import Clip, make_clips, warping_error
 from benchmarks.methods import Method
 from benchmarks.peers import magenta, microast
-from metastyle_core.base import SHIPPED_BASE, Base, load_base
+from metastyle_core.base import SHIPPED_BASE, Base, base_file, load_base
 from metastyle_core.cli.options import positive_int
 from metastyle_core.files import write_text
 from metastyle_core.film.drawing import FilmDrawing, draw_film
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         "--photographs", type=Path, default=_PHOTOGRAPHS, metavar="DIR", help="two are taken"
     )
     parser.add_argument("--styles", nargs="+", default=_PRESETS, metavar="PRESET")
-    parser.add_argument("--base", type=Path, default=SHIPPED_BASE)
+    parser.add_argument("--base", type=base_file, default=SHIPPED_BASE)
     parser.add_argument("--microast", type=Path, help="a checkout of MicroAST's repository")
     parser.add_argument("--size", type=positive_int, default=256)
     parser.add_argument("--frames", type=positive_int, default=12, help="of each clip")

@@ -21,7 +21,7 @@ import torch
 from einops import rearrange
 
 from benchmarks.metrics import resident_mebibytes
-from metastyle_core.base import SHIPPED_BASE, load_base
+from metastyle_core.base import SHIPPED_BASE, base_file, load_base
 from metastyle_core.cli.options import positive_int
 from metastyle_core.film.drawing import FilmDrawing, draw_film
 from metastyle_core.film.frames import FilmFacts, FilmFrame
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--size", type=positive_int, nargs="+", default=[512, 1024], metavar="PX")
     parser.add_argument("--frames", type=positive_int, default=12)
     parser.add_argument("--style", default="munch_the_scream", help="a preset")
-    parser.add_argument("--base", type=Path, default=SHIPPED_BASE)
+    parser.add_argument("--base", type=base_file, default=SHIPPED_BASE)
     parser.add_argument("--lock", type=Lock.parse)
     parser.add_argument("--steady", type=int, default=1)
     arguments = parser.parse_args()

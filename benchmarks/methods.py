@@ -15,6 +15,7 @@ from benchmarks.gatys import optimise_picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base
 from metastyle_core.encoder import PerceptualEncoder
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.losses import LossSettings
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.refinement import RefinementSettings, refine
@@ -99,7 +100,9 @@ def adapted(
 
     def prepare(style_image: Tensor) -> Prepared:
         style = adapt_to_style(base, encoder, [style_image], contents, settings)
-        return Prepared(lambda image: stylize(base, style, image), _saved_bytes(style))
+        return Prepared(
+            lambda image: stylize(base, style, image, grain=USUAL_GRAIN), _saved_bytes(style)
+        )
 
     return Method(name, prepare, slow=settings.steps > _MANY_STEPS)
 

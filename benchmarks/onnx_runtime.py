@@ -39,7 +39,7 @@ def main() -> None:
         plain, folded = Path(folder) / "plain.onnx", Path(folder) / "fixed.onnx"
         export_onnx(base, style, plain)
         export_onnx(base, style, folded, statistics=fixed)
-        sessions = [_session(path, arguments.threads) for path in (plain, folded)]
+        sessions = [open_session(path, arguments.threads) for path in (plain, folded)]
     for size in arguments.sizes:
         images = torch.rand(1, 3, size, size)
         feeds = {"image": images.numpy()}
@@ -54,7 +54,8 @@ def main() -> None:
             sys.stdout.write(f"{size:>5} px  {name:<32}{shown:9.1f} ms\n")
 
 
-def _session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """A graph on the CPU, with so many threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that wait by spinning would count as work.

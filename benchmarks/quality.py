@@ -35,7 +35,7 @@ from benchmarks.metrics import PeakMemory
 from benchmarks.peers import code_distance, magenta, magenta_style_code, microast
 from benchmarks.report import Row, report
 from metastyle_core.adaptation import AdaptationSettings
-from metastyle_core.base import SHIPPED_BASE, Base, load_base
+from metastyle_core.base import SHIPPED_BASE, Base, base_file, load_base
 from metastyle_core.cli.inputs import load_contents
 from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
@@ -138,8 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--adapt-contents", type=Path, nargs="+", help="photographs to adapt on")
     parser.add_argument("--adapt-encoder", choices=("compact", "vgg19_caffe"), default="compact")
-    parser.add_argument("--base", type=Path, default=SHIPPED_BASE)
-    parser.add_argument("--control", type=Path, help="a base trained without an inner loop")
+    parser.add_argument("--base", type=base_file, default=SHIPPED_BASE)
+    parser.add_argument("--control", type=base_file, help="a base trained without an inner loop")
     parser.add_argument("--adain", type=Path, help="decoder of benchmarks.adain")
     parser.add_argument("--microast", type=Path, help="a checkout of MicroAST's repository")
     parser.add_argument("--size", type=positive_int, default=384)

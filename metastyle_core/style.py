@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .base import Base
+from .base import Base, shipped_name
 from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
 from .errors import BaseMismatchError, CheckpointError
 from .images import DECODER_ERRORS, limit_long_side, to_pil
@@ -80,8 +80,8 @@ class AdaptedStyle:
         """Raise BaseMismatchError unless this style was made for `base`."""
         if self.base_sha256 != base.sha256:
             raise BaseMismatchError(
-                f"Style '{self.name}' was made for base {self.base_sha256[:12]}, but the loaded "
-                f"base is {base.sha256[:12]}. Load the base it was made for, or adapt it again."
+                f"Style '{self.name}' was made for base {_told(self.base_sha256)}, but the loaded "
+                f"base is {_told(base.sha256)}. {_remedy(shipped_name(self.base_sha256))}"
             )
 
     def with_thumbnail(self, picture: Tensor) -> "AdaptedStyle":
@@ -99,6 +99,22 @@ class AdaptedStyle:
             picture: (3, H, W) or (1, 3, H, W), [0, 1].
         """
         return replace(self, painting=_small_webp(picture))
+
+
+def _told(sha256: str) -> str:
+    """A base by the head of its hash, and by its name where it ships."""
+    name = shipped_name(sha256)
+    return f"{sha256[:12]} ({name})" if name else sha256[:12]
+
+
+def _remedy(own_base: str | None) -> str:
+    """What to do about a style of another base, which ships under a name or does not."""
+    if own_base is None:
+        return "Load the base it was made for, or adapt it again."
+    return (
+        f"Load the {own_base} base, or adapt the painting to the loaded one: with 0 steps, an "
+        "instant style, that takes a second."
+    )
 
 
 def _small_webp(picture: Tensor) -> bytes:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from .errors import SettingsError
+from .grain import USUAL_GRAIN
 from .images import resize
 from .sheets import SheetLayout, SheetRow, labelled_sheet
 from .style import AdaptedStyle
@@ -52,7 +53,7 @@ class Sweep:
 
     styles: Sequence[AdaptedStyle]
     strengths: Sequence[float] = (1.0,)
-    grains: Sequence[float] = (0.0,)
+    grains: Sequence[float] = (USUAL_GRAIN,)
     brushes: Sequence[float] = (0.0,)
     cell_px: int = 384
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .base import Base
+from .grain import USUAL_GRAIN
 from .images import load_batch
 from .style import AdaptedStyle
 from .stylization import stylize
@@ -20,4 +21,4 @@ def draw_thumbnail(base: Base, style: AdaptedStyle) -> Tensor:
         style: the style to show.
     """
     scene = load_batch(SCENE)
-    return stylize(base, style, scene, precision="fp32")
+    return stylize(base, style, scene, precision="fp32", grain=USUAL_GRAIN)

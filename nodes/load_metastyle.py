@@ -23,8 +23,9 @@ class LoadMetaStyle(io.ComfyNode):
                     "base",
                     options=base_names(),
                     default=SHIPPED,
-                    tooltip="The base network: the one that ships with MetaStyle, or a file in "
-                    "models/metastyle. Styles work only with the base they were made on.",
+                    tooltip="The base network: shipped is the main one, fast a lighter one that "
+                    "ships too, others are files in models/metastyle. Styles work only with the "
+                    "base they were made on, presets with the main one.",
                 )
             ],
             outputs=[

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from ..metastyle_core.colour import COLOURS, Colour
+from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from ..metastyle_core.regions import RegionSettings
 from .hosting.bounded_regions import RegionRequest, connected_regions, draw_regions, rest_style
@@ -98,9 +99,9 @@ def _drawing() -> list[io.Input]:
         precision_input(),
         share_input(
             "grain",
-            0.0,
-            "A faint relief under the pictures, from which flat areas such as skies get strokes "
-            "in place of a repeated pattern.",
+            USUAL_GRAIN,
+            "Flat areas such as skies get strokes in place of a repeated pattern, from a faint "
+            f"relief: 0 is none, {USUAL_GRAIN:g} usual, 1 the most.",
         ),
         seed_input("Of the grain."),
     ]

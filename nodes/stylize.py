@@ -4,6 +4,7 @@ from torch import Tensor
 
 from ..metastyle_core.borders import SEAMLESS, Seamless
 from ..metastyle_core.colour import COLOURS, Colour
+from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
@@ -40,7 +41,7 @@ class Stylize(io.ComfyNode):
         images: Tensor,
         strength: float,
         precision: Precision,
-        grain: float = 0.0,
+        grain: float = USUAL_GRAIN,
         seed: int = 0,
         colour: Colour = "style",
         colour_amount: float = 1.0,
@@ -117,9 +118,10 @@ def _grain() -> list[io.Input]:
     return [
         share_input(
             "grain",
-            0.0,
-            "A faint relief under the pictures, from which flat areas such as "
-            "skies get strokes in place of a repeated pattern. All frames have the same.",
+            USUAL_GRAIN,
+            "Flat areas such as skies get strokes in place of a repeated pattern, from a faint "
+            f"relief: 0 is none, {USUAL_GRAIN:g} usual, 1 the most. 0 for frames of a film, "
+            "where the relief stands still while things move.",
             optional=True,
         ),
         seed_input("Of the grain.", optional=True),

@@ -145,8 +145,9 @@ def _grain() -> list[io.Input]:
         share_input(
             "grain",
             0.0,
-            "A faint relief under the frames, from which flat areas such as skies get "
-            "strokes in place of a repeated pattern. All frames have the same.",
+            "Flat areas such as skies get strokes in place of a repeated pattern, from a faint "
+            "relief, the same for all frames. Usually 0 in films, as it stands still while things "
+            "move; above 0 for cameras that stand still.",
         ),
         seed_input("Of the grain."),
     ]

@@ -5,12 +5,12 @@ from torch import Tensor
 from .hosting.bounded_stylization import StylizationSettings, stylize_images
 from .hosting.sockets import io, node_schema
 from .hosting.style_files import missing_style, open_style, style_fingerprint
-from .hosting.weights import SHIPPED, open_base
+from .hosting.weights import base_of_style, open_base
 from .hosting.widgets import share_input, style_choice
 
 
 class StylizeWithPreset(io.ComfyNode):
-    """The shipped base, a style by its name, and one pass per picture."""
+    """A style by its name, the shipped base that it was made on, and one pass per picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -51,4 +51,5 @@ class StylizeWithPreset(io.ComfyNode):
         """Open the style, then its base, and draw."""
         opened = open_style(style)
         settings = StylizationSettings(strength, "auto")
-        return io.NodeOutput(stylize_images(open_base(SHIPPED), opened, images, settings))
+        model = open_base(base_of_style(opened))
+        return io.NodeOutput(stylize_images(model, opened, images, settings))

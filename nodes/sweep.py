@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from ..metastyle_core.sweep import MOST_PICTURES
 from .hosting.bounded_sweep import SweepRequest, connected_sweep, draw_sheet
@@ -62,9 +63,9 @@ def _inputs() -> list[io.Input]:
         ),
         io.String.Input(
             "grains",
-            default="0",
-            tooltip="Numbers from 0 to 1 with commas between: how strong a relief flat areas get "
-            "their strokes from.",
+            default=f"{USUAL_GRAIN:g}",
+            tooltip="Numbers from 0 to 1 with commas between: how strong the relief is from which "
+            f"flat areas such as skies get strokes. 0 is none, {USUAL_GRAIN:g} usual.",
         ),
         io.Int.Input(
             "cell_size",

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
 from ..errors import SettingsError, ShapeError
+from ..grain import USUAL_GRAIN
 from ..images import load_batch, load_image
 from ..masks import fitted_mask, mask_from, require_mask
 from .inputs import image_of_style
@@ -15,8 +16,16 @@ from .options import non_negative_float, positive_float
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `colouring_of`, `seamless_of` and `mask_of` read."""
+    """Add what `grain_of`, `colouring_of`, `seamless_of` and `mask_of` read."""
     group = parser.add_argument_group("controls")
+    group.add_argument(
+        "--grain",
+        type=non_negative_float,
+        metavar="0..1",
+        help="flat areas such as skies get strokes in place of a repeated pattern, from a faint "
+        "relief, the same for all images of one size and --seed (default: "
+        f"{USUAL_GRAIN:g}; 0 for films, where it stands still while things move)",
+    )
     group.add_argument(
         "--colour",
         choices=COLOURS,
@@ -66,6 +75,11 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
 def files_of_controls(arguments: argparse.Namespace) -> list[Path]:
     """The files that these options read."""
     return [path for path in (arguments.palette, arguments.mask) if path is not None]
+
+
+def grain_of(arguments: argparse.Namespace) -> float:
+    """The grain of images: what was asked for, or the usual one."""
+    return USUAL_GRAIN if arguments.grain is None else arguments.grain
 
 
 def colouring_of(arguments: argparse.Namespace) -> Colouring:

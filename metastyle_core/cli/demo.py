@@ -16,6 +16,7 @@ from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, load_base
 from ..encoder import load_encoder
 from ..errors import SettingsError
+from ..grain import USUAL_GRAIN
 from ..images import center_crop, load_batch, resize_short_side, save_image, save_pil
 from ..precision import Precision, resolve_device
 from ..presets import load_preset, preset_paths
@@ -139,7 +140,10 @@ def _stylize_all(
 ) -> list[list[Tensor]]:
     rows: list[list[Tensor]] = []
     for style in styles:
-        results = [stylize(base, style, p, precision=precision) for p in photographs.values()]
+        results = [
+            stylize(base, style, p, precision=precision, grain=USUAL_GRAIN)
+            for p in photographs.values()
+        ]
         for name, result in zip(photographs, results, strict=True):
             save_image(result, folder / f"{name}-{style.name.replace(' ', '_')}.png")
         rows.append(results)

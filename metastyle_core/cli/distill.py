@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..base import load_base
+from ..base import base_file, load_base
 from ..encoder import ENCODER_SPECS, load_encoder
 from ..training.data import ImagePool
 from ..training.distillation import Distillation, DistillationSettings
@@ -55,7 +55,7 @@ def add_parser(commands: Commands) -> None:
     )
     student.add_argument(
         "--stylized-by",
-        type=Path,
+        type=base_file,
         metavar="BASE",
         help="let a third of the pictures be what this base draws while it adapts and the "
         "student is the judge, so that the student errs less where adaptation leads",

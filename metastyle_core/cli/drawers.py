@@ -13,7 +13,7 @@ from ..colour import Colouring
 from ..finishing import finish
 from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
-from .controls import colouring_of, mask_of, mask_over, require_fitting, seamless_of
+from .controls import colouring_of, grain_of, mask_of, mask_over, require_fitting, seamless_of
 from .large import LargeRun, is_large
 from .outputs import Job
 from .refining import Refiner
@@ -89,7 +89,7 @@ class StyleDrawer:
             precision=arguments.precision,
             batch=arguments.batch,
             strength=1.0 if refiner else arguments.strength,
-            grain=arguments.grain,
+            grain=grain_of(arguments),
             seed=arguments.seed,
             alpha=alpha,
             colouring=Colouring() if refiner else self._colouring,

@@ -364,7 +364,7 @@ def _drawing(
         style,
         precision=arguments.precision,
         strength=arguments.strength,
-        grain=arguments.grain,
+        grain=arguments.grain or 0.0,
         seed=arguments.seed,
         max_size_px=arguments.max_size,
         lock=arguments.lock,

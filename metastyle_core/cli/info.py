@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..base import BASE_FORMAT, load_base
+from ..base import BASE_FORMAT, SHIPPED_BASES, base_file, load_base
 from ..checkpoint import CHECKSUM, JSON_ERRORS, TensorFile, read_tensors
 from ..encoder import ENCODER_FORMAT
 from ..errors import CheckpointError
@@ -23,7 +23,12 @@ def add_parser(commands: Commands) -> None:
         help="describe a base, encoder or style file",
         description="Describe a base, encoder or style file of MetaStyle.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "file",
+        type=base_file,
+        metavar="FILE",
+        help=f"the file, or the name of a base that ships: {', '.join(SHIPPED_BASES)}",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 

@@ -20,6 +20,7 @@ from ..large_pictures import PictureRows, stylize_rows
 from ..rows import Rows, resampled, rows_of, strips_of
 from ..style import AdaptedStyle
 from ..tiling import Strips, needed_bytes, rows_of_strip, strip_bytes
+from .controls import grain_of
 from .outputs import Job, chosen_depth
 from .progress import progress_bar
 
@@ -181,7 +182,7 @@ class LargeRun:
             return ((a, picture.colour.read(a, b)) for a, b in strips_of(height, rows))
         how = Drawing(
             precision=arguments.precision,
-            grain=arguments.grain,
+            grain=grain_of(arguments),
             seed=arguments.seed,
             seamless=self.seamless,
             brush=arguments.brush,

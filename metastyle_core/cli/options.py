@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args
 
 from ..adaptation import AdaptationSettings
-from ..base import SHIPPED_BASE
+from ..base import SHIPPED_BASE, SHIPPED_BASES, base_file
 from ..encoder import ENCODER_NAMES
 from ..losses import LossSettings
 from ..quality import PRESETS, Quality
@@ -156,10 +156,11 @@ def add_base_option(parser: argparse.ArgumentParser) -> None:
     """Add `--base`."""
     parser.add_argument(
         "--base",
-        type=Path,
+        type=base_file,
         default=SHIPPED_BASE,
-        metavar="FILE",
-        help="another base than the shipped",
+        metavar="BASE",
+        help=f"the network to draw with: a base that ships ({', '.join(SHIPPED_BASES)}) or a file; "
+        "styles fit only the base that they were made on (default: main)",
     )
 
 

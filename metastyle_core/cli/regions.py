@@ -13,6 +13,7 @@ from ..images import load_image
 from ..masks import mask_from, require_mask
 from ..regions import Region, RegionSettings, require_regions, stylize_regions
 from ..style import AdaptedStyle
+from .controls import grain_of
 from .inputs import resolve_styles
 from .options import non_negative_float
 from .outputs import Job
@@ -100,7 +101,7 @@ class RegionDrawer:
         self._settings = RegionSettings(
             feather_px=arguments.feather,
             strength=arguments.strength,
-            grain=arguments.grain,
+            grain=grain_of(arguments),
             seed=arguments.seed,
             precision=arguments.precision,
             colouring=colouring,

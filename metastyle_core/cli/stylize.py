@@ -116,14 +116,6 @@ def add_parser(commands: Commands) -> None:
         metavar="0..1",
         help="0 leaves the image as it is, 1 is the full style (default: 1)",
     )
-    parser.add_argument(
-        "--grain",
-        type=non_negative_float,
-        default=0.0,
-        metavar="0..1",
-        help="a faint relief under the image, from which flat areas get strokes in place of a "
-        "repeated pattern; the same for all images of one size and --seed (default: 0)",
-    )
     parser.add_argument("--batch", type=positive_int, help="images of one size per pass")
     add_memory_option(parser)
     add_film_options(parser)

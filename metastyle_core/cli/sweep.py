@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..files import refuse_unwritable
+from ..grain import USUAL_GRAIN
 from ..images import load_image, save_pil
 from ..stylization import stylize
 from ..sweep import MOST_PICTURES, Sweep, Variant, draw_sweep, parse_numbers
@@ -47,7 +48,10 @@ def add_parser(commands: Commands) -> None:
         "--strengths", default="1", metavar="X,X...", help="0 to 1 each (default: %(default)s)"
     )
     parser.add_argument(
-        "--grains", default="0", metavar="X,X...", help="0 to 1 each (default: %(default)s)"
+        "--grains",
+        default=f"{USUAL_GRAIN:g}",
+        metavar="X,X...",
+        help="0 to 1 each, as --grain of stylize (default: %(default)s)",
     )
     parser.add_argument(
         "--brushes",

@@ -17,6 +17,7 @@ from ...metastyle_core.checks import require_unit_range
 from ...metastyle_core.colour import Colour, Colouring
 from ...metastyle_core.drawing import Drawing
 from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.large_pictures import PictureRows, goes_by_rows, stylize_rows
 from ...metastyle_core.masks import fitted_mask, require_mask
 from ...metastyle_core.mixing import StyleSchedule
@@ -55,7 +56,7 @@ class StylizationSettings:
 
     strength: float
     precision: Precision
-    grain: float = 0.0
+    grain: float = USUAL_GRAIN
     seed: int = 0
     colouring: Colouring = field(default_factory=Colouring)
     seamless: Seamless = "none"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX
 from ...metastyle_core.base import Base
+from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.images import limit_long_side, load_image
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.style import AdaptedStyle
@@ -55,7 +56,7 @@ def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor) -> Tensor:
     for size_px in _SIZES_PX:
         smaller = shrink(pictures, size_px)
         try:
-            return stylize(base, style, smaller, batch=1)
+            return stylize(base, style, smaller, batch=1, grain=USUAL_GRAIN)
         except RuntimeError as error:
             host.recover(error)
         _LOG.warning("Out of memory for a preview of %d px.", size_px)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ...metastyle_core.base import SHIPPED_BASE, load_base
+from ...metastyle_core.base import SHIPPED_BASE, SHIPPED_BASES, load_base, shipped_name
 from ...metastyle_core.encoder import ENCODER_NAMES, PerceptualEncoder, load_encoder
 from ...metastyle_core.errors import (
     CheckpointError,
@@ -10,18 +10,23 @@ from ...metastyle_core.errors import (
     MetaStyleError,
     SettingsError,
 )
+from ...metastyle_core.style import AdaptedStyle
 from . import host
 from .folders import fingerprint, safetensors_below
 from .model import MetaStyleModel
 from .plain_words import advice_first
 
-SHIPPED = "shipped"
+SHIPPED = "shipped"  # the main base, in workflows
+# Files of users keep their suffix in the list, so that none is called like one of these.
+_SHIPPED_NAMES = {
+    SHIPPED if path == SHIPPED_BASE else name: path for name, path in SHIPPED_BASES.items()
+}
 _SHIPPED_ENCODER = "compact"
 
 
 def base_names() -> list[str]:
-    """The shipped base first, then files of models/metastyle that are no encoders."""
-    return [SHIPPED, *_files()]
+    """The shipped bases first, then files of models/metastyle that are no encoders."""
+    return [*_SHIPPED_NAMES, *_files()]
 
 
 def find_base(name: str) -> Path:
@@ -30,15 +35,22 @@ def find_base(name: str) -> Path:
     Raises:
         CheckpointError: there is none of that name.
     """
-    if name == SHIPPED:
-        return SHIPPED_BASE
+    if name in _SHIPPED_NAMES:
+        return _SHIPPED_NAMES[name]
     files = _files()
     if name not in files:
+        choices = " or ".join(f"'{each}'" for each in _SHIPPED_NAMES)
         raise CheckpointError(
             f"Input 'base' is '{name}', which is not in models/metastyle. Put the file "
-            f"there, or choose '{SHIPPED}'."
+            f"there, or choose {choices}."
         )
     return files[name]
+
+
+def base_of_style(style: AdaptedStyle) -> str:
+    """The shipped base that a style was made on, as the list calls it; else the main one."""
+    own = SHIPPED_BASES.get(shipped_name(style.base_sha256) or "")
+    return next((name for name, path in _SHIPPED_NAMES.items() if path == own), SHIPPED)
 
 
 def open_base(name: str) -> MetaStyleModel:

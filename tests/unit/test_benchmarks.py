@@ -1,5 +1,7 @@
 """The benchmark's tables and measures."""
 
+from functools import partial
+
 import pytest
 import torch
 from PIL import Image
@@ -173,3 +175,21 @@ def test_what_films_cost_is_told(monkeypatch, capsys):
     assert [line.split(":")[0] for line in tenths] == [f"frame {n}" for n in range(1, 11)]
     assert total.startswith("32 px: ")
     assert "frames per second" in total
+
+
+def test_ways_take_turns_and_are_told_by_their_ratios():
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    from benchmarks import speed
+
+    order: list[str] = []
+    ways = {name: partial(lambda name, _: order.append(name), name) for name in ("main", "fast")}
+    taken = speed.take_turns(ways, torch.zeros(1, 3, 8, 8), 2)
+    assert order == ["main", "fast"] * 3
+    assert [len(each) for each in taken.values()] == [2, 2]
+    made = {
+        "main": [speed.Timing(10.0, 16.0), speed.Timing(90.0, 16.0), speed.Timing(12.0, 20.0)],
+        "fast": [speed.Timing(4.0, 6.0), speed.Timing(30.0, 6.0), speed.Timing(6.0, 8.0)],
+    }
+    first, second = (" ".join(line.split()) for line in speed.told(made, threads=2))
+    assert first == "main 12.0 ms 8.0 ms of processors 1.00 times the first"
+    assert second == "fast 6.0 ms 3.0 ms of processors 2.50 times the first"

@@ -22,13 +22,16 @@ from samples import picture
 from unit.small_training import needs_muon
 
 from metastyle_core.adaptation import brush_for
+from metastyle_core.base import load_base
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
 from metastyle_core.cli import adapt as adapt_command
 from metastyle_core.cli import main
 from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_image, save_image
 from metastyle_core.presets import preset_paths
 from metastyle_core.style import load_style
+from metastyle_core.stylization import stylize
 from metastyle_core.training import distillation
 
 QUICK = ["--steps", "2", "--crop", "64", "--style-size", "64", "--batch", "2"]
@@ -163,6 +166,18 @@ def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
     assert torch.equal(grained, again)
     assert not torch.equal(grained, plain)
     assert not torch.equal(grained, other)
+
+
+@pytest.mark.parametrize(("options", "grain"), [([], USUAL_GRAIN), (["--grain", "0"], 0.0)])
+def test_an_image_has_the_usual_grain_or_what_is_asked_for(
+    tmp_path, image_file, style_file, options, grain
+):
+    drawn = tmp_path / "drawn.png"
+    command = ["stylize", str(image_file), "--style", str(style_file), "-o", str(drawn)]
+    assert main([*command, "--precision", "fp32", *options]) == 0
+    image = load_image(image_file).pixels[None]
+    wanted = stylize(load_base(), load_style(style_file), image, precision="fp32", grain=grain)[0]
+    torch.testing.assert_close(load_image(drawn).pixels, wanted, rtol=0, atol=0.6 / 255)
 
 
 def test_stylize_does_not_take_its_own_results_for_inputs(tmp_path, style_file):
@@ -410,6 +425,7 @@ def test_info_describes_every_kind_of_file(style_file, capsys):
     for path, kind in (
         (style_file, "metastyle.style"),
         (shipped / "base.safetensors", "metastyle.base"),
+        ("fast", "metastyle.base"),
         (shipped / "compact.safetensors", "metastyle.encoder"),
     ):
         assert main(["info", str(path), "--json"]) == 0
@@ -566,6 +582,7 @@ case = pytest.param
         case(adapting(GOOD, "--resume", "pickled.safetensors"), "pickle", id="resume a pickle"),
         case(adapting(GOOD, "--encoder", "vgg19"), "compact", id="missing encoder weights"),
         case(adapting(GOOD, "--base", "no.safetensors"), "not exist", id="missing base"),
+        case(adapting(GOOD, "--base", "quick"), "that ships: main, fast", id="unknown base"),
         case(adapting(GOOD, "--base", "renamed.safetensors"), "damaged", id="image as base"),
         case(adapting(GOOD, "--device", "cuda:7"), "not available", id="device that is absent"),
         case(adapting(GOOD, "--device", "toaster"), "toaster", id="device that is nonsense"),

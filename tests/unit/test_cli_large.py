@@ -154,7 +154,10 @@ def test_bad_numbers_get_one_line(tmp_path, painting, capsys, options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--brush", "500"], "A brush of 500 draws this picture of 64x72 px at a short side of 0"),
+        (
+            ["--brush", "500"],
+            "A brush of 500 draws this picture of 64x72 px at a short side of 1 px",
+        ),
         (["--max-memory", "600", "--refine", "3"], "cannot be used together"),
     ],
 )

@@ -5,6 +5,7 @@ import torch
 from samples import picture
 
 from metastyle_core.cli import main
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_image, save_image
 
 
@@ -49,6 +50,13 @@ def test_each_style_goes_where_its_mask_is_white(files, draw):
     torch.testing.assert_close(with_rest, by_masks, rtol=0, atol=1.01 / 255)
     softer = draw(*both, "--style", str(files["other"]), "--feather", "24")
     assert not torch.equal(softer, with_rest)
+
+
+def test_regions_have_the_usual_grain_or_what_is_asked_for(files, draw):
+    region = ("--region", f"{files['one']}={files['left']}")
+    drawn = draw(*region)
+    assert torch.equal(drawn, draw(*region, "--grain", f"{USUAL_GRAIN}"))
+    assert (drawn - draw(*region, "--grain", "0")).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from unit.test_nodes_schema import INPUTS
 
+from metastyle_core.grain import USUAL_GRAIN
+
 FOLDER = Path(__file__).parents[2] / "example_workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 WIDGETS = {
@@ -98,6 +100,12 @@ def test_models_come_with_an_address_that_the_host_can_offer(workflow):
         assert model["url"].startswith("https://huggingface.co/")
         assert model["name"] in model["url"]
         assert model["directory"] == folders[node["type"]]
+
+
+def test_stills_are_drawn_with_the_usual_grain(workflow):
+    (drawing,) = (node for node in ours(workflow) if node["type"] == "MetaStyleStylize")
+    place = WIDGETS["MetaStyleStylize"].index("grain")
+    assert drawing["widgets_values"][place] == USUAL_GRAIN
 
 
 def test_the_first_saves_nothing_until_it_is_asked():

@@ -9,6 +9,7 @@ from unit.conftest import SMALL_BASE, image, load, save, stylize
 from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash, read_tensors
+from metastyle_core.grain import USUAL_GRAIN
 
 THUMBNAIL_BYTES = 4600
 
@@ -312,11 +313,18 @@ def test_brush_0_follows_the_contents(adapt):
 
 def test_grain_changes_flat_areas_and_all_frames_alike(run, model, adapt):
     style, frames = adapt(steps=0).style, torch.full((2, 40, 48, 3), 0.5)
-    plain, none, grained, other = (
+    plain, none, usual, grained, other = (
         stylize(run, model, style, frames, **grain)
-        for grain in ({}, {"grain": 0.0}, {"grain": 1.0}, {"grain": 1.0, "seed": 3})
+        for grain in (
+            {},
+            {"grain": 0.0},
+            {"grain": USUAL_GRAIN},
+            {"grain": 1.0},
+            {"grain": 1.0, "seed": 3},
+        )
     )
-    assert torch.equal(plain, none)
+    assert torch.equal(plain, usual)
+    assert (plain - none).abs().max() > 1e-3
     assert (grained - plain).abs().max() > 1e-3
     assert not torch.equal(grained, other)
     torch.testing.assert_close(grained[0], grained[1], rtol=0, atol=1e-5)
@@ -348,10 +356,12 @@ def test_colours_of_the_photograph_or_a_palette(run, adapt, model):
 
 def test_what_wraps_can_be_moved_round(run, adapt, model):
     style, images = adapt(steps=0).style, image(40, 48)
-    drawn = stylize(run, model, style, images, seamless="both")
-    moved = stylize(run, model, style, images.roll((8, 12), (1, 2)), seamless="both")
+    # The relief of grain stays where it is when the picture moves.
+    draw = partial(stylize, run, model, style, grain=0.0)
+    drawn = draw(images, seamless="both")
+    moved = draw(images.roll((8, 12), (1, 2)), seamless="both")
     torch.testing.assert_close(moved, drawn.roll((8, 12), (1, 2)), rtol=0, atol=1e-4)
-    assert (drawn - stylize(run, model, style, images)).abs().max() > 1e-2
+    assert (drawn - draw(images)).abs().max() > 1e-2
 
 
 def test_the_style_goes_where_the_mask_is(run, adapt, model, pack, monkeypatch):
@@ -453,9 +463,10 @@ def test_cancel_stops_within_a_strip(run, adapt, pack, model, fake_host, monkeyp
 
 def test_the_brush_is_that_of_the_core_and_0_is_none(run, adapt, pack, model):
     style, images = adapt(steps=0).style, image(130, 150)
-    plain = stylize(run, model, style, images)
-    assert torch.equal(stylize(run, model, style, images, brush=0.0), plain)
-    drawn = stylize(run, model, style, images, brush=1.0)
+    draw = partial(stylize, run, model, style, images, grain=0.0)
+    plain = draw()
+    assert torch.equal(draw(brush=0.0), plain)
+    drawn = draw(brush=1.0)
     wanted = pack.metastyle_core.stylization.stylize(
         model.base(), style, images.movedim(-1, 1), precision="fp32", brush=1.0
     ).movedim(1, -1)
@@ -632,11 +643,12 @@ def test_styles_of_any_modes_blend_once_the_model_is_connected(adapt, run, model
 
 def test_a_preset_is_drawn_without_anything_beside_it(run, adapt, model, pack, monkeypatch):
     node = pack.nodes.stylize_with_preset
-    monkeypatch.setattr(node, "SHIPPED", SMALL_BASE)
+    monkeypatch.setattr(node, "base_of_style", lambda _: SMALL_BASE)
     save(run, adapt(steps=0).style, "wave")
     images = image(40, 56, count=2, channels=4)
     drawn = run("MetaStyleStylizeWithPreset", images=images, style="wave", strength=0.7).args[0]
-    wanted = stylize(run, model, load(run, "wave"), images, strength=0.7, precision="auto")
+    settings = {"strength": 0.7, "precision": "auto", "grain": USUAL_GRAIN}
+    wanted = stylize(run, model, load(run, "wave"), images, **settings)
     torch.testing.assert_close(drawn, wanted)
     check = node.StylizeWithPreset
     assert check.validate_inputs("gone").startswith("Choose another style")

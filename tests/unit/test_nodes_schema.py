@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from unit.fake_host import loaded_pack
 
+from metastyle_core.grain import USUAL_GRAIN
+
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("en", "fr", "zh")
 STYLES = [f"styles.style_{number}" for number in range(1, 7)]
@@ -98,6 +100,21 @@ def test_every_brush_size_does_something(schemas, pack):
     assert brush.options["max"] ** 2 * 16 / 9 <= most_pixels, "wide pictures shrink above it"
 
 
+def test_stills_have_the_usual_grain_and_films_none(schemas):
+    defaults = {
+        node_id: each.options["default"]
+        for node_id, schema in schemas.items()
+        for each in schema.inputs
+        if each.id in {"grain", "grains"}
+    }
+    assert defaults == {
+        "MetaStyleStylize": USUAL_GRAIN,
+        "MetaStyleRegions": USUAL_GRAIN,
+        "MetaStyleSweep": f"{USUAL_GRAIN:g}",
+        "MetaStyleStylizeVideo": 0.0,
+    }
+
+
 def test_the_weights_that_the_help_names_can_be_set(schemas):
     blend = schemas["MetaStyleBlendStyles"]
     weight = next(i for i in blend.inputs if i.id == "weight_1")
@@ -118,8 +135,8 @@ def test_lists_of_files_are_made_when_asked(pack, fake_host, schemas):
     (folder / "other.safetensors").write_bytes(b"a base")
     load = next(n for n in pack.nodes.NODES if n.define_schema().node_id == "LoadMetaStyle")
     choices = load.define_schema().inputs[0].choices
-    assert choices == ["shipped", "other.safetensors", "small.safetensors"]
-    assert schemas["LoadMetaStyle"].inputs[0].choices == ["shipped", "small.safetensors"]
+    assert choices == ["shipped", "fast", "other.safetensors", "small.safetensors"]
+    assert schemas["LoadMetaStyle"].inputs[0].choices == ["shipped", "fast", "small.safetensors"]
 
 
 def test_an_older_host_gets_fixed_sockets_of_the_same_ids(fake_host):

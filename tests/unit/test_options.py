@@ -6,8 +6,10 @@ from unit.small_training import needs_muon
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.cli import build_parser
 from metastyle_core.cli.options import settings_from
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.initialisation import PredictorSize
 from metastyle_core.losses import LossSettings
+from metastyle_core.sweep import Sweep, parse_numbers
 from metastyle_core.training.distillation import DistillationSettings
 from metastyle_core.training.tasks import MetaSettings
 from metastyle_core.training.trainer import TrainerSettings
@@ -36,6 +38,11 @@ def parsed(command: str):
 )
 def test_without_options_a_command_has_the_defaults_of_its_settings(command, settings):
     assert settings_from(parsed(command), settings) == settings()
+
+
+def test_without_options_a_sweep_has_the_usual_grain():
+    grains = parsed("sweep a.png --style b -o c.png").grains
+    assert parse_numbers(grains, "--grains") == Sweep.grains == (USUAL_GRAIN,)
 
 
 @needs_muon
