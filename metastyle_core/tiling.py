@@ -40,7 +40,7 @@ from .style_distance import at_least_float32
 _M = TypeVar("_M", bound=nn.Module)
 # Below, the border that a strip needs is most of it.
 _FEWEST_ROWS = 8
-_MOST_WHOLE_ON_CPU, _MOST_WHOLE = 1024 * 768, 16 * 1024 * 1024
+_MOST_WHOLE_ON_CPU, _MOST_WHOLE = 1024 * 1024, 16 * 1024 * 1024
 BYTES_PER_PIXEL = 64  # of the feature maps that are kept, in float32
 _BYTES_PER_STRIP_PIXEL = 700  # of the widest layer, thrice, and the workspace of convolutions
 

@@ -58,6 +58,11 @@ def test_the_network_draws_in_strips_what_it_draws_whole(tmp_path, seamless, siz
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_picture_of_a_megapixel_is_drawn_whole_and_larger_ones_are_not_on_the_cpu():
+    most = Strips().most_whole(torch.device("cpu"))
+    assert 1024 * 1024 <= most < 2048 * 1024
+
+
 def test_statistics_that_are_given_are_kept_to():
     torch.manual_seed(1)
     network = StylizationNetwork(channels=4, blocks=1).requires_grad_(False)
