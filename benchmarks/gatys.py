@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metastyle_core.encoder import PerceptualEncoder
-from metastyle_core.losses import LossSettings, perceptual_loss, style_target
+from metastyle_core.losses import LossSettings, content_layers, perceptual_loss, style_target
 
 _SEED = 0
 
@@ -44,7 +44,8 @@ def optimise_picture(
     """
     settings = loss or LossSettings()
     with torch.no_grad():
-        targets = encoder(content, encoder.spec.content_layers)
+        layers = content_layers(encoder.spec, settings.content_distance)
+        targets = encoder(content, layers)
         goal = style_target(
             [encoder(style_image, encoder.spec.style_layers)],
             [style_image],

@@ -71,7 +71,7 @@ def gatys(
     start: Method | None = None,
 ) -> Method:
     """Optimisation of each picture, from the content or from another method's output."""
-    loss = LossSettings(style_distance=distance, chroma_weight=0.0)
+    loss = LossSettings(content_distance="plain", style_distance=distance, chroma_weight=0.0)
 
     def prepare(style_image: Tensor) -> Prepared:
         ready = start.prepare(style_image) if start else None

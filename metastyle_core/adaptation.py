@@ -28,7 +28,7 @@ from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .grain import USUAL_GRAIN, drawn_relief, grain_relief
 from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
-from .losses import LossSettings, perceptual_loss, style_target
+from .losses import LossSettings, content_layers, perceptual_loss, style_target
 from .low_rank import merge_updates, rank_of
 from .network import (
     ADAPTATION_MODES,
@@ -181,10 +181,11 @@ def adapt_to_style(
         base: where to start; not changed.
         encoder: of the perceptual loss, on the device of the base; not changed.
             Not needed for 0 steps.
-        style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1]. Their
-            Gram matrices are averaged.
-        contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting. None takes
-            crops of the photographs that ship, `content_count` of `content_size_px`.
+        style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1], which count
+            as one; see `style_target`.
+        contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting, with grain of
+            every strength where the base reads it. None takes crops of the photographs
+            that ship, `content_count` of `content_size_px`.
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
@@ -298,7 +299,8 @@ class _InnerLoop:
                 [each.share() for each in styles],
             )
             # Contents repeat, so their features are found once.
-            self._content_features = _features_of_each(encoder, contents, on_content)
+            kept = content_layers(encoder.spec, settings.loss.content_distance)
+            self._content_features = _features_of_each(encoder, kept, contents, on_content)
         self._relief = None
         if base.network.reads_grain:
             height, width = (side + _RELIEF_ROOM_PX for side in contents.shape[-2:])
@@ -373,10 +375,12 @@ class _InnerLoop:
 
 
 def _features_of_each(
-    encoder: PerceptualEncoder, contents: Tensor, on_content: Callable[[], None] | None
+    encoder: PerceptualEncoder,
+    layers: Sequence[str],
+    contents: Tensor,
+    on_content: Callable[[], None] | None,
 ) -> dict[str, Tensor]:
-    """Content layers of all contents, found one by one."""
-    layers = encoder.spec.content_layers
+    """These layers of all contents, found one by one."""
     rows: list[Mapping[str, Tensor]] = []
     for content in contents:
         if on_content is not None:

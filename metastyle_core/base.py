@@ -121,6 +121,7 @@ def save_base(
         "channels": network.channels,
         "blocks": network.blocks,
         "reads_grain": network.reads_grain,
+        "skips": network.skips,
         "smoothing": network.smoothing,
     }
     metadata = {"architecture": json.dumps(size), "training": json.dumps(training)}
@@ -221,11 +222,13 @@ def _require_there(path: Path) -> None:
 def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> StylizationNetwork:
     size = parse_json(path, metadata, "architecture")
     channels, blocks = size.get("channels"), size.get("blocks")
-    reads_grain, smoothing = size.get("reads_grain", False), size.get("smoothing", 0.0)
+    reads_grain, skips = size.get("reads_grain", False), size.get("skips", False)
+    smoothing = size.get("smoothing", 0.0)
     if not (
         isinstance(channels, int)
         and isinstance(blocks, int)
         and isinstance(reads_grain, bool)
+        and isinstance(skips, bool)
         and isinstance(smoothing, float)
         and 0 <= smoothing <= 1
     ):
@@ -236,7 +239,9 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
         raise CheckpointError(
             f"{path} asks for {channels} channels and {blocks} blocks; choose another base."
         )
-    return StylizationNetwork(channels, blocks, reads_grain=reads_grain, smoothing=smoothing)
+    return StylizationNetwork(
+        channels, blocks, reads_grain=reads_grain, skips=skips, smoothing=smoothing
+    )
 
 
 def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorSize:

@@ -259,6 +259,10 @@ class _Graph:
         return self.constant(torch.tensor(values, dtype=torch.int64))
 
 
+def _as_it_is(values: Tensor) -> Tensor:
+    return values
+
+
 class _Writer:
     """Writes the network's forward pass into a graph."""
 
@@ -288,14 +292,17 @@ class _Writer:
     def write(self) -> None:
         """Write it all, from `image` to `stylized`."""
         features, sides = self._padded()
+        seen: list[str] = []
         for index, layer in enumerate(self._network.encoder):
             features = self._relu(self._conv_norm(f"encoder.{index}", layer, features))
+            seen.append(features)
         for index, block in enumerate(self._network.residual):
             features = self._block(f"residual.{index}", block, features)
-        if self._network.smoothing:
-            features = self._smoothed(features)
         for index, layer in enumerate(self._network.decoder):
-            features = self._relu(self._conv_norm(f"decoder.{index}", layer, features))
+            if self._network.smoothing:
+                features = self._smoothed(features, 4 // (1 + index))
+            drawn = self._conv_norm(f"decoder.{index}", layer, features, seen[1 - index])
+            features = self._relu(drawn)
         logits = self._convolution("output", self._network.output, features, None)
         self._finish(self._cropped(logits, sides))
 
@@ -331,8 +338,8 @@ class _Writer:
         change = self._conv_norm(f"{name}.second", block.second, inside)
         return self._graph.add("Add", features, change)
 
-    def _smoothed(self, features: str) -> str:
-        channels = 4 * self._network.channels
+    def _smoothed(self, features: str, width: int) -> str:
+        channels = width * self._network.channels
         kernel = architecture.smoothing_kernel(self._network.smoothing)
         weights = self._graph.constant(kernel.expand(channels, 1, 3, 3).contiguous())
         wide = self._bordered(features, 1, "edge")
@@ -341,11 +348,15 @@ class _Writer:
     def _relu(self, features: str) -> str:
         return self._graph.add("Relu", features)
 
-    def _conv_norm(self, name: str, layer: nn.Module, features: str) -> str:
+    def _conv_norm(
+        self, name: str, layer: nn.Module, features: str, earlier: str | None = None
+    ) -> str:
         assert isinstance(layer, ConvNorm)  # noqa: S101 - our own network
         convolution, norm = f"{name}.convolution", f"{name}.norm"
+        skip = earlier if layer.skip is not None else None
         if self._statistics is None:
             drawn = self._convolution(convolution, layer.convolution, features, None)
+            drawn = self._with_skip(name, drawn, skip, None)
             weight, bias = self._value(f"{norm}.weight"), self._value(f"{norm}.bias")
             return self._graph.add("InstanceNormalization", drawn, weight, bias, epsilon=_EPSILON)
         mean = self._statistics[f"{norm}.mean"].cpu()
@@ -354,24 +365,31 @@ class _Writer:
             fixed = _Affine(
                 scale, mean, self._styled[f"{norm}.weight"], self._styled[f"{norm}.bias"]
             )
-            return self._convolution(convolution, layer.convolution, features, fixed)
+            drawn = self._convolution(convolution, layer.convolution, features, fixed)
+            return self._with_skip(name, drawn, skip, fixed)
         plain = _Affine(scale, mean, torch.ones_like(mean), torch.zeros_like(mean))
         drawn = self._convolution(convolution, layer.convolution, features, plain)
+        drawn = self._with_skip(name, drawn, skip, plain)
         weight = self._value(f"{norm}.weight", _per_channel)
         bias = self._value(f"{norm}.bias", _per_channel)
         return self._graph.add("Add", self._graph.add("Mul", drawn, weight), bias)
+
+    def _with_skip(
+        self, name: str, drawn: str, earlier: str | None, fixed: "_Affine | None"
+    ) -> str:
+        """What is drawn, and what passes of an earlier layer through the same affine map."""
+        if earlier is None:
+            return drawn
+        kernel = _as_it_is if fixed is None else fixed.of_kernel
+        passed = self._graph.add("Conv", earlier, self._value(f"{name}.skip.weight", kernel))
+        return self._graph.add("Add", drawn, passed)
 
     def _convolution(
         self, name: str, layer: nn.Module, features: str, fixed: "_Affine | None"
     ) -> str:
         """A convolution with its border, and an affine map of its channels folded in."""
-
-        def kernel(weights: Tensor) -> Tensor:
-            return weights if fixed is None else fixed.of_kernel(weights)
-
-        def bias(values: Tensor) -> Tensor:
-            return values if fixed is None else fixed.of_bias(values)
-
+        kernel = _as_it_is if fixed is None else fixed.of_kernel
+        bias = _as_it_is if fixed is None else fixed.of_bias
         if isinstance(layer, UpsampleConv):
             return self._enlargement(name, features, kernel, bias)
         assert isinstance(layer, ReflectConv)  # noqa: S101 - our own network
@@ -409,7 +427,7 @@ class _Writer:
         pads = self._graph.integers(0, 0, border, border, 0, 0, border, border)
         return self._graph.add("Pad", features, pads, mode=mode)
 
-    def _value(self, name: str, change: Callable[[Tensor], Tensor] = lambda t: t) -> str:
+    def _value(self, name: str, change: Callable[[Tensor], Tensor] = _as_it_is) -> str:
         """A parameter in the style, through a map that is linear but for a constant."""
         styled = change(self._styled[name])
         if self._lightness is None or torch.equal(self._styled[name], self._base[name]):

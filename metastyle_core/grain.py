@@ -1,4 +1,4 @@
-"""Grain: smooth noise added to what the network reads, from which it makes strokes.
+"""Grain: smooth noise that the network reads with a picture, and makes strokes from.
 
 In a flat area the network has nothing to start from and repeats one pattern; a faint
 aperiodic relief gives it places to put strokes at. Training draws with it too, so that

@@ -7,11 +7,13 @@ used is said in `adaptation` and `training`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
 
 from .checks import require_from, require_one_of
+from .encoder import EncoderSpec
 from .errors import SettingsError
 from .images import gaussian_blur, luminance
 from .style_distance import (
@@ -25,10 +27,16 @@ from .style_distance import (
 )
 
 Features = Mapping[str, Tensor]
+ContentDistance = Literal["standardised", "plain"]
+CONTENT_DISTANCES: tuple[ContentDistance, ...] = get_args(ContentDistance)
 # What a Gaussian of this deviation takes away is the finest octave.
 FINEST_SIGMA_PX = 0.7
 # A style that is next to flat asks for next to nothing.
 _LEAST_DETAIL = 1e-4
+_TINY = 1e-8
+# Beside the variance of a channel, as a share of the mean over channels: what hardly varies
+# hardly counts.
+_VARIANCE_FLOOR = 1e-2
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,9 @@ class LossSettings:
 
     Attributes:
         content_weight: factor of the content loss.
+        content_distance: `standardised` compares features without the mean and the deviation
+            of their channel, so that other colours and contrasts cost nothing and shapes that
+            dissolve do; `plain` is the paper's. See `content_layers`.
         style_weight: factor of the style loss. With `target_energy` 6 keeps the picture
             readable and 20 paints more freely, for every style alike; with `none` and
             `gram` the paper uses 1e5 at content weight 1 and ImageNet-normalised input.
@@ -56,6 +67,7 @@ class LossSettings:
     """
 
     content_weight: float = 1.0
+    content_distance: ContentDistance = "standardised"
     style_weight: float = 6.0
     style_distance: StyleDistance = "sliced"
     style_scales: int = 1
@@ -74,6 +86,7 @@ class LossSettings:
                     f"The weight of {layer} is {weight}; a finite number from 0 up is needed."
                 )
         require_from(self, 1, "style_scales", most=3)
+        require_one_of(self, "content_distance", CONTENT_DISTANCES)
         require_one_of(self, "style_distance", STYLE_DISTANCES)
         require_one_of(self, "normalisation", NORMALISATIONS)
 
@@ -141,6 +154,17 @@ def style_target(
     return StyleTarget(layers, torch.stack(chroma).mean(0), torch.stack(detail).mean(0))
 
 
+def content_layers(spec: EncoderSpec, distance: ContentDistance) -> tuple[str, ...]:
+    """The layers at which an encoder compares pictures with their contents.
+
+    `plain` takes those of its spec. `standardised` has no colours to spare and takes the
+    style layers behind the first, which are there anyway; a single one stands for itself.
+    """
+    if distance == "plain":
+        return spec.content_layers
+    return spec.style_layers[1:] or spec.style_layers
+
+
 def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisation) -> Tensor:
     """Squared distance of one layer's features from the content's.
 
@@ -160,6 +184,42 @@ def content_loss(features: Tensor, target: Tensor, *, normalisation: Normalisati
     if normalisation == "none":
         return error
     return error / _at_least_tiny(target.square().mean(dim=(1, 2, 3)))
+
+
+def standardised_content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of one layer's features from the content's, each channel standardised.
+
+    Args:
+        features: (B, C, H, W) of the stylized picture. Gradients flow, twice too.
+        target: (B, C, H, W) of the content picture.
+
+    Returns:
+        (B,), 0 to 4.
+
+    Source:
+        Park and Lee 2019 (SANet), the content loss, which normalises features so; the
+        floor of the variance is ours.
+    """
+    own, wanted = (f - f.mean((2, 3), keepdim=True) for f in (features, target))
+    return standardised_error(
+        own.square().mean((2, 3)), (own * wanted).mean((2, 3)), wanted.square().mean((2, 3))
+    )
+
+
+def standardised_error(variance: Tensor, covariance: Tensor, wanted: Tensor) -> Tensor:
+    """The standardised content loss of features of which these moments are known.
+
+    Args:
+        variance: (B, C), of the channels of the stylized picture. Gradients flow.
+        covariance: (B, C), with those of the content. Gradients flow.
+        wanted: (B, C), variance of the content's.
+
+    Returns:
+        (B,).
+    """
+    own, other = (v + _VARIANCE_FLOOR * v.mean(1, keepdim=True) + _TINY for v in (variance, wanted))
+    error = variance / own + wanted / other - 2 * covariance * (own * other).rsqrt()
+    return error.mean(1)
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -220,7 +280,8 @@ def perceptual_loss(
     Args:
         stylized: (B, 3, H, W), [0, 1]; used by the penalties.
         features: of `stylized`, layer name to (B, C, H, W). Gradients flow.
-        content_targets: of the contents; its names are the content layers.
+        content_targets: of the contents; its names are the content layers, see
+            `content_layers`.
         target: of the styles; its names are the style layers.
         settings: weights and normalisation.
         generator: on the CPU; draws what the style distance looks at.
@@ -236,7 +297,7 @@ def perceptual_loss(
     content = torch.stack(
         [
             weights.get(k, 1.0)
-            * content_loss(at_least_float32(features[k]), at_least_float32(v), normalisation=norm)
+            * _content_distance(at_least_float32(features[k]), at_least_float32(v), settings)
             for k, v in content_targets.items()
         ]
     ).mean(0)
@@ -260,6 +321,12 @@ def perceptual_loss(
     return LossTerms(content, style, total)
 
 
+def _content_distance(features: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+    if settings.content_distance == "standardised":
+        return standardised_content_loss(features, target)
+    return content_loss(features, target, normalisation=settings.normalisation)
+
+
 def _at_least_tiny(energy: Tensor) -> Tensor:
     # An all-black style has no energy at all; the ratio must stay finite.
-    return energy.clamp_min(1e-8)
+    return energy.clamp_min(_TINY)

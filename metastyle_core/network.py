@@ -214,16 +214,26 @@ def smoothing_kernel(amount: float) -> Tensor:
 
 
 class ConvNorm(nn.Module):
-    """Convolution and instance norm."""
+    """Convolution and instance norm, perhaps with a skip connection between the two."""
 
-    def __init__(self, convolution: nn.Module, channels: int) -> None:
+    def __init__(self, convolution: nn.Module, channels: int, *, skips: bool = False) -> None:
         super().__init__()
         self.convolution = convolution
+        self.skip: nn.Conv2d | None = None
+        if skips:
+            self.skip = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
+            # It starts as the network without it, whose weights may follow.
+            nn.init.zeros_(self.skip.weight)
         self.norm = InstanceNorm(channels)
 
-    def forward(self, features: Tensor, seamless: Seamless = "none") -> Tensor:
-        """Convolve and normalise."""
-        return self.norm(self.convolution(features, seamless))
+    def forward(
+        self, features: Tensor, seamless: Seamless = "none", earlier: Tensor | None = None
+    ) -> Tensor:
+        """Convolve (B, C, H, W), add what passes of an earlier layer, and normalise."""
+        drawn = self.convolution(features, seamless)
+        if self.skip is not None and earlier is not None:
+            drawn = drawn + self.skip(earlier)
+        return self.norm(drawn)
 
 
 class ResidualBlock(nn.Module):
@@ -248,6 +258,7 @@ class StylizationNetwork(nn.Module):
         blocks: int = 5,
         *,
         reads_grain: bool = False,
+        skips: bool = False,
         smoothing: float = 0.0,
     ) -> None:
         """Build it with random weights.
@@ -258,13 +269,15 @@ class StylizationNetwork(nn.Module):
             blocks: residual blocks; 5 is the paper's.
             reads_grain: read grain as a fourth channel beside the picture, where the paper's
                 network has three and would find it in the picture itself.
-            smoothing: how much of the finest octave behind the residual blocks is taken away,
-                0 to 1; 0 is the paper's. At their grid of 4 px they fill flat areas with a
-                lattice, and all of it passes here.
+            skips: let the first two layers pass what they see on to the last two, where the
+                paper's network squeezes everything through a quarter of the picture's sides.
+            smoothing: how much of the finest octave behind the residual blocks and behind the
+                first enlargement is taken away, 0 to 1; 0 is the paper's. On their grids of
+                4 and 2 px they fill flat areas with lattices and hatching.
         """
         super().__init__()
         self.channels, self.blocks, self.reads_grain = channels, blocks, reads_grain
-        self.smoothing = smoothing
+        self.skips, self.smoothing = skips, smoothing
         narrow, middle, wide = channels, 2 * channels, 4 * channels
         self.encoder = nn.ModuleList(
             [
@@ -276,8 +289,8 @@ class StylizationNetwork(nn.Module):
         self.residual = nn.ModuleList([ResidualBlock(wide) for _ in range(blocks)])
         self.decoder = nn.ModuleList(
             [
-                ConvNorm(UpsampleConv(wide, middle), middle),
-                ConvNorm(UpsampleConv(middle, narrow), narrow),
+                ConvNorm(UpsampleConv(wide, middle), middle, skips=skips),
+                ConvNorm(UpsampleConv(middle, narrow), narrow, skips=skips),
             ]
         )
         self.output = OutputConv(narrow, 3, 9)
@@ -296,28 +309,36 @@ class StylizationNetwork(nn.Module):
             (B, 3, H, W), RGB, [0, 1], the dtype of `images`. Gradients flow, twice too.
 
         Raises:
-            ShapeError: not a batch of RGB pictures, too small, or of a size that cannot wrap.
+            ShapeError: not a batch of RGB pictures, grain that is not read, too small, or of a
+                size that cannot wrap.
         """
+        if not (self.reads_grain and images.ndim == 4 and images.shape[1] == 4):
+            require_pictures(images)
         images = self.completed(images)
-        require_pictures(images[:, :3])
         height, width = images.shape[-2:]
         require_sides("Image", height, width, MIN_SIDE_PX)
         features, top, left = _framed(images, seamless)
+        seen: list[Tensor] = []
         for layer in self.encoder:
             features = F.relu(layer(features, seamless))
+            seen.append(features)
         for block in self.residual:
             features = block(features, seamless)
-        if self.smoothing:
-            features = self.smoothed(bordered(features, 1, seamless, "replicate"))
-        for layer in self.decoder:
-            features = F.relu(layer(features, seamless))
+        for layer, earlier in zip(self.decoder, (seen[1], seen[0]), strict=True):
+            if self.smoothing:
+                features = self.smoothed(bordered(features, 1, seamless, "replicate"))
+            features = F.relu(layer(features, seamless, earlier))
         logits = self.output(features, seamless)[..., top : top + height, left : left + width]
         return torch.sigmoid(logits.to(images.dtype))
 
     def untrained(self) -> "StylizationNetwork":
         """Another of the same size, with random weights."""
         return StylizationNetwork(
-            self.channels, self.blocks, reads_grain=self.reads_grain, smoothing=self.smoothing
+            self.channels,
+            self.blocks,
+            reads_grain=self.reads_grain,
+            skips=self.skips,
+            smoothing=self.smoothing,
         )
 
     def smoothed(self, wide: Tensor) -> Tensor:
@@ -342,7 +363,7 @@ class StylizationNetwork(nn.Module):
 
     def completed(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) with a grain of zero, where grain is read; others as they are."""
-        if self.reads_grain and images.ndim == 4 and images.shape[1] == 3:
+        if self.reads_grain and images.shape[1] == 3:
             return F.pad(images, (0, 0, 0, 0, 0, 1))
         return images
 

@@ -1,11 +1,12 @@
 """The loss of one picture's pixels and its gradient, whole or in tiles.
 
-Content and sliced style distance under an encoder, and the penalty on colour noise. Tiles
-bound memory: their gradients add up to that of the whole picture, up to rounding.
+Standardised content and sliced style distance under an encoder, and the penalty on colour
+noise. Tiles bound memory: their gradients add up to that of the whole picture, up to rounding.
 """
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -13,11 +14,57 @@ from torch import Generator, Tensor
 from .encoder import PerceptualEncoder
 from .encoder_tiles import Tile, gather, map_size, plan_tiles, stride_of
 from .errors import AdaptationDiverged
-from .losses import StyleTarget, chroma_variation
+from .losses import StyleTarget, chroma_variation, content_layers, standardised_error
 from .precision import Precision, autocast
 from .style_distance import at_least_float32, draw_places
 
-_TINY = 1e-8
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over the places of one layer, each (1, C): of features, squares, and products.
+
+    The products are those with the photograph's features at the same places.
+    """
+
+    features: Tensor
+    squares: Tensor
+    products: Tensor
+
+    @classmethod
+    def of(cls, own: Tensor, wanted: Tensor) -> "_Sums":
+        """Over a tile: features (1, C, h, w) of the picture and of the photograph."""
+        parts = (own, own.square(), own * wanted)
+        return cls(*(part.sum((2, 3)).double() for part in parts))
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return _Sums(
+            self.features + other.features,
+            self.squares + other.squares,
+            self.products + other.products,
+        )
+
+
+@dataclass(frozen=True)
+class _ContentPull:
+    """How the content loss of one layer changes with the features there.
+
+    Attributes:
+        mean: (1, C, 1, 1), of the picture's channels.
+        wanted: (1, C, 1, 1), of the photograph's.
+        by_variance: (1, C, 1, 1), derivative in the variance, over the number of places.
+        by_covariance: (1, C, 1, 1), likewise in the covariance with the photograph.
+    """
+
+    mean: Tensor
+    wanted: Tensor
+    by_variance: Tensor
+    by_covariance: Tensor
+
+    def on(self, own: Tensor, wanted: Tensor) -> Tensor:
+        """A number whose gradient in features (1, C, h, w) is the loss's."""
+        away = own - self.mean
+        variance = (self.by_variance * away.square()).sum()
+        return variance + (self.by_covariance * away * (wanted - self.wanted)).sum()
 
 
 class PictureLoss:
@@ -57,34 +104,34 @@ class PictureLoss:
         self._size = (photograph.shape[-2], photograph.shape[-1])
         self._tiles = plan_tiles(encoder.spec, *self._size, tile_px)
         self._kept: dict[str, Tensor] | None = None
-        self._energy = dict.fromkeys(encoder.spec.content_layers, 0.0)
-        with torch.no_grad():
-            for tile in self._tiles:
-                content = self._content_of(tile)
-                for layer, features in content.items():
-                    self._energy[layer] += float(features.square().sum())
-                # Of a picture in one piece the content's features are found once.
-                self._kept = content if len(self._tiles) == 1 else None
+        self._layers = content_layers(encoder.spec, "standardised")
+        self._photographs: dict[str, _Sums] = {}
+        for tile in self._tiles:
+            content = self._content_of(tile)
+            _add_sums(self._photographs, content, content)
+            # Of a picture in one piece the content's features are found once.
+            self._kept = content if len(self._tiles) == 1 else None
 
     @torch.enable_grad()
     def look(self, picture: Tensor, generator: Generator) -> tuple[dict[str, float], Tensor]:
         """Losses of a picture (1, 3, H, W) as numbers, and the gradient of their total.
 
-        Two passes: the style distance needs the features of all tiles before the gradient
-        of any is known. A picture in one piece needs only one.
+        Two passes: both distances need the features of all tiles before the gradient of any
+        is known. A picture in one piece needs only one.
         """
         asked = self._ask(generator)
         alone = self._encode(self._tiles[0], picture) if len(self._tiles) == 1 else None
-        style, pulls = self._style(self._seen(picture, asked, alone), generator)
-        content = 0.0
+        seen, sums = self._seen(picture, asked, alone)
+        style, pulls = self._style(seen, generator)
+        content, content_pulls = self._content(sums)
         colour, gradient = self._colour(picture)
         for tile in self._tiles:
             pixels, features = alone or self._encode(tile, picture)
-            parts = self._content_parts(tile, features)
+            own, wanted = self._owned(tile, features), self._content_of(tile)
+            kept = [pull.on(own[k], wanted[k]) for k, pull in content_pulls.items()]
             pulled = self._pulled(tile, features, asked, pulls)
-            (found,) = torch.autograd.grad(parts + pulled, pixels)
+            (found,) = torch.autograd.grad(torch.stack([*kept, pulled]).sum(), pixels)
             tile.cut(gradient).add_(found)
-            content += float(parts.detach())
         total = content + self._style_weight * style + colour
         if not math.isfinite(total) or not bool(gradient.sum().isfinite()):
             raise AdaptationDiverged(
@@ -121,18 +168,22 @@ class PictureLoss:
         """Features of the photograph that a tile owns, in float32."""
         if self._kept is not None:
             return self._kept
-        features = self._features(tile.cut(self._photograph), self._encoder.spec.content_layers)
-        return {k: at_least_float32(tile.own(v, stride_of(k))) for k, v in features.items()}
+        return self._owned(tile, self._features(tile.cut(self._photograph), self._layers))
+
+    def _owned(self, tile: Tile, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Content layers at the places that a tile owns, in float32."""
+        return {k: at_least_float32(tile.own(features[k], stride_of(k))) for k in self._layers}
 
     def _seen(
         self,
         picture: Tensor,
         asked: dict[str, Tensor],
         alone: tuple[Tensor, dict[str, Tensor]] | None,
-    ) -> dict[str, Tensor]:
-        """Features at the places asked for, from all tiles: layer to (1, P, C), detached."""
+    ) -> tuple[dict[str, Tensor], dict[str, _Sums]]:
+        """Features at the places asked for, layer to (1, P, C), and sums, from all tiles."""
         parts: dict[str, list[Tensor]] = {layer: [] for layer in asked}
         held: dict[str, list[Tensor]] = {layer: [] for layer in asked}
+        sums: dict[str, _Sums] = {}
         with torch.no_grad():
             for tile in self._tiles:
                 features = alone[1] if alone else self._features(tile.cut(picture))
@@ -140,7 +191,8 @@ class PictureLoss:
                     mask, picked = self._picked(tile, layer, features[layer], places)
                     parts[layer].append(at_least_float32(picked))
                     held[layer].append(mask)
-        return {layer: gather(parts[layer], held[layer]) for layer in asked}
+                _add_sums(sums, self._owned(tile, features), self._content_of(tile))
+        return {layer: gather(parts[layer], held[layer]) for layer in asked}, sums
 
     def _picked(
         self, tile: Tile, layer: str, features: Tensor, places: Tensor
@@ -163,15 +215,23 @@ class PictureLoss:
         pulls = torch.autograd.grad(self._style_weight * style, list(leaves.values()))
         return float(style.detach()), dict(zip(leaves, pulls, strict=True))
 
-    def _content_parts(self, tile: Tile, features: dict[str, Tensor]) -> Tensor:
-        """A tile's part of the content loss, which the parts of all tiles add up to."""
-        wanted = self._content_of(tile)
-        parts = [
-            (at_least_float32(tile.own(features[layer], stride_of(layer))) - each).square().sum()
-            / max(self._energy[layer], _TINY)
-            for layer, each in wanted.items()
-        ]
-        return torch.stack(parts).mean()
+    def _content(self, sums: dict[str, _Sums]) -> tuple[float, dict[str, _ContentPull]]:
+        """The content loss, and how it pulls at each layer."""
+        losses: list[float] = []
+        pulls: dict[str, _ContentPull] = {}
+        for layer, own in sums.items():
+            wanted, count = self._photographs[layer], math.prod(self._map(layer))
+            mean, wanted_mean = own.features / count, wanted.features / count
+            covariance = (own.products / count - mean * wanted_mean).requires_grad_()
+            # Rounding must not leave a flat channel less than nothing.
+            variance = (own.squares / count - mean.square()).clamp_min(0).requires_grad_()
+            wanted_variance = (wanted.squares / count - wanted_mean.square()).clamp_min(0)
+            loss = standardised_error(variance, covariance, wanted_variance)[0]
+            slopes = torch.autograd.grad(loss / (len(sums) * count), (variance, covariance))
+            each = (v.float()[..., None, None] for v in (mean, wanted_mean, *slopes))
+            pulls[layer] = _ContentPull(*each)
+            losses.append(float(loss.detach()))
+        return sum(losses) / len(losses), pulls
 
     def _pulled(
         self,
@@ -196,3 +256,10 @@ class PictureLoss:
         penalty = self._chroma_weight * excess.mean()
         (gradient,) = torch.autograd.grad(penalty, leaf)
         return float(penalty.detach()), gradient
+
+
+def _add_sums(sums: dict[str, _Sums], own: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    """Take in a tile."""
+    for layer, features in own.items():
+        found = _Sums.of(features, wanted[layer])
+        sums[layer] = sums[layer] + found if layer in sums else found

@@ -111,12 +111,12 @@ def draw_in_strips(
         Gradients do not flow.
     """
     run = _Run(_with_weights(network, fast_weights, statistics), width, strips, seamless)
-    kept = run.encode(picture)
+    kept, seen = run.encode(picture)
     spare = Plane(kept.height, strips.folder)
     for block in run.network.residual:
         run.change(kept, spare, _of_kind(block, ResidualBlock))
     del spare
-    features = run.decode(kept.rows)
+    features = run.decode(kept.rows, seen)
     top, _ = margins(picture.height, wraps(seamless, "y"))
     left, _ = margins(width, wraps(seamless, "x"))
     logits = run.convolved(run.network.output, features)
@@ -163,22 +163,24 @@ class _Run:
             self._how.on_strip((self._done + last / height) / self._passes)
         self._done += 1
 
-    def encode(self, picture: Rows) -> Plane:
-        """From the picture to the map at a quarter of its sides."""
+    def encode(self, picture: Rows) -> tuple[Plane, list[Rows]]:
+        """From the picture to the map at a quarter of its sides, and the wider ones before it."""
         features = self._with_margins(picture)
         *wide, last = self.network.encoder
         narrow = _of_kind(last, ConvNorm)
+        seen: list[Rows] = []
         for stride, module in enumerate(wide):
             layer = _of_kind(module, ConvNorm)
             raw = self.convolved(layer.convolution, features)
             self._measure(layer.norm, raw, 1 + stride)
             features = _normed(layer.norm, raw)
+            seen.append(features)
         raw = self.convolved(narrow.convolution, features)
         kept = Plane(raw.height, self._how.folder)
         self._measure(narrow.norm, raw, 4, kept)
         for first, end in self.strips(kept.height, 1):
             kept.put(first, F.relu(narrow.norm(kept.read(first, end))))
-        return kept
+        return kept, seen
 
     def change(self, kept: Plane, spare: Plane, block: ResidualBlock) -> None:
         """Add a residual block's change to what is kept."""
@@ -191,13 +193,15 @@ class _Run:
             changed = kept.read(first, last) + block.second.norm(spare.read(first, last))
             kept.put(first, changed)
 
-    def decode(self, features: Rows) -> Rows:
+    def decode(self, features: Rows, seen: list[Rows]) -> Rows:
         """From the map at a quarter of the sides to the widest one, as it is read."""
-        if self.network.smoothing:
-            features = Rows(features.height, self._smoothing(features))
-        for module in self.network.decoder:
+        for module, earlier in zip(self.network.decoder, reversed(seen), strict=True):
             layer = _of_kind(module, ConvNorm)
+            if self.network.smoothing:
+                features = Rows(features.height, self._smoothing(features))
             raw = self.convolved(layer.convolution, features)
+            if layer.skip is not None:
+                raw = _added(raw, earlier.map(layer.skip))
             self._measure(layer.norm, raw, 1)
             features = _normed(layer.norm, raw)
         return features
@@ -288,6 +292,12 @@ def _of_kind(module: nn.Module, kind: type[_M]) -> _M:
 def _grouped(first: int, last: int, group: int) -> tuple[int, int]:
     """The stretch of rows that holds another and begins and ends with a group."""
     return first - first % group, last + -last % group
+
+
+def _added(source: Rows, other: Rows) -> Rows:
+    return Rows(
+        source.height, lambda first, last: source.read(first, last) + other.read(first, last)
+    )
 
 
 def _normed(norm: InstanceNorm, source: Rows) -> Rows:

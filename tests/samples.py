@@ -1,14 +1,16 @@
 """Small made-up things that many tests use."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.base import Base
+from metastyle_core.base import Base, load_base, save_base
 from metastyle_core.encoder import EncoderSpec
-from metastyle_core.style import AdaptedStyle
+from metastyle_core.network import StylizationNetwork
+from metastyle_core.style import AdaptedStyle, save_style
 
 TOLERANCES = {
     torch.float64: {"rtol": 1e-9, "atol": 1e-11},
@@ -42,3 +44,12 @@ def low_rank_style(base: Base, seed: int, *, rank: int = 2) -> AdaptedStyle:
         for name, tensor in style.fast_weights.items()
     }
     return replace(style, fast_weights=weights)
+
+
+def save_small_base_and_style(folder: Path) -> None:
+    """Write base.safetensors, small and untrained, and style.safetensors, a style of it."""
+    save_base(folder / "base.safetensors", StylizationNetwork(channels=8, blocks=1), None, {})
+    base = load_base(folder / "base.safetensors")
+    settings = AdaptationSettings(steps=0, style_size_px=64, initialisation="fixed")
+    style = adapt_to_style(base, None, [picture(64, 64)], settings=settings)
+    save_style(style, folder / "style.safetensors")

@@ -273,6 +273,13 @@ def add_loss_weights(options: Options) -> None:
     add_setting(
         options,
         LossSettings,
+        "--content-distance",
+        help="how pictures and photographs are compared: features of each channel standardised, so "
+        "that colours and contrast are free, or plain as in the paper",
+    )
+    add_setting(
+        options,
+        LossSettings,
         "--style-distance",
         help="how pictures and paintings are compared: by the distribution of their features, or "
         "as in the paper by Gram matrices",

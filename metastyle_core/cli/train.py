@@ -66,8 +66,9 @@ def add_parser(commands: Commands) -> None:
     add(
         "--smoothing",
         kind=non_negative_float,
-        help="how much of the finest octave behind the residual blocks is taken away, 0 to 1",
+        help="how much of the finest octave before each enlargement is taken away, 0 to 1",
     )
+    add("--skips", help="let the first layers pass what they see on to the last ones")
     add("--reads-grain", help="let the network read grain as a channel of its own")
     add_setting(
         meta,

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from ..base import Predictor
 from ..encoder import PerceptualEncoder, features_at_scales
 from ..initialisation import fixed_norms, predicted_norms
-from ..losses import StyleTarget, perceptual_loss, style_target
+from ..losses import StyleTarget, content_layers, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
 from ..network import STRIDE_PX, StylizationNetwork, adapted_weights, stylize_with
 from ..precision import autocast
@@ -172,12 +172,13 @@ def _losses(
         for name, weight in weights.items()
     }
     encoder = learner.loss_encoder
+    layers = content_layers(encoder.spec, settings.loss.content_distance)
     read = contents if grain is None else learner.network.with_grain(contents, grain)
     with autocast(settings.precision, contents.device, gradients=True):
         stylized = stylize_with(learner.network, rows, read)
         features = features_at_scales(encoder, stylized, settings.loss.style_scales)
         with torch.no_grad():
-            content = encoder(contents, encoder.spec.content_layers)
+            content = encoder(contents, layers)
     style_weights = tasks.style_weights.repeat_interleave(each)
     terms = perceptual_loss(
         stylized, features, content, target.repeat(each), settings.loss, generator, style_weights

@@ -63,6 +63,7 @@ class MetaTraining:
                 settings.channels,
                 settings.blocks,
                 reads_grain=settings.reads_grain,
+                skips=settings.skips,
                 smoothing=settings.smoothing,
             )
             predictor = None
@@ -94,9 +95,9 @@ class MetaTraining:
         """Begin with the weights of a base in place of random ones.
 
         Args:
-            path: a base file. Where it does not read grain and the new one does, it begins
-                to. Its predictor is taken over where both have one, grown if need be, with
-                the encoder that this predictor reads.
+            path: a base file. Where it does not read grain, skip or smooth and the new one
+                does, it begins to. Its predictor is taken over where both have one, grown if need
+                be, with the encoder that this predictor reads.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
@@ -111,7 +112,12 @@ class MetaTraining:
             )
         if base.network.reads_grain and not own.reads_grain:
             raise CheckpointError(f"{path} reads grain; ask for it with --reads-grain.")
-        own.load_state_dict(_with_room_for_grain(own.state_dict(), base.network.state_dict()))
+        if base.network.smoothing and not own.smoothing:
+            amount = base.network.smoothing
+            raise CheckpointError(f"{path} smooths; ask for it with --smoothing {amount:g}.")
+        if base.network.skips and not own.skips:
+            raise CheckpointError(f"{path} has skip connections; ask for them with --skips.")
+        own.load_state_dict(_grown(own.state_dict(), base.network.state_dict()))
         predictor = self.learner.predictor
         if predictor is not None and base.predictor is not None:
             read = base.predictor.encoder.to(self._device)
@@ -182,11 +188,9 @@ class MetaTraining:
         save_base(folder / BASE_FILE, learner.network, learner.predictor, description)
 
 
-def _with_room_for_grain(
-    larger: dict[str, Tensor], smaller: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    """Weights of a network, with what another has for channels that it does not read."""
-    taken = dict(smaller)
+def _grown(larger: dict[str, Tensor], smaller: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network, with what another has for skips and channels that it lacks."""
+    taken = {**larger, **smaller}
     for name, weight in smaller.items():
         if weight.ndim == 4 and weight.shape[1] < larger[name].shape[1]:
             taken[name] = torch.cat([weight.to(larger[name]), larger[name][:, 3:]], dim=1)

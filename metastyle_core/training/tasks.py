@@ -48,7 +48,8 @@ class MetaSettings:
         channels: width of the network; 32 is the paper's.
         blocks: residual blocks of the network; 5 is the paper's.
         reads_grain: whether the network reads grain as a channel of its own.
-        smoothing: of the network behind its residual blocks, [0, 1].
+        skips: whether the first layers of the network pass what they see on to the last.
+        smoothing: of the network before its enlargements, [0, 1].
         predictor: size of the predictor, where the initialisation is `predicted`.
         patterns: share of the styles that are made-up patterns (see `patterns`) in place of
             pictures of the pool.
@@ -83,6 +84,7 @@ class MetaSettings:
     channels: int = 32
     blocks: int = 5
     reads_grain: bool = False
+    skips: bool = False
     smoothing: float = 0.0
     predictor: PredictorSize = field(default_factory=PredictorSize)
     patterns: float = 0.0

@@ -5,14 +5,17 @@ import math
 import pytest
 import torch
 
+from metastyle_core.encoder import ENCODER_SPECS
 from metastyle_core.errors import SettingsError
 from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
     chroma_variation,
+    content_layers,
     content_loss,
     fine_detail,
     perceptual_loss,
+    standardised_content_loss,
     style_target,
     total_variation,
 )
@@ -40,6 +43,46 @@ def test_the_content_loss_of_a_black_target_stays_finite():
     assert torch.isfinite(content_loss(ones, zeros, normalisation="target_energy")).all()
 
 
+def test_standardised_content_by_hand():
+    features = torch.tensor([[[[0.0, 1.0, 2.0, 5.0]], [[1.0, 0.0, 1.0, 0.0]]]], dtype=F64)
+    target = torch.tensor([[[[1.0, 1.0, 3.0, 3.0]], [[0.0, 4.0, 0.0, 4.0]]]], dtype=F64)
+    # Variances 3.5 and 0.25 (floor 0.01875), 1 and 4 (floor 0.025); covariances 1.5 and -1.
+    own, wanted = (3.5 + 0.01875, 0.25 + 0.01875), (1 + 0.025, 4 + 0.025)
+    first = 3.5 / own[0] + 1 / wanted[0] - 3 / (own[0] * wanted[0]) ** 0.5
+    second = 0.25 / own[1] + 4 / wanted[1] + 2 / (own[1] * wanted[1]) ** 0.5
+    found = standardised_content_loss(features, target)
+    assert found.item() == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_other_colours_and_contrasts_cost_nothing_where_contents_are_standardised(generator):
+    target = torch.rand(2, 3, 9, 7, generator=generator, dtype=F64)
+    restyled = 0.02 + 7.0 * target
+    assert standardised_content_loss(restyled, target).abs().max() < 1e-6
+    inverted = standardised_content_loss(1 - target, target)
+    assert inverted.min() > 3.8
+    assert inverted.max() <= 4
+    stranger = torch.rand(2, 3, 90, 70, generator=generator, dtype=F64)
+    alike = torch.rand(2, 3, 90, 70, generator=generator, dtype=F64)
+    assert standardised_content_loss(stranger, alike).sub(2).abs().max() < 0.1
+
+
+def test_flat_pictures_have_a_standardised_content(generator):
+    flat = torch.full((1, 2, 5, 5), 0.3, requires_grad=True)
+    lively = torch.rand(1, 2, 5, 5, generator=generator)
+    for features, target in ((flat, lively), (flat, flat.detach()), (lively, flat)):
+        loss = standardised_content_loss(features, target)
+        (gradient,) = torch.autograd.grad(loss.sum(), flat, allow_unused=True)
+        assert torch.isfinite(loss).all()
+        assert 0 <= loss.item() <= 4
+        assert gradient is None or torch.isfinite(gradient).all()
+
+
+def test_content_layers_are_those_that_the_style_needs_anyway():
+    spec = ENCODER_SPECS["vgg19_caffe"]
+    assert content_layers(spec, "plain") == ("relu2_2",)
+    assert content_layers(spec, "standardised") == ("relu2_2", "relu3_3", "relu4_3")
+
+
 def test_total_variation_by_hand():
     images = torch.zeros(1, 3, 2, 2, dtype=F64)
     images[..., 1, 1] = 1.0  # one of two vertical and one of two horizontal steps is 1
@@ -55,7 +98,11 @@ def test_perceptual_loss_adds_weighted_terms():
     one = GramTarget(torch.tensor([[[1.0]]], dtype=F64))
     target = StyleTarget({"a": one, "b": one}, torch.zeros(1), torch.zeros(1))
     settings = LossSettings(
-        content_weight=2.0, style_weight=0.5, normalisation="none", layer_weights={"b": 0.25}
+        content_weight=2.0,
+        content_distance="plain",
+        style_weight=0.5,
+        normalisation="none",
+        layer_weights={"b": 0.25},
     )
     stylized = torch.zeros(1, 3, 2, 2, dtype=F64)
     terms = perceptual_loss(stylized, features, contents, target, settings, torch.Generator())
@@ -162,6 +209,7 @@ def test_gradients_of_all_losses(normalisation, generator):
     target = torch.rand(2, 2, 3, 3, generator=generator, dtype=F64)
     checks = (
         lambda f: content_loss(f, target, normalisation=normalisation),
+        lambda f: standardised_content_loss(f, target),
         total_variation,
     )
     for function in checks:
@@ -181,3 +229,8 @@ def test_illegal_weights_are_refused(name, value):
 def test_an_unknown_style_distance_is_refused_with_the_choices():
     with pytest.raises(SettingsError, match="'wct'; choose sliced or gram"):
         LossSettings(style_distance="wct")
+
+
+def test_an_unknown_content_distance_is_refused_with_the_choices():
+    with pytest.raises(SettingsError, match="'cosine'; choose standardised or plain"):
+        LossSettings(content_distance="cosine")

@@ -9,7 +9,7 @@ from torch import nn
 
 from metastyle_core.base import Predictor
 from metastyle_core.initialisation import PredictorSize, StylePredictor
-from metastyle_core.losses import LossSettings
+from metastyle_core.losses import CONTENT_DISTANCES, LossSettings
 from metastyle_core.low_rank import initial_updates
 from metastyle_core.network import StylizationNetwork, norm_parameter_names
 from metastyle_core.style_distance import STYLE_DISTANCES
@@ -149,15 +149,27 @@ def twin_sliced_distance(own, wanted, generator):
     return (values[0] - values[1]).square().mean((1, 2)) / spread
 
 
+def twin_standardised(own, wanted):
+    def standardised(f):
+        mean = f.mean((2, 3), keepdim=True)
+        variance = (f - mean).square().mean((2, 3), keepdim=True)
+        return (f - mean) / (variance + 0.01 * variance.mean(1, keepdim=True) + 1e-8).sqrt()
+
+    return (standardised(own) - standardised(wanted)).square().mean((1, 2, 3))
+
+
+def twin_plain(own, wanted):
+    return (own - wanted).square().sum((1, 2, 3)) / wanted.square().sum((1, 2, 3))
+
+
 def twin_loss(
     encoder, weights, contents, style, settings, generator=None, grain=0.0
 ) -> torch.Tensor:
     stylized = twin_forward(weights, contents + grain)
     own, wanted, of_style = encoder(stylized), encoder(contents), encoder(style)
-    content = [
-        (own[k] - wanted[k]).square().sum((1, 2, 3)) / wanted[k].square().sum((1, 2, 3))
-        for k in encoder.spec.content_layers
-    ]
+    plain = settings.loss.content_distance == "plain"
+    kept = encoder.spec.content_layers if plain else encoder.spec.style_layers[1:]
+    content = [(twin_plain if plain else twin_standardised)(own[k], wanted[k]) for k in kept]
     styles = [
         twin_gram_distance(own[k], of_style[k])
         if settings.loss.style_distance == "gram"
@@ -170,12 +182,13 @@ def twin_loss(
 
 @pytest.mark.parametrize("second_order", [True, False])
 @pytest.mark.parametrize("distance", STYLE_DISTANCES)
-def test_meta_gradient_matches_an_explicit_twin(encoder64, second_order, distance):
+@pytest.mark.parametrize("content", CONTENT_DISTANCES)
+def test_meta_gradient_matches_an_explicit_twin(encoder64, second_order, distance, content):
     settings = replace(
         SETTINGS,
         objective="total",
         algorithm="maml" if second_order else "fomaml",
-        loss=replace(SETTINGS.loss, style_distance=distance),
+        loss=replace(SETTINGS.loss, style_distance=distance, content_distance=content),
     )
     learner, tasks = make_learner(encoder64), make_tasks()
     found = gradients(learner, settings)

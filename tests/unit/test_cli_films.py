@@ -16,16 +16,14 @@ from PIL import Image
 
 pytest.importorskip("av", reason="PyAV, which reads and writes films, is not installed")
 
-from samples import picture
+from samples import picture, save_small_base_and_style
 from unit.films import gradient, look_of, make_film, sound_of, times_of
 
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.cli import main
 from metastyle_core.cli.films import moment
 from metastyle_core.film.reading import VideoFile
 from metastyle_core.film.sequences import AnimatedPicture
 from metastyle_core.images import load_image, save_image, to_pil
-from metastyle_core.style import save_style
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,15 +31,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def stylize(tmp_path_factory):
     """Run the command with a small base and a style of it."""
-    from metastyle_core.base import load_base, save_base
-    from metastyle_core.network import StylizationNetwork
-
     folder = tmp_path_factory.mktemp("style")
-    save_base(folder / "base.safetensors", StylizationNetwork(channels=8, blocks=1), None, {})
-    base = load_base(folder / "base.safetensors")
-    settings = AdaptationSettings(steps=0, style_size_px=64, initialisation="fixed")
-    style = adapt_to_style(base, None, [picture(64, 64)], settings=settings)
-    save_style(style, folder / "style.safetensors")
+    save_small_base_and_style(folder)
     options = ["--base", str(folder / "base.safetensors"), "--precision", "fp32"]
 
     def run(*arguments: object) -> int:

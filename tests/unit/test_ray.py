@@ -11,15 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from samples import picture
+from samples import picture, save_small_base_and_style
 
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.base import load_base, save_base
+from metastyle_core.base import load_base
 from metastyle_core.cli import build_parser, main
 from metastyle_core.cli.ray_run import _pool_for, _Worker
 from metastyle_core.images import save_image
-from metastyle_core.network import StylizationNetwork
-from metastyle_core.style import load_style, save_style
+from metastyle_core.style import load_style
 
 ROOT = Path(__file__).parents[2]
 PICTURES = 24
@@ -39,11 +37,7 @@ def folder(tmp_path_factory) -> Path:
     for number in range(PICTURES):
         save_image(picture(160, 200, seed=number)[0], folder / "photos" / f"{number:02}.png")
     (folder / "photos" / "torn.png").write_text("no picture")
-    save_base(folder / "base.safetensors", StylizationNetwork(channels=8, blocks=1), None, {})
-    base = load_base(folder / "base.safetensors")
-    settings = AdaptationSettings(steps=0, style_size_px=64, initialisation="fixed")
-    style = adapt_to_style(base, None, [picture(64, 64)], settings=settings)
-    save_style(style, folder / "style.safetensors")
+    save_small_base_and_style(folder)
     assert main([str(part) for part in command(folder, "alone")]) == 1
     return folder
 

@@ -11,7 +11,7 @@ from metastyle_core.encoder import load_encoder
 from metastyle_core.encoder_tiles import plan_tiles, rim_px
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, ShapeError
 from metastyle_core.images import resize
-from metastyle_core.losses import StyleTarget
+from metastyle_core.losses import StyleTarget, content_layers, standardised_content_loss
 from metastyle_core.picture_loss import PictureLoss
 from metastyle_core.refinement import (
     COARSEST_PX,
@@ -115,16 +115,33 @@ def test_a_callback_stops_between_tiles(tiny_encoder, photograph, start, paintin
     assert len(tiles) == 5
 
 
-def loss_and_gradient(encoder, photograph, image, painting, tile_px):
+def loss_and_gradient(
+    encoder, photograph, image, painting, tile_px, style_weight=20.0, chroma_weight=300.0
+):
     """Losses and gradient of one look at a picture."""
     statistics = measure_statistics(encoder, [painting], 64, precision="fp32")
     chroma = torch.tensor([statistics.chroma])
     target = StyleTarget(statistics.targets(encoder), chroma, torch.zeros(1))
     judge = PictureLoss(
-        encoder, photograph, target, style_weight=20.0, chroma_weight=300.0, places=1024,
-        tile_px=tile_px, precision="fp32",
+        encoder, photograph, target, style_weight=style_weight, chroma_weight=chroma_weight,
+        places=1024, tile_px=tile_px, precision="fp32",
     )  # fmt: skip
     return judge.look(image, torch.Generator().manual_seed(4))
+
+
+@pytest.mark.parametrize("tile_px", [512, 64])
+def test_the_losses_of_a_picture_are_those_of_adaptation(compact_encoder, painting, tile_px):
+    photograph, image = picture(96, 160, seed=1), picture(96, 160, seed=2)
+    leaf = image.clone().requires_grad_()
+    layers = content_layers(compact_encoder.spec, "standardised")
+    own, wanted = (compact_encoder(each, layers) for each in (leaf, photograph))
+    content = torch.stack([standardised_content_loss(own[k], wanted[k]) for k in layers]).mean()
+    (gradient,) = torch.autograd.grad(content, leaf)
+    losses, found = loss_and_gradient(
+        compact_encoder, photograph, image, painting, tile_px, style_weight=0.0, chroma_weight=0.0
+    )
+    assert losses["content"] == losses["total"] == pytest.approx(content.item(), rel=1e-4)
+    assert (found - gradient).abs().max() < 2e-4 * gradient.abs().max()
 
 
 @pytest.mark.parametrize(("height", "width"), [(72, 88), (131, 203), (64, 257)])

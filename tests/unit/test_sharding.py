@@ -4,16 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from samples import picture
+from samples import picture, save_small_base_and_style
 
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.base import load_base, save_base
 from metastyle_core.cli import main
 from metastyle_core.errors import SettingsError
 from metastyle_core.images import save_image
-from metastyle_core.network import StylizationNetwork
 from metastyle_core.sharding import FrameRange, Share
-from metastyle_core.style import save_style
 
 ARRAY = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "4"}
 
@@ -22,11 +18,7 @@ ARRAY = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "4"}
 def stylize(tmp_path_factory):
     """Run the command with a small base and a style of it."""
     folder = tmp_path_factory.mktemp("style")
-    save_base(folder / "base.safetensors", StylizationNetwork(channels=8, blocks=1), None, {})
-    base = load_base(folder / "base.safetensors")
-    settings = AdaptationSettings(steps=0, style_size_px=64, initialisation="fixed")
-    style = adapt_to_style(base, None, [picture(64, 64)], settings=settings)
-    save_style(style, folder / "style.safetensors")
+    save_small_base_and_style(folder)
 
     def run(*arguments: object) -> int:
         named = ["--style", folder / "style.safetensors", "--base", folder / "base.safetensors"]

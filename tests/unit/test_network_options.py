@@ -1,4 +1,4 @@
-"""Networks that read grain as a channel of its own and take a lattice away behind their blocks."""
+"""Networks that read grain as a channel of its own, have skip connections, and smooth."""
 
 from dataclasses import replace
 
@@ -24,9 +24,11 @@ from metastyle_core.training.tasks import TaskSampler
 
 @pytest.fixture(scope="module")
 def reading() -> Base:
-    """A base that reads grain and smooths."""
+    """A base that reads grain, skips and smooths."""
     torch.manual_seed(5)
-    network = StylizationNetwork(channels=8, blocks=1, reads_grain=True, smoothing=0.5)
+    network = StylizationNetwork(8, 1, reads_grain=True, skips=True, smoothing=0.5)
+    for layer in network.decoder:
+        torch.nn.init.normal_(layer.skip.weight, std=0.5)
     return Base(network.requires_grad_(False).eval(), None, sha256="a" * 64, training={})
 
 
@@ -37,7 +39,7 @@ def style(reading):
 
 
 def test_without_grain_it_is_the_network_of_three_channels(reading):
-    plain = StylizationNetwork(channels=8, blocks=1, smoothing=0.5)
+    plain = StylizationNetwork(channels=8, blocks=1, skips=True, smoothing=0.5)
     weights = dict(reading.network.state_dict())
     first = "encoder.0.convolution.weight"
     plain.load_state_dict({**weights, first: weights[first][:, :3]})
@@ -64,9 +66,12 @@ def test_in_strips_it_draws_what_it_draws_whole(reading, style):
     assert (cut - plain).abs().max() > 1e-3
 
 
-def test_four_channels_are_refused_where_none_reads_the_fourth(random_base):
-    with pytest.raises((ShapeError, RuntimeError)):
+def test_other_channels_are_refused_with_the_shape_that_came(random_base, reading):
+    with pytest.raises(ShapeError, match=r"\(1, 4, 32, 32\)"):
         random_base.network(torch.rand(1, 4, 32, 32))
+    for shape in ((1, 5, 32, 32), (3, 32, 32), (4, 32, 32)):
+        with pytest.raises(ShapeError, match=str(shape).strip("()")):
+            reading.network(torch.rand(shape))
 
 
 def test_a_graph_draws_without_grain(reading, style, tmp_path):
@@ -76,17 +81,20 @@ def test_a_graph_draws_without_grain(reading, style, tmp_path):
     assert require_same_pictures(tmp_path / "style.onnx", reading, style) < 0.05
 
 
-def test_files_say_whether_a_base_reads_grain(reading, tmp_path):
+def test_files_say_what_a_network_is_like(reading, tmp_path):
     path = tmp_path / "base.safetensors"
     save_base(path, reading.network, None, {})
     assert load_base(path).network.reads_grain
+    assert load_base(path).network.skips
     assert load_base(path).network.smoothing == 0.5
     file = read_tensors(path)
     header = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
     for wrong, reason in (
         ('"reads_grain": "yes"', "damaged"),
-        ('"reads_grain": false', "shape"),
+        ('"reads_grain": false, "skips": true', "shape"),
         ('"reads_grain": true, "smoothing": 2.0', "damaged"),
+        ('"reads_grain": true, "skips": 1', "damaged"),
+        ('"reads_grain": true, "skips": false', "skip"),
     ):
         header["architecture"] = f'{{"channels": 8, "blocks": 1, {wrong}}}'
         write_tensors(path, file.tensors, file_format="metastyle.base", metadata=header)
@@ -94,18 +102,40 @@ def test_files_say_whether_a_base_reads_grain(reading, tmp_path):
             load_base(path)
 
 
-def test_a_base_learns_to_read_grain_and_does_not_unlearn_it(tmp_path, tiny_encoder, pool):
+def test_a_base_grows_and_does_not_shrink(tmp_path, tiny_encoder, pool):
     run(make_recipe(tiny_encoder, pool), tmp_path / "plain", replace(LOOP, updates=1))
     plain = load_base(tmp_path / "plain" / "base.safetensors")
-    settings = replace(META, reads_grain=True, grain=1.0)
+    settings = replace(META, reads_grain=True, grain=1.0, skips=True, smoothing=0.5)
     grown = make_recipe(tiny_encoder, pool, settings)
     grown.start_from(tmp_path / "plain" / "base.safetensors")
     image = picture(40, 56)
+    grown.learner.network.smoothing = 0.0
     drawn = grown.learner.network(image)
+    grown.learner.network.smoothing = 0.5
     torch.testing.assert_close(drawn, plain.network(image), rtol=0, atol=1e-6)
     run(grown, tmp_path / "grown", replace(LOOP, updates=1))
-    with pytest.raises(CheckpointError, match="--reads-grain"):
-        make_recipe(tiny_encoder, pool).start_from(tmp_path / "grown" / "base.safetensors")
+    learnt = load_base(tmp_path / "grown" / "base.safetensors").network
+    assert all(layer.skip.weight.abs().max() > 0 for layer in learnt.decoder)
+    for lacking, option in (
+        ({"reads_grain": False}, "--reads-grain"),
+        ({"skips": False}, "--skips"),
+        ({"smoothing": 0.0}, r"--smoothing 0\.5"),
+    ):
+        smaller = make_recipe(tiny_encoder, pool, replace(settings, **lacking))
+        with pytest.raises(CheckpointError, match=option):
+            smaller.start_from(tmp_path / "grown" / "base.safetensors")
+
+
+def test_a_skip_passes_what_the_first_layers_see(reading):
+    network = reading.network
+    image = picture(40, 56)
+    drawn = network(image)
+    for layer in network.decoder:
+        weight = layer.skip.weight.clone()
+        layer.skip.weight.zero_()
+        assert (network(image) - drawn).abs().max() > 1e-3
+        layer.skip.weight.copy_(weight)
+    torch.testing.assert_close(network(image), drawn)
 
 
 def test_training_draws_grain_of_every_strength_and_none(pool):
