@@ -1,7 +1,7 @@
 """Gatys et al. 2016: a picture found by optimisation, the quality that others aim at.
 
-Our own implementation from the paper's mathematics, on the same loss as the rest: L-BFGS
-on the pixels, started from the content or from any other picture.
+Our own implementation from the paper's mathematics, which the benchmark calls with the paper's
+content loss: L-BFGS on the pixels, started from the content or from any other picture.
 """
 
 from collections.abc import Callable

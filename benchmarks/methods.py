@@ -128,7 +128,12 @@ def johnson(
     with seeded(settings.seed):
         network = StylizationNetwork().requires_grad_(False)
     scratch = replace(
-        settings, mode="full", initialisation="fixed", steps=steps, learning_rate=1e-3
+        settings,
+        mode="full",
+        initialisation="fixed",
+        steps=steps,
+        learning_rate=1e-3,
+        loss=replace(settings.loss, content_distance="plain"),
     )
     base = Base(network, None, sha256="random", training={})
     return adapted(f"Johnson, {steps} steps", base, encoder, scratch, contents)

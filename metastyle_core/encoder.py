@@ -39,7 +39,7 @@ class EncoderSpec:
         scale: factor applied to [0, 1] input before mean and std.
         mean: subtracted per channel, in `channel_order`, after scaling.
         std: divisor per channel, in `channel_order`.
-        content_layers: taps of the content loss.
+        content_layers: taps of the plain content loss, which the yardstick has too.
         style_layers: taps of the style loss.
         projected_channels: taps that pass through a 1x1 convolution, and the
             number of channels it gives. Empty for VGG.

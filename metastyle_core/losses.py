@@ -49,8 +49,8 @@ class LossSettings:
             of their channel, so that other colours and contrasts cost nothing and shapes that
             dissolve do; `plain` is the paper's. See `content_layers`.
         style_weight: factor of the style loss. With `target_energy` 6 keeps the picture
-            readable and 20 paints more freely, for every style alike; with `none` and
-            `gram` the paper uses 1e5 at content weight 1 and ImageNet-normalised input.
+            readable and 20 paints more freely, for every style alike; with `none`,
+            `gram` and `plain` the paper uses 1e5 at content weight 1 and ImageNet-normalised input.
         style_distance: `sliced` compares whole distributions of features, `gram` is the
             paper's; see `style_distance`.
         style_scales: at how many sizes the style is compared, each half of the one before;
@@ -62,8 +62,8 @@ class LossSettings:
             octave that is missing.
         normalisation: `target_energy` divides each layer's error by the energy or
             spread of its target, so that a weight means the same for every style;
-            `none` is the paper's plain mean.
-        layer_weights: optional factor per layer, by name; others have 1.
+            `none` is the paper's plain mean. A standardised content has its own.
+        layer_weights: optional factor per layer, by name, in content and style; others have 1.
     """
 
     content_weight: float = 1.0

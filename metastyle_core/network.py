@@ -250,7 +250,7 @@ class ResidualBlock(nn.Module):
 
 
 class StylizationNetwork(nn.Module):
-    """The paper's network: 1,679,235 parameters, 3,200 of them in instance norms."""
+    """The paper's network, where no option is set: 1,679,235 parameters, 3,200 of them in norms."""
 
     def __init__(
         self,
@@ -318,16 +318,18 @@ class StylizationNetwork(nn.Module):
         height, width = images.shape[-2:]
         require_sides("Image", height, width, MIN_SIDE_PX)
         features, top, left = _framed(images, seamless)
-        seen: list[Tensor] = []
-        for layer in self.encoder:
+        passed_on: list[Tensor] = []
+        for number, layer in enumerate(self.encoder):
+            if self.skips and number:
+                passed_on.append(features)
             features = F.relu(layer(features, seamless))
-            seen.append(features)
         for block in self.residual:
             features = block(features, seamless)
-        for layer, earlier in zip(self.decoder, (seen[1], seen[0]), strict=True):
+        for layer in self.decoder:
             if self.smoothing:
                 features = self.smoothed(bordered(features, 1, seamless, "replicate"))
-            features = F.relu(layer(features, seamless, earlier))
+            # Nothing else holds it: it is freed as soon as it was read.
+            features = F.relu(layer(features, seamless, passed_on.pop() if passed_on else None))
         logits = self.output(features, seamless)[..., top : top + height, left : left + width]
         return torch.sigmoid(logits.to(images.dtype))
 
@@ -482,8 +484,8 @@ def adapted_parameter_names(network: StylizationNetwork, mode: AdaptationMode) -
     Args:
         network: the base.
         mode: `norm` and `low_rank` the instance norms (`low_rank` adds updates of the
-            convolutions besides, see there); `decoder` the instance norms and the
-            convolutions that enlarge and draw; `full` everything.
+            convolutions besides, see there); `decoder` the instance norms, the
+            convolutions that enlarge and draw, and the skip connections; `full` everything.
     """
     names = [name for name, _ in network.named_parameters()]
     if mode == "full":

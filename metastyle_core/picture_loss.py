@@ -34,7 +34,8 @@ class _Sums:
     def of(cls, own: Tensor, wanted: Tensor) -> "_Sums":
         """Over a tile: features (1, C, h, w) of the picture and of the photograph."""
         parts = (own, own.square(), own * wanted)
-        return cls(*(part.sum((2, 3)).double() for part in parts))
+        # Some devices have no float64.
+        return cls(*(part.sum((2, 3)).cpu().double() for part in parts))
 
     def __add__(self, other: "_Sums") -> "_Sums":
         return _Sums(
@@ -83,7 +84,7 @@ class PictureLoss:
         precision: Precision,
         on_tile: Callable[[], None] | None = None,
     ) -> None:
-        """Encode the photograph once.
+        """Encode the photograph and keep its moments; in tiles each look encodes it again.
 
         Args:
             encoder: frozen, on the device of the rest.
@@ -117,7 +118,8 @@ class PictureLoss:
         """Losses of a picture (1, 3, H, W) as numbers, and the gradient of their total.
 
         Two passes: both distances need the features of all tiles before the gradient of any
-        is known. A picture in one piece needs only one.
+        is known. A picture in one piece needs only one; in tiles both encode the photograph
+        too.
         """
         asked = self._ask(generator)
         alone = self._encode(self._tiles[0], picture) if len(self._tiles) == 1 else None
@@ -228,8 +230,9 @@ class PictureLoss:
             wanted_variance = (wanted.squares / count - wanted_mean.square()).clamp_min(0)
             loss = standardised_error(variance, covariance, wanted_variance)[0]
             slopes = torch.autograd.grad(loss / (len(sums) * count), (variance, covariance))
+            device = self._photograph.device
             each = (v.float()[..., None, None] for v in (mean, wanted_mean, *slopes))
-            pulls[layer] = _ContentPull(*each)
+            pulls[layer] = _ContentPull(*(v.to(device) for v in each))
             losses.append(float(loss.detach()))
         return sum(losses) / len(losses), pulls
 

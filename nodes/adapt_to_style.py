@@ -156,7 +156,7 @@ def _choices() -> list[io.Input]:
                 default=_DEFAULTS.mode,
                 tooltip="What learns. norm: 3,200 numbers, a style of kilobytes. low_rank: these "
                 "and a small change of every filter, 320 KB, with 100 steps as good as full. "
-                "decoder: norm and the layers that draw, 400 KB. full: everything, 7 MB.",
+                "decoder: norm and the layers that draw, 430 KB. full: everything, 7 MB.",
             )
         ),
         advanced(

@@ -18,7 +18,7 @@ from .sockets import StyleValue, collect_masks, collect_styles, single_style
 
 # At the widest layer with its maps of scales and shifts, in float32, and the workspace of
 # convolutions.
-_BYTES_PER_PIXEL = 1536
+_BYTES_PER_PIXEL = 2048
 
 
 @dataclass(frozen=True)

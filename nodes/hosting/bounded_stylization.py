@@ -33,8 +33,8 @@ from .pictures import alpha_to_core, mask_to_core, require_images, to_core, to_c
 from .sockets import StyleValue
 
 _LOG = logging.getLogger(__name__)
-# 405 are alive at the widest layer in float32; the rest is for the workspace of convolutions.
-BYTES_PER_PIXEL = 1024
+# 610 are alive at the widest layer in float32; the rest is for the workspace of convolutions.
+BYTES_PER_PIXEL = 1536
 _MOVES_PER_PICTURE = 100  # of the progress bar, where pictures go by rows
 
 

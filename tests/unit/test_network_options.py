@@ -1,5 +1,6 @@
 """Networks that read grain as a channel of its own, have skip connections, and smooth."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.errors import CheckpointError, ShapeError
 from metastyle_core.export import export_onnx, require_same_pictures
 from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise
-from metastyle_core.network import StylizationNetwork
+from metastyle_core.network import StylizationNetwork, noted_statistics
 from metastyle_core.stylization import stylize
 from metastyle_core.tiling import Strips
 from metastyle_core.training.recipe import Shard
@@ -74,11 +75,18 @@ def test_other_channels_are_refused_with_the_shape_that_came(random_base, readin
             reading.network(torch.rand(shape))
 
 
-def test_a_graph_draws_without_grain(reading, style, tmp_path):
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("strength", [False, True])
+def test_a_graph_draws_without_grain(reading, style, tmp_path, fixed, strength):
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     pytest.importorskip("onnx", reason="the package onnx is not installed")
-    export_onnx(reading, style, tmp_path / "style.onnx")
-    assert require_same_pictures(tmp_path / "style.onnx", reading, style) < 0.05
+    options = {"statistics": None, "strength": strength}
+    if fixed:
+        with noted_statistics(reading.network) as options["statistics"]:
+            stylize(reading, style, picture(64, 48), precision="fp32")
+    path = tmp_path / "style.onnx"
+    export_onnx(reading, style, path, **options)
+    assert require_same_pictures(path, reading, style, **options) < 0.05
 
 
 def test_files_say_what_a_network_is_like(reading, tmp_path):
@@ -126,6 +134,27 @@ def test_a_base_grows_and_does_not_shrink(tmp_path, tiny_encoder, pool):
             smaller.start_from(tmp_path / "grown" / "base.safetensors")
 
 
+@pytest.mark.parametrize("skips", [False, True])
+def test_what_was_seen_is_kept_for_skips_alone(skips):
+    """And let go as soon as it was read: by the last layer nothing of the encoder is left."""
+    network = StylizationNetwork(4, 1, skips=skips).requires_grad_(False)
+    maps: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+    for layer in network.encoder:
+        layer.register_forward_hook(lambda _, __, out: maps.append(weakref.ref(out)))
+
+    def count(*_: object) -> None:
+        alive.append(sum(each() is not None for each in maps))
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The rectifier's result is what is passed on: have it be the very same tensor.
+        patch.setattr(F, "relu", lambda values: values.clamp_(min=0))
+        network.decoder[0].register_forward_pre_hook(count)
+        network.output.register_forward_pre_hook(count)
+        network(picture(32, 32))
+    assert alive == ([2, 0] if skips else [0, 0])
+
+
 def test_a_skip_passes_what_the_first_layers_see(reading):
     network = reading.network
     image = picture(40, 56)
@@ -167,9 +196,20 @@ def test_smoothing_takes_a_lattice_away_and_leaves_what_is_broad(reading):
     torch.testing.assert_close(reading.network.smoothed(broad), broad[..., 1:-1, 1:-1])
 
 
-def test_moving_what_wraps_moves_the_drawing_also_where_it_is_smoothed():
+@pytest.mark.parametrize("seamless", ["x", "y", "both"])
+def test_in_strips_it_wraps_as_it_does_whole(reading, style, seamless):
+    image = picture(60, 48)
+    options = {"precision": "fp32", "grain": 1.0, "seed": 3, "seamless": seamless}
+    whole = stylize(reading, style, image, **options)
+    cut = stylize(reading, style, image, **options, strips=Strips(above_px=0, strip_px=16 * 48))
+    torch.testing.assert_close(cut, whole, rtol=0, atol=1e-5)
+
+
+def test_moving_what_wraps_moves_the_drawing():
     torch.manual_seed(0)
-    network = StylizationNetwork(channels=4, blocks=1, smoothing=0.5).double()
+    network = StylizationNetwork(4, 1, skips=True, smoothing=0.5).double()
+    for layer in network.decoder:
+        torch.nn.init.normal_(layer.skip.weight, std=0.5)
     images = torch.rand(1, 3, 32, 40, dtype=torch.float64)
     moved = network(images.roll((8, 12), (2, 3)), "both")
     wanted = network(images, "both").roll((8, 12), (2, 3))
