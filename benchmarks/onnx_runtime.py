@@ -36,10 +36,11 @@ def main() -> None:
     base, style = load_base(), load_preset(min(preset_paths()))
     fixed = statistics_of(base, style, torch.rand(1, 3, 256, 256))
     with tempfile.TemporaryDirectory() as folder:
-        plain, folded = Path(folder) / "plain.onnx", Path(folder) / "fixed.onnx"
-        export_onnx(base, style, plain)
-        export_onnx(base, style, folded, statistics=fixed)
-        sessions = [open_session(path, arguments.threads) for path in (plain, folded)]
+        paths = [Path(folder) / f"{name}.onnx" for name in ("plain", "fixed", "int8")]
+        export_onnx(base, style, paths[0])
+        export_onnx(base, style, paths[1], statistics=fixed)
+        export_onnx(base, style, paths[2], numbers="int8")
+        sessions = [open_session(path, arguments.threads) for path in paths]
     for size in arguments.sizes:
         images = torch.rand(1, 3, size, size)
         feeds = {"image": images.numpy()}
@@ -48,6 +49,7 @@ def main() -> None:
             "ours, float32": lambda x=images: stylize(base, style, x, precision="fp32"),
             "ONNX Runtime": lambda f=feeds: sessions[0].run(None, f),
             "ONNX Runtime, fixed statistics": lambda f=feeds: sessions[1].run(None, f),
+            "ONNX Runtime, int8": lambda f=feeds: sessions[2].run(None, f),
         }
         for name, milliseconds in _timed(ways, arguments.rounds).items():
             shown = milliseconds / arguments.threads

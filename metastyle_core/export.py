@@ -12,14 +12,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from . import network as architecture
 from .base import Base
-from .errors import CheckpointError, MetaStyleError, ShapeError
+from .errors import CheckpointError, MetaStyleError, SettingsError, ShapeError
 from .files import atomic_file
 from .low_rank import merge_updates
 from .network import (
@@ -32,12 +32,14 @@ from .network import (
     noted_statistics,
     stylize_with,
 )
+from .quantization import calibration_pictures, quantized
 from .style import AdaptedStyle, check_style
 from .stylization import stylize
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
+Numbers = Literal["float32", "half", "int8"]
 OPSET = 17
 # Read by every release of ONNX Runtime from 1.11 on.
 _IR_VERSION = 8
@@ -45,6 +47,9 @@ _EPSILON = 1e-5
 # Both ends, three odd or uneven sides, and a batch.
 _CHECKED_SHAPES = ((1, 16, 16), (1, 64, 96), (1, 131, 77), (2, 50, 33))
 _LEVEL = 1 / 255
+# What the eye passes over in a painted picture: bfloat16 is half as far away.
+_ALIKE_LEVELS = 8
+_ALIKE_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def export_onnx(
     *,
     statistics: NormStatistics | None = None,
     strength: bool = False,
-    half: bool = False,
+    numbers: Numbers = "float32",
 ) -> ExportReport:
     """Write a style as an ONNX file that is whole or absent.
 
@@ -83,17 +88,26 @@ def export_onnx(
         statistics: what instance norms normalise by, from `statistics_of`; they then disappear
             in the convolutions. None takes each picture's own.
         strength: add an input `strength`, one float32 in [0, 1], as in `stylize`.
-        half: store numbers in half precision, in half the space; they are computed with in
-            float32 all the same.
+        numbers: `half` stores them in half precision, in half the space, and computes in float32
+            all the same; `int8` computes most convolutions in 8-bit integers, see
+            `quantization`.
 
     Raises:
-        MetaStyleError: the package onnx is not installed.
+        MetaStyleError: the package onnx, or for `int8` onnxruntime, is not installed.
+        SettingsError: `int8` with an input for the strength, by which kernels would change.
         BaseMismatchError: the style belongs to another base.
         CheckpointError: the place cannot be written.
     """
     check_style(style, base)
+    if strength and numbers == "int8":
+        raise SettingsError(
+            "8-bit kernels cannot change with the strength; leave out one of --int8 and --strength."
+        )
     with torch.inference_mode():
+        half = numbers == "half"
         model = _model(base, style, statistics, strength=strength, half=half)
+    if numbers == "int8":
+        model = quantized(model)
     data = model.SerializeToString()
     path = Path(path)
     try:
@@ -132,7 +146,7 @@ def require_same_pictures(
     """Draw pictures of several sizes with ONNX Runtime and with PyTorch, and compare them.
 
     Args:
-        path: what `export_onnx` wrote with the same arguments.
+        path: what `export_onnx` wrote with the same arguments, in `float32` or `half`.
         base: of the style.
         style: the style.
         statistics: as exported.
@@ -168,6 +182,39 @@ def require_same_pictures(
             "export it without --half, and with this version of MetaStyle."
         )
     return worst
+
+
+def require_alike_pictures(
+    path: Path | str,
+    base: Base,
+    style: AdaptedStyle,
+    *,
+    statistics: NormStatistics | None = None,
+) -> float:
+    """Draw photographs that ship with an `int8` graph and with PyTorch, and compare them.
+
+    Args:
+        path: what `export_onnx` wrote with the same arguments.
+        base: of the style.
+        style: the style.
+        statistics: as exported.
+
+    Returns:
+        The mean difference of a pixel, in levels of 255.
+
+    Raises:
+        MetaStyleError: the package onnxruntime is not installed, or the mean is above 8 levels.
+    """
+    images = calibration_pictures()[:_ALIKE_PICTURES]
+    theirs = torch.from_numpy(_session(path).run(None, {"image": images.numpy()})[0])
+    ours = stylize(base, style, images, precision="fp32", statistics=statistics)
+    apart = (theirs - ours).abs().mean().item() / _LEVEL
+    if apart > _ALIKE_LEVELS:
+        raise MetaStyleError(
+            f"{path} draws pixels {apart:.1f} levels of 255 away from PyTorch's in the mean, more "
+            f"than {_ALIKE_LEVELS}; export it without --int8."
+        )
+    return apart
 
 
 def _session(path: Path | str) -> Any:  # noqa: ANN401 - onnxruntime has no types

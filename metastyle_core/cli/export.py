@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 
 from ..errors import MetaStyleError, SettingsError
-from ..export import export_onnx, require_same_pictures, statistics_of
+from ..export import (
+    Numbers,
+    export_onnx,
+    require_alike_pictures,
+    require_same_pictures,
+    statistics_of,
+)
 from ..files import refuse_unwritable
 from ..images import load_batch
 from ..style import AdaptedStyle
@@ -36,10 +42,22 @@ def add_parser(commands: Commands) -> None:
         "-o", "--output", type=Path, required=True, metavar="FILE", help="the .onnx file to write"
     )
     add_overwrite_options(parser)
-    parser.add_argument(
+    numbers = parser.add_mutually_exclusive_group()
+    numbers.add_argument(
         "--half",
-        action="store_true",
+        action="store_const",
+        dest="numbers",
+        const="half",
+        default="float32",
         help="store numbers in half precision, half the file; they are computed with in float32",
+    )
+    numbers.add_argument(
+        "--int8",
+        action="store_const",
+        dest="numbers",
+        const="int8",
+        help="compute most convolutions in 8-bit integers: little more than half the time on a "
+        "CPU and a quarter of the file, for pixels that differ by some 2 levels of 255 in the mean",
     )
     parser.add_argument(
         "--statistics",
@@ -57,7 +75,7 @@ def add_parser(commands: Commands) -> None:
         "--check",
         action="store_true",
         help="draw pictures of several sizes with ONNX Runtime too; fail where a pixel is more "
-        "than one level of 255 away from PyTorch's",
+        "than one level of 255 away from PyTorch's, with --int8 where their mean is 8 levels away",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_base_option(parser)
@@ -82,8 +100,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.statistics:
         statistics = statistics_of(base, style, load_batch(arguments.statistics))
     strength: bool = arguments.strength
+    numbers: Numbers = arguments.numbers
     report = export_onnx(
-        base, style, output, statistics=statistics, strength=strength, half=arguments.half
+        base, style, output, statistics=statistics, strength=strength, numbers=numbers
     )
     told: dict[str, object] = {
         "output": str(output),
@@ -91,10 +110,12 @@ def run(arguments: argparse.Namespace) -> None:
         "bytes": report.size_bytes,
         "nodes": report.nodes,
     }
-    if arguments.check:
-        told["levels_away"] = round(
-            require_same_pictures(output, base, style, statistics=statistics, strength=strength), 4
-        )
+    if arguments.check and numbers == "int8":
+        away = require_alike_pictures(output, base, style, statistics=statistics)
+        told["mean_levels_away"] = round(away, 2)
+    elif arguments.check:
+        away = require_same_pictures(output, base, style, statistics=statistics, strength=strength)
+        told["levels_away"] = round(away, 4)
     _announce(arguments, told)
 
 
@@ -112,6 +133,8 @@ def _announce(arguments: argparse.Namespace, told: dict[str, object]) -> None:
     checked = ""
     if "levels_away" in told:
         checked = f", within {told['levels_away']} levels of 255 of PyTorch"
+    if "mean_levels_away" in told:
+        checked = f", {told['mean_levels_away']} levels of 255 from PyTorch in the mean"
     sys.stdout.write(
         f"{told['output']}: opset {told['opset']}, {told['bytes']} bytes, {told['nodes']} "
         f"nodes{checked}\n"

@@ -16,11 +16,17 @@ import onnxruntime
 
 from metastyle_core import export
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.base import load_base
 from metastyle_core.cli import main
 from metastyle_core.errors import MetaStyleError
-from metastyle_core.export import export_onnx, require_same_pictures, statistics_of
+from metastyle_core.export import (
+    export_onnx,
+    require_alike_pictures,
+    require_same_pictures,
+    statistics_of,
+)
 from metastyle_core.images import save_image
-from metastyle_core.presets import preset_paths
+from metastyle_core.presets import load_preset, preset_paths
 from metastyle_core.style import save_style
 from metastyle_core.stylization import stylize
 
@@ -69,7 +75,7 @@ def test_any_size_and_number_come_back_as_they_went_in(random_base, tmp_path, si
 def test_half_is_half_the_file_and_nearly_the_same_picture(random_base, tmp_path):
     style = instant_style(random_base)
     whole = export_onnx(random_base, style, tmp_path / "whole.onnx")
-    half = export_onnx(random_base, style, tmp_path / "half.onnx", half=True)
+    half = export_onnx(random_base, style, tmp_path / "half.onnx", numbers="half")
     sizes = [
         sum(len(t.raw_data) for t in onnx.load(tmp_path / f"{n}.onnx").graph.initializer)
         for n in ("whole", "half")
@@ -77,6 +83,20 @@ def test_half_is_half_the_file_and_nearly_the_same_picture(random_base, tmp_path
     assert sizes[1] < 0.55 * sizes[0]
     assert half.size_bytes < whole.size_bytes
     assert 0 < require_same_pictures(tmp_path / "half.onnx", random_base, style) < 1
+
+
+def test_integers_are_a_third_of_the_file_and_much_the_same_picture(tmp_path):
+    base, style = load_base(), load_preset("munch_the_scream")
+    path = tmp_path / "int8.onnx"
+    whole = export_onnx(base, style, tmp_path / "whole.onnx")
+    report = export_onnx(base, style, path, numbers="int8")
+    onnx.checker.check_model(str(path), full_check=True)
+    assert report.size_bytes == path.stat().st_size < whole.size_bytes / 3
+    apart = require_alike_pictures(path, base, style)
+    assert 0.1 < apart < 8
+    other = load_preset("hokusai_great_wave")
+    with pytest.raises(MetaStyleError, match="more than 8; export it without --int8"):
+        require_alike_pictures(path, base, other)
 
 
 def test_strength_0_gives_the_picture_back(random_base, tmp_path):
@@ -130,6 +150,7 @@ def test_the_command_exports_checks_and_says_what(tmp_path, capsys):
         (["-o", "style.onnx", "--style", "painting.png"], "metastyle adapt painting.png"),
         (["-o", "style.onnx", "--style", "none.safetensors"], "none.safetensors"),
         (["-o", "style.onnx", "--statistics", "none.png"], "none.png"),
+        (["-o", "style.onnx", "--int8", "--strength"], "leave out one of --int8 and --strength"),
         (["-o", "file/style.onnx"], "file"),
     ],
 )

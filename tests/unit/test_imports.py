@@ -31,7 +31,7 @@ LAYERS = (
     "core.base core.finishing core.large_files core.tiling",
     "core.style",
     "core.drawing core.mixing",
-    "core.adaptation core.large_pictures core.presets",
+    "core.adaptation core.large_pictures core.presets core.quantization",
     "core.stylization",
     "core.evaluation core.export core.film.drawing core.quality core.refinement core.regions"
     " core.speed core.sweep core.thumbnails",
