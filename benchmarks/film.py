@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmarks.clips import Clip, make_clips, warping_error
 from benchmarks.methods import Method
 from benchmarks.peers import magenta, microast
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, Base, base_file, load_base
 from metastyle_core.cli.options import positive_int
 from metastyle_core.files import write_text
@@ -79,10 +80,13 @@ def _to_pixels(frame: Tensor) -> Pixels:
 
 
 def ours(base: Base, name: str, lock: Lock | None = None, steady: int = 1) -> Filmer:
-    """The shipped styles on the base, as `metastyle stylize` draws films."""
+    """The shipped styles as `metastyle stylize` draws films, on another base instant ones."""
 
-    def prepare(preset: str, _: Tensor) -> DrawClip:
-        drawing = FilmDrawing(base, load_preset(preset), lock=lock)
+    def prepare(preset: str, painting: Tensor) -> DrawClip:
+        style = load_preset(preset)
+        if style.base_sha256 != base.sha256:
+            style = adapt_to_style(base, None, [painting], settings=AdaptationSettings(steps=0))
+        drawing = FilmDrawing(base, style, lock=lock)
         drawing = replace(drawing, steady=steady)
 
         def draw(clip: Clip) -> list[Tensor]:
@@ -148,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _filmers(arguments: argparse.Namespace) -> list[Filmer]:
-    base, first = load_base(arguments.base), Lock("first")
+    base, fast, first = load_base(arguments.base), load_base("fast"), Lock("first")
     filmers = [
         Filmer("the clip itself", _untouched),
         ours(base, ""),
@@ -156,6 +160,8 @@ def _filmers(arguments: argparse.Namespace) -> list[Filmer]:
         ours(base, ", --steady 2", steady=2),
         ours(base, ", --steady 4", steady=4),
         ours(base, ", --lock first --steady 4", first, 4),
+        ours(fast, ", fast base"),
+        ours(fast, ", fast base, --lock first", first),
     ]
     if arguments.microast:
         filmers.append(frame_by_frame(microast(arguments.microast)))

@@ -111,8 +111,7 @@ def _steady() -> io.Input:
         default="1",
         optional=True,
         tooltip="Draws every frame 2 or 4 times, each shifted by a pixel or more, and takes the "
-        "mean, so that strokes swim less when the picture moves. Softer, and as many times the "
-        "work.",
+        "mean, so that strokes swim less when the picture moves. As many times the work.",
     )
 
 

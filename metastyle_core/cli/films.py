@@ -80,7 +80,7 @@ def add_film_options(parser: argparse.ArgumentParser) -> None:
         choices=STEADY,
         default=1,
         help="draw every frame as the mean of 2 or 4 drawings, each shifted within the network's "
-        "stride, so that strokes swim less when the picture moves; softer, and as many times the "
+        "stride, so that strokes swim less when the picture moves; as many times the "
         "work (default: 1)",
     )
     group.add_argument(
