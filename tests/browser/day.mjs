@@ -17,10 +17,14 @@ const LOAD = "MetaStyleLoadStyle";
 const PRESET = "MetaStyleStylizeWithPreset";
 const SAVE = "MetaStyleSaveStyle";
 const STEPS = 60;
+const MANY_STEPS = 2000;
+const SEEN_STEPS = 5;
 const PAUSE_MS = 200;
 
 let page;
-const scenes = { tabs, panel, gallery, cards, shortcuts, windows, examples, errors, asking, words, sockets, help };
+const scenes = {
+  tabs, stopping, panel, gallery, cards, shortcuts, windows, examples, errors, asking, words, sockets, help,
+};
 try {
   await stage.start();
   page = stage.page;
@@ -57,6 +61,31 @@ async function tabs() {
   await page.waitForFunction(hasPictures, SAVE);
   await stage.shot("tabs-first");
   return { end, second, first: await pictureAndPoints() };
+}
+
+/** A long run that its button ends early: how it ended, and what came of it. */
+async function stopping() {
+  await stage.loadGraph(await learning(), "stopping");
+  await stage.set(ADAPT, "steps", MANY_STEPS);
+  await stage.set(ADAPT, "seed", fresh());
+  await stage.set(SAVE, "name", `stopping/${task.renderer}`);
+  await stage.pressRun();
+  await page.waitForFunction(
+    ([type, least]) => window.app.graph.nodes.find((each) => each.type === type)
+      .properties.metastyle_losses?.at(-1)?.[0] >= least,
+    [ADAPT, SEEN_STEPS],
+  );
+  const button = page.locator(".metastyle-stop");
+  await stage.shot("stopping");
+  await button.click();
+  const [end] = await page.evaluate(() => window.ended);
+  await button.waitFor({ state: "detached" });
+  await page.waitForFunction(hasPictures, SAVE);
+  const drawn = await page.evaluate(
+    () => Object.values(window.app.nodeOutputs).filter((each) => each.images?.length).length,
+  );
+  await stage.shot("stopping-after");
+  return { end, drawn };
 }
 
 /** The side panel beside a node that learns and one that loads: widths before and after. */

@@ -15,6 +15,7 @@ from host.server import HostServer
 from samples import picture
 
 from metastyle_core.images import save_image
+from metastyle_core.style import load_style
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_workflows"
@@ -65,6 +66,17 @@ def test_a_run_shows_nothing_in_another_workflow_and_all_in_its_own(play: Scene)
     assert seen["second"] == {"points": 0, "preview": False, "thumbnail": False}
     assert seen["first"]["points"] == STEPS
     assert seen["first"]["thumbnail"]
+
+
+def test_the_stop_button_ends_the_steps_and_keeps_the_style(
+    play: Scene, server: HostServer, renderer: str
+):
+    seen = play("stopping")
+    assert seen["end"] == "execution_success"
+    assert seen["drawn"] >= 2, "a card of the style, and the picture that it draws"
+    (kept,) = server.base.rglob(f"stopping/{renderer}.safetensors")
+    settings = load_style(kept).settings
+    assert 5 <= settings["stopped_after"] < settings["steps"] // 4
 
 
 def test_the_side_panel_leaves_curve_and_picture_alone(play: Scene):
