@@ -18,7 +18,14 @@ from host.recipes import (
     with_save,
 )
 from host.server import HostServer, Listener, RefusedError, Run
-from host.workflow import choices, load_workflow, node, nodes_of, to_prompt
+from host.workflow import (
+    blueprint_to_prompt,
+    choices,
+    load_workflow,
+    node,
+    nodes_of,
+    to_prompt,
+)
 from PIL import Image
 from samples import picture
 
@@ -41,6 +48,7 @@ NODES = (
     "MetaStyleBlendStyles",
     "MetaStyleBlendSchedule",
 )
+BLUEPRINTS = Path(__file__).parents[2] / "subgraphs"
 FRAMES = 200
 
 
@@ -139,6 +147,27 @@ def test_a_video_comes_back_in_the_style_with_all_its_frames(server: HostServer)
     run = server.run(workflow)
     assert succeeded(run)
     assert len(run.outputs["6"]["images"]) == 4
+
+
+def test_the_film_blueprint_draws_a_film_with_its_sound(server: HostServer):
+    av = pytest.importorskip("av", reason="PyAV, which makes the film, is not installed")
+    from unit.films import SIZE, make_film
+
+    make_film(server.base / "input" / "blueprint.mp4")
+    blueprint = load_workflow(BLUEPRINTS / "Film in a Style.json")
+    given = {"video": ["load", 0], "style": "presets/munch_the_scream"}
+    inside, outputs = blueprint_to_prompt(blueprint, server, given)
+    load = node(server, "LoadVideo", file="blueprint.mp4")
+    save = node(
+        server, "SaveVideo", video=outputs["video"], filename_prefix="blueprint", format="auto",
+        codec="auto",
+    )  # fmt: skip
+    assert succeeded(server.run(inside | {"load": load, "save": save}))
+    (drawn,) = (server.base / "output").rglob("blueprint*.mp4")
+    with av.open(str(drawn)) as film:
+        assert len(film.streams.audio) == 1
+        sides = [(frame.width, frame.height) for frame in film.decode(video=0)]
+    assert sides == [SIZE] * 10
 
 
 def test_every_control_of_a_still_runs(server: HostServer):

@@ -45,6 +45,35 @@ def to_prompt(saved: dict[str, Any], server: HostServer) -> Workflow:
     return prompt
 
 
+def blueprint_to_prompt(
+    saved: dict[str, Any], server: HostServer, given: dict[str, Any]
+) -> tuple[Workflow, dict[str, list[Any]]]:
+    """The nodes of a blueprint in API form with what its inputs are given, and its outputs."""
+    (subgraph,) = saved["definitions"]["subgraphs"]
+    entry, leave = subgraph["inputNode"]["id"], subgraph["outputNode"]["id"]
+    entries: dict[int, str] = {}
+    outputs: dict[str, list[Any]] = {}
+    joined: list[list[Any]] = []
+    for link in subgraph["links"]:
+        if link["origin_id"] == entry:
+            entries[link["id"]] = subgraph["inputs"][link["origin_slot"]]["name"]
+        elif link["target_id"] == leave:
+            name = subgraph["outputs"][link["target_slot"]]["name"]
+            outputs[name] = [str(link["origin_id"]), link["origin_slot"]]
+        else:
+            joined.append([link["id"], link["origin_id"], link["origin_slot"]])
+    nodes = [
+        each | {"inputs": [slot for slot in each["inputs"] if slot.get("link") not in entries]}
+        for each in subgraph["nodes"]
+    ]
+    prompt = to_prompt({"nodes": nodes, "links": joined}, server)
+    for each in subgraph["nodes"]:
+        for slot in each["inputs"]:
+            if entries.get(slot.get("link")) in given:
+                prompt[str(each["id"])]["inputs"][slot["name"]] = given[entries[slot["link"]]]
+    return prompt, outputs
+
+
 def nodes_of(prompt: Workflow, class_type: str) -> list[dict[str, Any]]:
     return [each for each in prompt.values() if each["class_type"] == class_type]
 
