@@ -44,12 +44,13 @@ from .style_pictures import StylePicture, style_pictures
 MIN_STYLE_SIDE_PX = 64
 MAX_STYLE_PIXELS = 1024 * 1024
 _LEARNING_RATES: Mapping[AdaptationMode, float] = {
-    "norm": 2e-2,
+    "norm": 8e-2,
     "low_rank": 2e-2,
     "decoder": 2e-3,
     "full": 1e-3,
 }
 _SMOOTHING = 0.9
+_AVERAGED = 10
 _WARM_UP = 0.1
 _EXPLODED = 10.0
 _SMALLEST_BRUSH_PX = 128
@@ -87,7 +88,7 @@ class AdaptationSettings:
 
     mode: AdaptationMode = "norm"
     rank: int = 4
-    steps: int = 100
+    steps: int = 60
     learning_rate: float | None = None
     batch: int = 2
     content_count: int = 24
@@ -314,7 +315,7 @@ class _InnerLoop:
         optimizer = torch.optim.Adam(weights.values(), lr=rate)
         generator = Generator().manual_seed(self.settings.seed)
         batches = self._batches(generator)
-        best, tracker = _detached(weights), _LossTracker()
+        best, tracker = _detached(weights), _LossTracker(steps)
         for step in range(1, steps + 1):
             for group in optimizer.param_groups:
                 group["lr"] = rate * _schedule(step, steps)
@@ -390,9 +391,16 @@ def _features_of_each(
 
 
 class _LossTracker:
-    """Smoothed losses, the best of them, and the alarm for a loss that explodes."""
+    """Smoothed losses, the best of them, and the alarm for a loss that explodes.
 
-    def __init__(self) -> None:
+    Some contents are easier than others, so that a few steps tell little: until enough of them
+    are averaged the latest state counts as the best.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = 0
+        self._needed = min(_AVERAGED, (steps + 1) // 2)
+        self._sums: dict[str, float] = {}
         self._smoothed: dict[str, float] = {}
         self.best: dict[str, float] = {}
 
@@ -404,10 +412,12 @@ class _LossTracker:
                 f"The loss became {total:.3g} at step {step} (before: {usual:.3g}), also at a "
                 "lower rate. Lower the learning rate or the style weight."
             )
-        keep = _SMOOTHING if self._smoothed else 0.0
+        self._steps += 1
+        weights = 1 - _SMOOTHING**self._steps
         for name, value in losses.items():
-            self._smoothed[name] = keep * self._smoothed.get(name, 0.0) + (1 - keep) * value
-        if self.best and self._smoothed["total"] > self.best["total"]:
+            self._sums[name] = _SMOOTHING * self._sums.get(name, 0.0) + (1 - _SMOOTHING) * value
+            self._smoothed[name] = self._sums[name] / weights
+        if self._steps > self._needed and self._smoothed["total"] > self.best["total"]:
             return False
         self.best = dict(self._smoothed)
         return True

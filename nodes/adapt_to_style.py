@@ -101,7 +101,7 @@ def _inputs() -> list[io.Input]:
             default="custom",
             optional=True,
             tooltip="Sets steps, mode, batch and encoder together, in place of the single widgets. "
-            "fast: 30 steps of norm. balanced: 100. best: 100 of low_rank. custom: the widgets "
+            "fast: 30 steps of norm. balanced: 60. best: 100 of low_rank. custom: the widgets "
             "count.",
         ),
         io.Boolean.Input(

@@ -305,7 +305,7 @@ def test_a_rate_that_only_the_retry_can_bear_succeeds(
     original = adaptation._InnerLoop.run
 
     def run(self, start, rate, on_step):
-        rates.append(rate / 2e-2)
+        rates.append(rate / 8e-2)
         return original(self, start, rate, on_step)
 
     monkeypatch.setattr(adaptation._InnerLoop, "run", run)

@@ -36,7 +36,7 @@ def test_each_word_takes_longer_than_the_one_before():
     settings = [with_quality(OWN, "compact", word)[0] for word in PRESETS]
     assert [(each.steps, each.mode) for each in settings] == [
         (30, "norm"),
-        (100, "norm"),
+        (60, "norm"),
         (100, "low_rank"),
     ]
 
