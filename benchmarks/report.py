@@ -9,8 +9,9 @@ STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 _MAIN = (
     ("style", "sliced style"), ("content", "content"), ("total", "sliced total"),
     ("gram_total", "Gram total"), ("ssim", "SSIM"), ("structure", "structure"),
-    ("code_distance", "style code"), ("weave", "weave"), ("band_1", "finest band"),
-    ("band_2", "2nd"), ("band_3", "3rd"), ("band_4", "4th"), ("colour_noise", "colour noise"),
+    ("code_distance", "style code"), ("weave", "weave"), ("hatching", "hatching"),
+    ("band_1", "finest band"), ("band_2", "2nd"), ("band_3", "3rd"), ("band_4", "4th"),
+    ("colour_noise", "colour noise"),
 )  # fmt: skip
 _COST = (
     ("pan_1", "pan 1 px"), ("pan_2", "2 px"), ("pan_3", "3 px"),

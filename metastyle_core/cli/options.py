@@ -260,6 +260,7 @@ def add_loss_weights(options: Options) -> None:
         "--tv-weight": "smoothness",
         "--chroma-weight": "weight of the penalty on colour noise",
         "--detail-weight": "weight of the penalty on softness",
+        "--hatching-weight": "weight of the penalty on gratings of a few pixels",
     }
     for option, help in weights.items():
         add_setting(options, LossSettings, option, kind=non_negative_float, help=help)

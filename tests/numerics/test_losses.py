@@ -14,6 +14,8 @@ from metastyle_core.losses import (
     content_layers,
     content_loss,
     fine_detail,
+    fine_repetition,
+    hatching,
     perceptual_loss,
     standardised_content_loss,
     style_target,
@@ -164,6 +166,47 @@ def test_only_colour_noise_beyond_the_styles_counts(generator):
     assert added(noisy, noisy).item() == 0
 
 
+def test_a_grating_repeats_itself_as_its_cosine_does():
+    across = torch.arange(48, dtype=F64) * 2 * torch.pi / 4
+    stripes = (0.5 + 0.1 * across.cos()).expand(1, 3, 48, 48)
+    found = fine_repetition(stripes)[0]
+    wanted = (torch.arange(-6, 7, dtype=F64) * 2 * torch.pi / 4).cos().expand(7, 13)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0.05)
+
+
+def test_noise_does_not_repeat_itself(generator):
+    found = fine_repetition(torch.rand(1, 1, 96, 96, generator=generator).expand(1, 3, 96, 96))[0]
+    assert found[0, 6].item() == pytest.approx(1, abs=1e-3)
+    assert found[3:].abs().max() < 0.1
+
+
+def test_hatching_by_hand():
+    one, other = torch.zeros(1, 7, 13), torch.zeros(1, 7, 13)
+    one[0, 0, 6] = other[0, 0, 6] = 1.0
+    one[0, 0, [5, 7]] = 0.5  # a pixel to either side: 0.25 each
+    one[0, 2, 6] = 0.5  # two pixels down, and so up as well
+    assert hatching(one, other).item() == pytest.approx(4 * 0.25)
+    assert hatching(one, one).item() == 0
+
+
+def test_only_a_grating_is_charged_for_hatching(generator):
+    noise = torch.rand(1, 1, 48, 48, generator=generator).expand(1, 3, 48, 48)
+    across = torch.arange(48) * 2 * torch.pi / 3
+    stripes = (0.5 + 0.1 * across.cos()).expand(1, 3, 48, 48)
+    features = {"a": torch.rand(1, 2, 4, 4, generator=generator)}
+    target = style_target([features], [noise], "sliced", seeded())
+
+    def total(picture, weight):
+        settings = LossSettings(hatching_weight=weight)
+        return perceptual_loss(picture, features, features, target, settings, seeded()).total
+
+    added = {k: total(p, 0.5) - total(p, 0) for k, p in (("noise", noise), ("stripes", stripes))}
+    assert added["noise"].item() == pytest.approx(0, abs=1e-5)
+    charge = hatching(fine_repetition(stripes), fine_repetition(noise))
+    torch.testing.assert_close(added["stripes"], 0.5 * charge, rtol=1e-4, atol=0)
+    assert charge.item() > 20
+
+
 def test_only_detail_that_is_missing_counts(generator):
     sharp = torch.rand(1, 1, 16, 16, generator=generator).expand(1, 3, 16, 16)
     features = {"a": torch.rand(1, 2, 4, 4, generator=generator)}
@@ -218,7 +261,15 @@ def test_gradients_of_all_losses(normalisation, generator):
 
 
 @pytest.mark.parametrize(
-    "name", ["content_weight", "style_weight", "tv_weight", "chroma_weight", "detail_weight"]
+    "name",
+    [
+        "content_weight",
+        "style_weight",
+        "tv_weight",
+        "chroma_weight",
+        "detail_weight",
+        "hatching_weight",
+    ],
 )
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_illegal_weights_are_refused(name, value):
