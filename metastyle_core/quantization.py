@@ -11,18 +11,20 @@ Integer-Arithmetic-Only Inference.
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from torch import Generator, Tensor
+import torch
+from torch import Tensor
 
 from .content import shipped_contents
 from .errors import MetaStyleError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+    from onnxruntime.quantization import CalibrationDataReader
 
 _PICTURES, _PICTURE_PX = 24, 256
 
@@ -41,7 +43,7 @@ class _Pictures:
 
 def calibration_pictures() -> Tensor:
     """Crops of the photographs that ship, the same every time: (24, 3, 256, 256), [0, 1]."""
-    return shipped_contents(_PICTURES, _PICTURE_PX, Generator().manual_seed(0))
+    return shipped_contents(_PICTURES, _PICTURE_PX, torch.Generator().manual_seed(0))
 
 
 def quantized(model: "ModelProto") -> "ModelProto":
@@ -66,7 +68,7 @@ def quantized(model: "ModelProto") -> "ModelProto":
         quantize_static(
             plain,
             done,
-            _Pictures(calibration_pictures()),
+            cast("CalibrationDataReader", _Pictures(calibration_pictures())),
             op_types_to_quantize=["Conv"],
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -83,7 +85,7 @@ def _ends(model: "ModelProto") -> list[str]:
 
 
 @contextmanager
-def _without_advice() -> Iterator[None]:
+def _without_advice() -> Generator[None]:
     """Keeps to itself what ONNX Runtime would advise to do to a graph of somebody else's."""
     logging.disable(logging.WARNING)
     try:
