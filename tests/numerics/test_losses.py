@@ -1,11 +1,12 @@
 """The losses against numbers worked out by hand, and their gradients."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from metastyle_core.encoder import ENCODER_SPECS
+from metastyle_core.encoder import ENCODER_SPECS, EncoderSpec
 from metastyle_core.errors import SettingsError
 from metastyle_core.losses import (
     LossSettings,
@@ -83,34 +84,91 @@ def test_content_layers_are_those_that_the_style_needs_anyway():
     spec = ENCODER_SPECS["vgg19_caffe"]
     assert content_layers(spec, "plain") == ("relu2_2",)
     assert content_layers(spec, "standardised") == ("relu2_2", "relu3_3", "relu4_3")
+    single = EncoderSpec("one", ((4,),), content_layers=("relu1_1",), style_layers=("relu1_1",))
+    assert content_layers(single, "standardised") == ("relu1_1",)
+
+
+def test_a_batch_has_the_losses_of_its_pictures_alone(generator):
+    bright = torch.tensor([1.0, 0.2, 0.05], dtype=F64)[:, None, None, None]
+    features, target = (
+        bright * torch.rand(3, 3, 6, 5, generator=generator, dtype=F64) for _ in range(2)
+    )
+    for loss in (
+        lambda rows: content_loss(features[rows], target[rows], normalisation="none"),
+        lambda rows: content_loss(features[rows], target[rows], normalisation="target_energy"),
+        lambda rows: standardised_content_loss(features[rows], target[rows]),
+        lambda rows: total_variation(features[rows]),
+        lambda rows: chroma_variation(features[rows]),
+        lambda rows: fine_detail(features[rows]),
+    ):
+        alone = torch.cat([loss([row]) for row in range(3)])
+        torch.testing.assert_close(loss([0, 1, 2]), alone)
 
 
 def test_total_variation_by_hand():
     images = torch.zeros(1, 3, 2, 2, dtype=F64)
     images[..., 1, 1] = 1.0  # one of two vertical and one of two horizontal steps is 1
     assert total_variation(images).item() == pytest.approx(0.5 + 0.5)
+    slope = 0.2 * torch.arange(4.0)[:, None] + 0.05 * torch.arange(5.0) + 0.1
+    assert total_variation(slope.expand(1, 3, 4, 5)).item() == pytest.approx(0.2**2 + 0.05**2)
+
+
+def constant(*values: float) -> torch.Tensor:
+    """Features (B, 1, 2, 2), the same at all places of a picture."""
+    return torch.tensor(values, dtype=F64).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
 
 
 def test_perceptual_loss_adds_weighted_terms():
-    features = {
-        "a": torch.full((1, 1, 2, 2), 2.0, dtype=F64),
-        "b": torch.full((1, 1, 2, 2), 3.0, dtype=F64),
-    }
-    contents = {"a": torch.full((1, 1, 2, 2), 1.0, dtype=F64)}
-    one = GramTarget(torch.tensor([[[1.0]]], dtype=F64))
-    target = StyleTarget({"a": one, "b": one}, torch.zeros(1), torch.zeros(1))
+    features = {"a": constant(2.0, 1.0), "b": constant(3.0, 0.0)}
+    contents = {"a": constant(4.0, 4.0), "b": constant(1.0, 1.0)}
+    two = GramTarget(torch.tensor([[[2.0]]], dtype=F64))
+    target = StyleTarget({"a": two, "b": two}, torch.zeros(1), torch.zeros(1))
     settings = LossSettings(
         content_weight=2.0,
         content_distance="plain",
-        style_weight=0.5,
+        style_weight=7.0,
         normalisation="none",
         layer_weights={"b": 0.25},
     )
-    stylized = torch.zeros(1, 3, 2, 2, dtype=F64)
-    terms = perceptual_loss(stylized, features, contents, target, settings, torch.Generator())
-    assert terms.content.item() == pytest.approx(1.0)
-    assert terms.style.item() == pytest.approx((9.0 + 0.25 * 64.0) / 2)
-    assert terms.total.item() == pytest.approx(2.0 * 1.0 + 0.5 * 12.5)
+
+    def terms(settings, *style_weights):
+        stylized = torch.zeros(2, 3, 2, 2, dtype=F64)
+        return perceptual_loss(
+            stylized, features, contents, target, settings, seeded(), *style_weights
+        )
+
+    found = terms(settings)
+    assert found.content.tolist() == [(4 + 0.25 * 4) / 2, (9 + 0.25 * 1) / 2]
+    assert found.style.tolist() == [(4 + 0.25 * 49) / 2, (1 + 0.25 * 4) / 2]
+    assert found.total.tolist() == [2 * 2.5 + 7 * 8.125, 2 * 4.625 + 7 * 1]
+    assert found.mean() == pytest.approx({"content": 3.5625, "style": 4.5625, "total": 39.0625})
+    found = terms(settings, torch.tensor([0.5, 3.0], dtype=F64))
+    assert found.total.tolist() == [2 * 2.5 + 0.5 * 8.125, 2 * 4.625 + 3 * 1]
+    found = terms(replace(settings, normalisation="target_energy"))
+    assert found.content.tolist() == [(4 / 16 + 0.25 * 4) / 2, (9 / 16 + 0.25 * 1) / 2]
+    assert found.style.tolist() == [8.125 / 4, 1 / 4]
+    found = terms(replace(settings, content_distance="standardised"))
+    assert found.content.tolist() == [0, 0], "constants have no deviation"
+
+
+def test_a_repeated_target_judges_so_many_contents_of_each_style(generator):
+    features = {"a": torch.rand(2, 3, 4, 4, generator=generator, dtype=F64)}
+    images = torch.rand(2, 3, 8, 8, generator=generator, dtype=F64)
+    images[1] = 0.5 + 0.1 * images[1]
+    settings = LossSettings(detail_weight=5.0)
+    stylized = torch.full((4, 3, 8, 8), 0.5, dtype=F64)
+    own = {"a": torch.rand(4, 3, 4, 4, generator=generator, dtype=F64)}
+    for distance in STYLE_DISTANCES:
+        target = style_target([features], [images], distance, seeded()).repeat(2)
+        both = perceptual_loss(stylized, own, own, target, settings, seeded()).total
+        for style, rows in ((0, slice(0, 2)), (1, slice(2, 4))):
+            alone = style_target(
+                [{"a": features["a"][style : style + 1]}], [images[style : style + 1]],
+                distance, seeded(),
+            )  # fmt: skip
+            some = {"a": own["a"][rows]}
+            wanted = perceptual_loss(stylized[rows], some, some, alone, settings, seeded())
+            torch.testing.assert_close(both[rows], wanted.total)
 
 
 def test_total_variation_weight_enters_the_total(generator):
@@ -133,6 +191,18 @@ def test_style_target_carries_no_gradient(distance, generator):
     target = style_target([{"a": features}], [images], distance, generator)
     assert not target.layers["a"].distance(features.detach(), generator).requires_grad
     assert not target.chroma.requires_grad
+    assert isinstance(target.layers["a"], GramTarget) == (distance == "gram")
+
+
+def test_the_generator_alone_draws_what_is_kept_of_a_style():
+    features = torch.rand(1, 1, 140, 140)
+    images = torch.rand(1, 3, 4, 4)
+    first, second = (
+        style_target([{"a": features}], [images], "sliced", seeded()).layers["a"].places
+        for _ in range(2)
+    )
+    assert first.shape[1] < 140 * 140
+    assert torch.equal(first, second)
 
 
 def test_gray_pictures_have_no_chroma_variation(generator):
@@ -227,6 +297,19 @@ def test_only_detail_that_is_missing_counts(generator):
     assert added(flat, flat) < 1e-3
 
 
+def test_a_style_next_to_flat_asks_for_little_detail(generator):
+    flat = torch.full((1, 3, 8, 8), 0.5)
+    features = {"a": torch.rand(1, 2, 4, 4, generator=generator)}
+    target = replace(
+        style_target([features], [flat], "sliced", seeded()), detail=torch.tensor([1e-4])
+    )
+    with_detail, without = (
+        perceptual_loss(flat, features, features, target, settings, seeded()).total.item()
+        for settings in (LossSettings(detail_weight=400.0), LossSettings())
+    )
+    assert with_detail - without == pytest.approx(400 * (0.99e-4 / 2e-4) ** 2, rel=1e-2)
+
+
 def test_fine_detail_by_hand():
     flat = torch.full((1, 3, 9, 9), 0.5, dtype=F64)
     assert fine_detail(flat).item() == pytest.approx(0, abs=1e-5)
@@ -240,10 +323,21 @@ def test_fine_detail_by_hand():
 
 
 def test_the_colour_noise_of_several_pictures_of_a_style_is_averaged(generator):
-    pictures = torch.rand(2, 3, 4, 4, generator=generator).split(1)
-    both = style_target([{}, {}], pictures, "sliced", generator)
-    mean = (chroma_variation(pictures[0]) + chroma_variation(pictures[1])) / 2
-    torch.testing.assert_close(both.chroma, mean)
+    first, second = torch.rand(2, 2, 3, 8, 8, generator=generator)
+    both = style_target([{}, {}], [first, second], "sliced", generator)
+    torch.testing.assert_close(
+        both.chroma, (chroma_variation(first) + chroma_variation(second)) / 2
+    )
+    torch.testing.assert_close(both.detail, (fine_detail(first) + fine_detail(second)) / 2)
+
+
+def test_what_a_quarter_of_a_picture_shows_is_not_spread_over_the_rest(generator):
+    image = torch.rand(1, 3, 8, 8, generator=generator)
+    whole, quarter = (
+        style_target([{}], [image], "sliced", generator, shares) for shares in (None, [0.25])
+    )
+    torch.testing.assert_close(quarter.chroma, 4 * whole.chroma)  # a mean of squares
+    torch.testing.assert_close(quarter.detail, 2 * whole.detail)  # the root of one
 
 
 @pytest.mark.parametrize("normalisation", ["none", "target_energy"])
@@ -285,3 +379,16 @@ def test_an_unknown_style_distance_is_refused_with_the_choices():
 def test_an_unknown_content_distance_is_refused_with_the_choices():
     with pytest.raises(SettingsError, match="'cosine'; choose standardised or plain"):
         LossSettings(content_distance="cosine")
+
+
+@pytest.mark.parametrize("scales", [0, 4])
+def test_sizes_of_a_style_that_cannot_be_compared_are_refused(scales):
+    with pytest.raises(SettingsError, match=f"style_scales is {scales}; .* from 1 to 3"):
+        LossSettings(style_scales=scales)
+
+
+@pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
+def test_an_illegal_weight_of_a_layer_is_refused_by_its_name(weight):
+    LossSettings(layer_weights={"relu1_2": 0.0})
+    with pytest.raises(SettingsError, match=f"weight of relu3_3 is {weight}"):
+        LossSettings(layer_weights={"relu1_2": 1.0, "relu3_3": weight})
