@@ -210,5 +210,5 @@ def test_a_teacher_needs_the_students_taps(pool):
     ],
 )
 def test_illegal_settings_of_a_distillation_are_refused(wrong):
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
         DistillationSettings(**wrong)

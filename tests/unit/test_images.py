@@ -372,7 +372,7 @@ def test_saving_refuses_unknown_suffixes_and_bad_places(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ImageFileError, match="Cannot write"):
         save_image(image, tmp_path / "file" / "a.png")
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match=r"shape \(4, 8, 8\)"):
         save_image(torch.rand(4, 8, 8), tmp_path / "a.png")
     assert not list(tmp_path.glob("*.png"))
 
@@ -510,5 +510,5 @@ def test_contact_sheet_places_pictures():
     assert sheet[0, 0, 6] == 0.5
     assert sheet[0, 4, 4] == 1
     assert sheet[0, 6, 0] == 0.5
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match="2 different sizes"):
         contact_sheet([[black, torch.zeros(3, 5, 5)]])

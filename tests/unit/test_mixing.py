@@ -160,10 +160,14 @@ def test_adding_changes_none_of_its_inputs(random_base):
 
 def test_bad_sums_are_refused(random_base):
     style = make_style(random_base, 1)
-    for styles, weights in (([], []), ([style], [1.0, 2.0]), ([style], [float("nan")])):
-        with pytest.raises(SettingsError):
+    for styles, weights, words in (
+        ([], [], "0 styles and 0 weights"),
+        ([style], [1.0, 2.0], "1 styles and 2 weights"),
+        ([style], [float("nan")], r"\[nan\]; finite"),
+    ):
+        with pytest.raises(SettingsError, match=words):
             add_styles(random_base, styles, weights)
-    with pytest.raises(BaseMismatchError):
+    with pytest.raises(BaseMismatchError, match="'style 1' was made for base 0,"):
         add_styles(random_base, [style, replace(style, base_sha256="0")], [0.5, 0.5])
 
 

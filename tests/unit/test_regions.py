@@ -156,7 +156,7 @@ def test_six_regions_that_cover_nothing_are_refused_with_and_without_a_rest(rand
 
 def test_a_style_of_another_base_is_refused(random_base, styles):
     foreign = replace(styles[0], base_sha256="feed")
-    with pytest.raises(BaseMismatchError):
+    with pytest.raises(BaseMismatchError, match="was made for base feed,"):
         stylize_regions(
             random_base, [Region(foreign, torch.ones(1, 1, 40, 60))], picture(40, 60), EXACT
         )

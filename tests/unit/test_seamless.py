@@ -36,8 +36,7 @@ def test_moving_the_picture_round_moves_the_drawing(seamless, move):
     drawn = network(images, seamless)
     moved = network(images.roll(move, (2, 3)), seamless)
     torch.testing.assert_close(moved, drawn.roll(move, (2, 3)), rtol=0, atol=1e-9)
-    with pytest.raises(AssertionError):
-        torch.testing.assert_close(network(images), drawn, rtol=0, atol=1e-3)
+    assert (network(images) - drawn).abs().max() > 1e-3
 
 
 def test_borders_come_from_the_other_edge_only_where_they_wrap():

@@ -57,7 +57,14 @@ def test_words_lose_their_accents():
     assert without_accents("Cézanne, Hokusai の") == "Cezanne, Hokusai "
 
 
-@pytest.mark.parametrize("rows", [[], [SheetRow([])], [SheetRow([torch.zeros(1, 8, 8)])]])
-def test_what_is_no_picture_is_refused(rows):
-    with pytest.raises(ShapeError):
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "at least one"),
+        ([SheetRow([])], "at least one"),
+        ([SheetRow([torch.zeros(1, 8, 8)])], r"shape \(1, 8, 8\)"),
+    ],
+)
+def test_what_is_no_picture_is_refused(rows, words):
+    with pytest.raises(ShapeError, match=words):
         labelled_sheet(rows, SheetLayout(40))

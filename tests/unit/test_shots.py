@@ -164,8 +164,11 @@ def test_what_need_not_be_drawn_is_passed_on(random_base, draw):
 
 
 def test_bad_locks_and_empty_films_are_refused():
-    for text in ("", "last", "0", "mean", "mean:0", "-3", "first:2"):
-        with pytest.raises(SettingsError):
+    for text in ("", "last", "mean", "-3", "first:2", "mean:x", "mean8"):
+        with pytest.raises(SettingsError, match=f"'{text}'; write first"):
+            Lock.parse(text)
+    for text in ("0", "mean:0"):
+        with pytest.raises(SettingsError, match="number is 0"):
             Lock.parse(text)
     assert Lock.parse("mean:8") == Lock("mean", 8)
     with pytest.raises(SettingsError, match="no frame"):

@@ -114,7 +114,7 @@ def test_even_a_noisy_thumbnail_stays_small(random_base):
 
 
 def test_styles_are_frozen(random_base):
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="field 'name'"):
         make_style(random_base, 1).name = "other"  # type: ignore[misc]
 
 

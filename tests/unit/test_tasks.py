@@ -68,9 +68,13 @@ def test_support_and_query_share_no_picture(pool):
         {"style_weight_range": (9.0, 1.0)},
         {"light_tasks": 2.0},
         {"shift_weight": -1.0},
-        {"algorithm": "reptile", "inner_steps": 0},
     ],
 )
 def test_illegal_settings_of_a_meta_update_are_refused(wrong):
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
         MetaSettings(**wrong)
+
+
+def test_reptile_without_an_inner_step_is_refused():
+    with pytest.raises(SettingsError, match="Reptile needs at least one inner step"):
+        replace(META, algorithm="reptile", inner_steps=0)

@@ -123,7 +123,7 @@ def test_weights_return_when_the_average_cannot_be_put_in(tmp_path, tiny_encoder
     before = parameters(recipe)
     *_, last = trainer.state.average
     trainer.state.average._values[last] = torch.zeros(1, 2, 3)
-    with pytest.raises(RuntimeError), trainer.state.average.in_place():
+    with pytest.raises(RuntimeError, match="size of tensor"), trainer.state.average.in_place():
         pass
     for name, value in before.items():
         assert torch.equal(parameters(recipe)[name], value), name
@@ -341,5 +341,5 @@ def test_the_learning_rate_warms_up_and_falls():
     ],
 )
 def test_illegal_settings_of_a_trainer_are_refused(wrong):
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
         TrainerSettings(**wrong)
