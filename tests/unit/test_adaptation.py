@@ -1,25 +1,31 @@
 """Adaptation: it lowers the loss, harms nothing it was given, and says what is wrong."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
-from samples import picture
+from samples import TOLERANCES, picture
+from torch import Generator
 
+from metastyle_core import adaptation
 from metastyle_core.adaptation import (
     AdaptationSettings,
     StepReport,
     StopLearning,
     adapt_to_style,
+    brush_for,
 )
+from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import (
     AdaptationDiverged,
     BaseMismatchError,
     SettingsError,
     ShapeError,
 )
-from metastyle_core.losses import LossSettings
-from metastyle_core.network import adapted_weights
+from metastyle_core.grain import USUAL_GRAIN
+from metastyle_core.losses import CONTENT_DISTANCES, LossSettings, perceptual_loss, style_target
+from metastyle_core.network import adapted_weights, norm_parameter_names, stylize_with
 from metastyle_core.stylization import stylize
 
 QUICK = AdaptationSettings(
@@ -67,6 +73,118 @@ def test_adaptation_lowers_the_loss_and_leaves_the_base_alone(
     assert tuple(style.fast_weights) == tuple(adapted_weights(random_base.network, mode, rank=4))
     assert style.base_sha256 == random_base.sha256
     assert_untouched(random_base, before)
+
+
+@pytest.mark.parametrize("content_distance", CONTENT_DISTANCES)
+def test_its_steps_are_adams_down_the_perceptual_loss(random_base, tiny_encoder, content_distance):
+    """Written out once more, for one content and Gram matrices, which leave nothing to chance."""
+    spec = replace(tiny_encoder.spec, content_layers=("relu1_1",))
+    encoder = PerceptualEncoder(spec).requires_grad_(False)
+    encoder.load_state_dict(tiny_encoder.state_dict())
+    painting, content = picture(64, 80, seed=5), picture(64, 64, seed=2)
+    loss = LossSettings(
+        content_distance=content_distance, style_distance="gram", chroma_weight=300.0
+    )
+    settings = replace(QUICK, steps=3, loss=loss, initialisation="fixed")
+    found = adapt_to_style(random_base, encoder, [painting], content, settings)
+
+    network, target_of = random_base.network, ("relu1_1", "relu2_1")
+    own = dict(network.named_parameters())
+    weights = {n: own[n].detach().clone().requires_grad_() for n in norm_parameter_names(network)}
+    target = style_target([encoder(painting, target_of)], [painting], "gram", Generator())
+    kept = ("relu1_1",) if content_distance == "plain" else ("relu2_1",)
+    wanted, optimizer = encoder(content, kept), torch.optim.Adam(weights.values())
+    for rate in (0.08, 0.06, 0.02):  # a cosine from the mode's own rate towards nothing
+        stylized = stylize_with(network, weights, content)
+        terms = perceptual_loss(stylized, encoder(stylized), wanted, target, loss, Generator())
+        optimizer.zero_grad()
+        terms.total.mean().backward()
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+    assert found.losses["total"] > terms.total.item(), "smoothed"
+    for name, weight in weights.items():
+        torch.testing.assert_close(found.fast_weights[name], weight.detach())
+
+
+def test_a_step_judges_by_what_the_seed_draws_and_by_what_counts(
+    random_base, tiny_encoder, contents, monkeypatch
+):
+    original, asked = adaptation.style_target, []
+
+    def look(features, images, distance, generator, shares):
+        asked.append((generator.initial_seed(), list(features[0]), shares))
+        return original(features, images, distance, generator, shares)
+
+    monkeypatch.setattr(adaptation, "style_target", look)
+    half = torch.zeros(1, 1, 80, 128)
+    half[..., :64] = 1
+    painting, settings = picture(80, 128, seed=1), replace(QUICK, style_size_px=80, seed=11)
+    adapt_to_style(random_base, tiny_encoder, [painting], contents, settings, style_masks=[half])
+    ((seed, layers, shares),) = asked
+    assert seed == 11
+    assert layers == list(tiny_encoder.spec.style_layers)
+    assert shares == pytest.approx([0.5], abs=0.02)
+
+
+def test_the_rate_rises_over_a_tenth_of_the_steps_and_falls_along_a_cosine():
+    assert [adaptation._schedule(step, 2) for step in (1, 2)] == pytest.approx([1, 0.5])
+    rates = [adaptation._schedule(step, 100) for step in (1, 5, 10, 51, 76)]
+    slopes = [0.5 * (1 + math.cos(math.pi * done / 100)) for done in (0, 4, 9)]
+    assert rates[:3] == pytest.approx([0.1 * slopes[0], 0.5 * slopes[1], slopes[2]])
+    assert rates[3:] == pytest.approx([0.5, 0.5 - math.sqrt(0.125)])
+
+
+def test_losses_are_averaged_and_the_best_average_kept():
+    tracker = adaptation._LossTracker(steps=6)
+    assert tracker.add({"total": 10.0, "style": 2.0}, 1)
+    assert tracker.best == pytest.approx({"total": 10.0, "style": 2.0})
+    assert tracker.add({"total": 0.0, "style": 4.0}, 2)
+    assert tracker.best == pytest.approx({"total": 9 / 1.9, "style": (1.8 + 4) / 1.9})
+    assert tracker.add({"total": 20.0, "style": 0.0}, 3), "half of the steps only average"
+    assert tracker.best["total"] == pytest.approx((8.1 + 20) / 2.71)
+    assert tracker.add({"total": 0.0, "style": 0.0}, 4)
+    assert tracker.best["total"] == pytest.approx((7.29 + 18) / 3.439)
+    assert not tracker.add({"total": 20.0, "style": 0.0}, 5)
+    assert tracker.best["style"] == pytest.approx((1.458 + 3.24) / 3.439)
+
+
+@pytest.mark.parametrize(
+    ("usual", "last"), [(1.0, 10.1), (0.01, 0.11), (1.0, float("nan")), (1.0, float("inf"))]
+)
+def test_a_loss_beyond_ten_times_the_usual_one_is_an_explosion(usual, last):
+    tracker = adaptation._LossTracker(steps=6)
+    tracker.add({"total": usual}, 1)
+    tracker.add({"total": 10 * usual}, 2)
+    tracker = adaptation._LossTracker(steps=6)
+    tracker.add({"total": usual}, 1)
+    words = rf"became {last:.3g} at step 2 \(before: {usual:.3g}\).* Lower the learning rate or"
+    with pytest.raises(AdaptationDiverged, match=words):
+        tracker.add({"total": last}, 2)
+
+
+def test_the_brush_is_the_short_side_within_what_a_style_can_be_read_at():
+    sizes = [brush_for(height, width) for height, width in ((200, 300), (700, 650), (128, 129))]
+    assert sizes == [200, 650, 128]
+    assert brush_for(20, 500) == 128
+    assert brush_for(3000, 4000) == 768
+
+
+def test_each_photograph_crop_and_look_at_a_content_can_be_stopped(
+    random_base, tiny_encoder, style_image, contents
+):
+    heard = []
+    settings = replace(QUICK, steps=1)
+    adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, settings,
+        on_content=lambda: heard.append(1),
+    )  # fmt: skip
+    assert len(heard) == 3
+    heard.clear()
+    adapt_to_style(
+        random_base, tiny_encoder, [style_image], settings=settings,
+        on_content=lambda: heard.append(1),
+    )  # fmt: skip
+    assert len(heard) == 9 + 4 + 4, "photographs, crops of them, and looks at those"
 
 
 def test_the_same_seed_gives_the_same_style(random_base, tiny_encoder, style_image):
@@ -244,6 +362,16 @@ def test_previews_are_pictures_of_the_contents(random_base, tiny_encoder, style_
     assert not torch.equal(previews[0], previews[-1])
 
 
+def test_a_preview_is_drawn_as_stills_are(random_base, tiny_encoder, style_image, contents):
+    previews = []
+    style = adapt_to_style(
+        random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=1),
+        on_step=lambda report: previews.append(report.preview()),
+    )  # fmt: skip
+    wanted = stylize(random_base, style, contents[:2], precision="fp32", grain=USUAL_GRAIN)
+    torch.testing.assert_close(previews[0], wanted, **TOLERANCES[torch.float32])
+
+
 def test_previews_can_be_of_other_pictures(random_base, tiny_encoder, style_image, contents):
     previews = []
     adapt_to_style(
@@ -275,8 +403,6 @@ def test_divergence_is_retried_once_lower_then_named(
 def test_a_gradient_that_is_not_finite_is_never_kept(
     random_base, tiny_encoder, style_image, contents, monkeypatch
 ):
-    from metastyle_core import adaptation
-
     original = adaptation.perceptual_loss
 
     def with_a_steep_edge(stylized, *rest):
@@ -299,8 +425,6 @@ def test_a_rate_that_only_the_retry_can_bear_succeeds(
             raise AdaptationDiverged("too fast")
         self.best = dict(losses)
         return True
-
-    from metastyle_core import adaptation
 
     original = adaptation._InnerLoop.run
 
@@ -344,6 +468,7 @@ def test_no_style_no_encoder_no_predictor_are_refused(random_base, tiny_encoder,
     [
         {"steps": -1},
         {"batch": 0},
+        {"rank": 0},
         {"style_size_px": 0},
         {"content_count": 0},
         {"content_size_px": 8},

@@ -10,6 +10,7 @@ from samples import picture
 from torch import Generator
 from unit.small_training import LOOP, META, make_recipe, run
 
+from metastyle_core import adaptation
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base, save_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
@@ -173,6 +174,33 @@ def test_training_draws_grain_of_every_strength_and_none(pool):
     strengths = grain.std((1, 2, 3)) / FULL_GRAIN
     assert float((strengths == 0).float().mean()) == pytest.approx(0.2, abs=0.08)
     assert 0.6 < float(strengths.max()) < 1.2
+
+
+def test_adaptation_draws_grain_of_every_strength_from_all_over_a_relief(
+    reading, tiny_encoder, monkeypatch
+):
+    original, read = adaptation.stylize_with, []
+
+    def look(network, weights, images):
+        read.append(images)
+        return original(network, weights, images)
+
+    monkeypatch.setattr(adaptation, "stylize_with", look)
+    content = picture(64, 64, seed=1)
+    settings = AdaptationSettings(
+        steps=12, style_size_px=64, initialisation="fixed", precision="fp32", seed=4
+    )
+    for _ in range(2):
+        adapt_to_style(reading, tiny_encoder, [picture(64, 64)], content, settings)
+    assert all(torch.equal(images[:, :3], content) for images in read)
+    grain = torch.cat([images[:, 3] for images in read])
+    assert torch.equal(grain[:12], grain[12:]), "the seed draws it"
+    full = reading.network.with_grain(content, grain_relief(64, 64, 0))[0, 3].std()
+    strengths = grain[:12].std((1, 2)) / full
+    assert strengths.min() < 0.3
+    assert 0.7 < strengths.max() < 1.4
+    alike = torch.corrcoef(grain[:12].flatten(1)).fill_diagonal_(0)
+    assert alike.abs().max() < 0.9
 
 
 def test_noise_is_the_bicubic_enlargement_of_its_cells():
