@@ -24,6 +24,7 @@ from aiohttp import web
 
 ROOT = Path(__file__).parents[2]
 PACK_NAME = "/some where/custom_nodes/metastyle"
+_CORES: dict[tuple[Path, str], dict[str, ModuleType]] = {}
 
 
 class Interrupted(BaseException):
@@ -362,18 +363,26 @@ class _FakeServer:
 def loaded_pack(
     host: FakeHost, *, old: bool = False, root: Path = ROOT, name: str = PACK_NAME
 ) -> Iterator[ModuleType]:
-    """The pack as the host loads it: by path, under a name made from the path."""
+    """The pack as the host loads it: by path, under a name made from the path.
+
+    Its nodes are loaded anew each time; its core, which knows no host, once for each name.
+    """
     replaced = {name: sys.modules.get(name) for name in host.modules(old=old)}
     sys.modules.update(host.modules(old=old))
+    core, prefix = _CORES.setdefault((root, name), {}), f"{name}.metastyle_core"
+    sys.modules.update(core)
     try:
         spec = importlib.util.spec_from_file_location(name, root / "__init__.py")
         pack = importlib.util.module_from_spec(spec)
         sys.modules[name] = pack
         spec.loader.exec_module(pack)
+        pack.metastyle_core = sys.modules[prefix]
         yield pack
     finally:
         for own in [each for each in sys.modules if each.split(".")[0] == name]:
-            del sys.modules[own]
+            module = sys.modules.pop(own)
+            if own == prefix or own.startswith(f"{prefix}."):
+                core[own] = module
         for other, module in replaced.items():
             sys.modules.pop(other, None)
             if module is not None:

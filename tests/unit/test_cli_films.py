@@ -288,14 +288,17 @@ def test_words_that_are_no_times_or_locks_are_refused(stylize, clip, tmp_path, c
         assert option in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_no_film_under_the_name(stylize, tmp_path, how):
+@pytest.fixture(scope="module")
+def long_film(tmp_path_factory) -> Path:
     pictures = [gradient(place % 12, (160, 120)) for place in range(400)]
-    source = make_film(
-        tmp_path / "long.mkv", pictures=pictures, times=range(400), audio=None,
-    )  # fmt: skip
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    return make_film(path, pictures=pictures, times=range(400), audio=None)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_no_film_under_the_name(stylize, long_film, tmp_path, how):
     target = tmp_path / "out" / "film.mkv"
-    command = [sys.executable, "-m", "metastyle_core", "stylize", str(source), "-o", str(target)]
+    command = [sys.executable, "-m", "metastyle_core", "stylize", str(long_film), "-o", str(target)]
     process = subprocess.Popen(
         [*command, *stylize.options], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )

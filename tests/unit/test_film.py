@@ -1,6 +1,5 @@
 """Films in and out: what is kept of them, and what becomes of damaged ones."""
 
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -359,14 +358,6 @@ def test_without_pyav_films_say_what_to_install(clip, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(FilmError, match="pip install av"):
         VideoFile(clip)
-
-
-def test_importing_the_core_and_the_command_does_not_import_pyav():
-    code = "import sys, metastyle_core.film.drawing, metastyle_core.cli; print('av' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("limits", [1, 2])

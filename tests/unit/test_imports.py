@@ -205,12 +205,18 @@ def test_only_the_command_line_prints():
         assert "print" not in calls, path
 
 
-def test_importing_the_core_loads_no_heavy_library():
-    code = (
-        "import sys, metastyle_core.adaptation, metastyle_core.stylization;"
-        "print([m for m in ('torchvision', 'skimage', 'scipy') if m in sys.modules])"
-    )
+LOADING = """
+import pathlib, sys
+sys.path.insert(0, "tests")
+import metastyle_core.adaptation, metastyle_core.cli, metastyle_core.film.drawing
+from unit.fake_host import FakeHost, loaded_pack
+with loaded_pack(FakeHost(pathlib.Path("nowhere"))):
+    print([m for m in ("torchvision", "skimage", "scipy", "av", "ray") if m in sys.modules])
+"""
+
+
+def test_neither_core_nor_command_nor_pack_loads_a_heavy_library():
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", LOADING], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"

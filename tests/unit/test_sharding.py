@@ -92,10 +92,13 @@ def test_shares_of_a_folder_write_the_bytes_of_one_run(stylize, photos, tmp_path
     assert bytes_below(tmp_path / "parts") == bytes_below(tmp_path / "whole")
 
 
-def test_an_image_as_style_is_the_same_style_in_every_share(photos, image_file, tmp_path):
+def test_an_image_as_style_is_the_same_style_in_every_share(
+    photos, image_file, small_base_file, tmp_path
+):
     """It is read at the size of the first picture of all, and adapts on crops of all."""
     (photos / "0000.png").write_text("no picture")
-    command = ["stylize", str(photos), "--style", str(image_file), "--steps", "1", "-o"]
+    command = ["stylize", str(photos), "--style", str(image_file), "--steps", "1"]
+    command += ["--base", str(small_base_file), "-o"]
     assert main([*command, str(tmp_path / "whole")]) == 1
     for share, code in (("1/2", 1), ("2/2", 0)):
         assert main([*command, str(tmp_path / "parts"), "--shard", share]) == code
