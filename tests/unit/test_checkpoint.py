@@ -200,6 +200,15 @@ def test_a_missing_or_damaged_predictor_size_is_a_clear_error(predicting_base, s
         load_base(predicting_base)
 
 
+@pytest.mark.parametrize(("channels", "blocks"), [(0, 1), (257, 1), (8, 0), (8, 65)])
+def test_a_base_of_an_impossible_size_is_refused(base_file, tmp_path, channels, blocks):
+    path = tmp_path / "base.safetensors"
+    path.write_bytes(base_file.read_bytes())
+    rewrite_header(path, architecture=f'{{"channels": {channels}, "blocks": {blocks}}}')
+    with pytest.raises(CheckpointError, match=f"asks for {channels} channels and {blocks} blocks"):
+        load_base(path)
+
+
 def test_a_base_with_missing_or_unknown_tensors_is_refused(tmp_path, base_file):
     file = read_tensors(base_file)
     tensors = file.tensors

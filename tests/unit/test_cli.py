@@ -25,7 +25,9 @@ from metastyle_core.base import load_base
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
 from metastyle_core.cli import adapt as adapt_command
 from metastyle_core.cli import main
-from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder
+from metastyle_core.cli.failures import report_failures
+from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder, save_encoder
+from metastyle_core.errors import PartlyDoneError
 from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_image, save_image
 from metastyle_core.presets import preset_paths
@@ -186,13 +188,16 @@ def test_an_image_has_the_usual_grain_or_what_is_asked_for(
     torch.testing.assert_close(load_image(drawn).pixels, wanted, rtol=0, atol=0.6 / 255)
 
 
-def test_stylize_does_not_take_its_own_results_for_inputs(tmp_path, style_file):
+def test_stylize_does_not_take_its_own_results_for_inputs(tmp_path, style_file, capsys):
     folder = tmp_path / "photos"
     save_image(picture(64, 64)[0], folder / "a.png")
     for _ in range(2):
         command = ["stylize", str(folder), "--style", str(style_file), "-o", str(folder / "out")]
         assert main([*command, "--overwrite"]) == 0
     assert files_below(folder) == {"a.png", "out/a.png"}
+    (folder / "a.png").unlink()
+    assert main([*command, "--overwrite"]) == 2
+    assert f"All images given lie below {folder / 'out'}" in capsys.readouterr().err
 
 
 def test_no_output_replaces_an_input_or_an_existing_file(tmp_path, image_file, style_file, capsys):
@@ -272,6 +277,15 @@ def test_a_folder_without_a_good_picture_says_so_of_each(tmp_path, style_file, c
     assert main(["stylize", str(folder), "--style", str(style_file), "-o", str(output)]) == 1
     assert "4 pictures" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_of_many_bad_pictures_twenty_are_told():
+    with pytest.raises(PartlyDoneError) as told:
+        report_failures([f"{number}.png is torn" for number in range(23)])
+    first, *shown, last = str(told.value).splitlines()
+    assert first.startswith("23 pictures could not be used")
+    assert [line.strip() for line in shown] == [f"{number}.png is torn" for number in range(20)]
+    assert last.strip() == "and 3 more"
 
 
 def test_bad_contents_do_not_stop_an_adaptation(tmp_path, image_file, capsys):
@@ -442,7 +456,11 @@ def test_info_describes_every_kind_of_file(style_file, capsys):
         assert f"format: {kind}" in capsys.readouterr().out
 
 
-def test_evaluate_reports_every_mode_and_number_of_steps(tmp_path, small_base_file, capsys):
+def test_evaluate_reports_every_mode_and_number_of_steps(
+    tmp_path, small_base_file, tiny_encoder, capsys
+):
+    adapts, pictures = tmp_path / "tiny.safetensors", tmp_path / "pictures"
+    save_encoder(adapts, tiny_encoder, {}, half=False)
     for name in ("a/same", "b/same", "c"):
         save_image(picture(80, 80)[0], tmp_path / "styles" / f"{name}.png")
         save_image(picture(80, 80, seed=9)[0], tmp_path / "contents" / f"{name}.png")
@@ -451,7 +469,8 @@ def test_evaluate_reports_every_mode_and_number_of_steps(tmp_path, small_base_fi
         ["evaluate", "--styles", str(tmp_path / "styles"), "--contents", str(tmp_path / "contents"),
          "--encoder", "compact", "--steps", "0,2", "--modes", "norm,scratch", "--size", "64",
          "--max-styles", "2", "--crop", "64", "--base", str(small_base_file),
-         "--json", str(output)]
+         "--adapt-encoder", "compact", "--adapt-encoder-weights", str(adapts),
+         "--pictures", str(pictures), "--json", str(output)]
     )  # fmt: skip
     assert code == 0
     report = json.loads(output.read_text())
@@ -461,7 +480,10 @@ def test_evaluate_reports_every_mode_and_number_of_steps(tmp_path, small_base_fi
     assert report["styles"] == ["a/same", "b/same"]
     for row in report["summary"]:
         assert row["total"] == pytest.approx(row["content"] + 20 * row["style"], rel=0.2)
-    assert report["judge"] == report["adapt_encoder"] == "compact"
+    assert (report["judge"], report["adapt_encoder"]) == ("compact", "tiny")
+    assert {"a-same-norm-0002-same.png", "b-same-scratch-0000-c.png"} <= files_below(pictures)
+    assert len(files_below(pictures)) == 2 * 2 * 2 * 3
+    assert load_image(pictures / "a-same-norm-0000-c.png").pixels.shape == (3, 64, 64)
     assert "scratch" in capsys.readouterr().out
 
 
@@ -614,13 +636,16 @@ case = pytest.param
         case(stylizing(GOOD, "hokusai:much"), "no number", id="weight that is no number"),
         case(stylizing("dot.png", STYLE), "at least 16 px", id="small image"),
         case(stylizing("bare", STYLE, "to"), "no image", id="empty folder"),
+        case(stylizing("absent.png", STYLE), "absent.png does not exist", id="no such image"),
         case(stylizing(GOOD, STYLE, "a.mp4"), "mp4", id="output suffix of images"),
         case(stylizing(GOOD, STYLE, "blocked/x.png"), "Cannot write", id="unwritable output"),
         case(stylizing(GOOD, STYLE, GOOD), "also an input", id="output is the input"),
         case(["info", GOOD], "damaged", id="info on a picture"),
         case(["info", "absent"], "does not exist", id="info on nothing"),
         case(evaluating("--modes", "x"), "--modes", id="evaluate an unknown mode"),
+        case([*evaluating()[:-1], "blocked/x.json"], "Cannot write", id="evaluate into no folder"),
         case(evaluating("--steps", "few"), "--steps", id="evaluate with words for steps"),
+        case(evaluating("--steps", "2,-1"), "from 0 up", id="evaluate with steps below 0"),
         case(training("bare", "run"), "no image", id="train on an empty folder", marks=needs_muon),
         case(
             training(".", "blocked/run"),

@@ -208,6 +208,18 @@ def test_controls_of_stills_work_on_frames(stylize, clip, tmp_path):
         assert torch.equal(found[..., 33:], frame.image()[0, ..., 33:])
 
 
+def test_an_image_as_style_adapts_on_the_frames(clip, tmp_path, small_base_file):
+    painting, drawn = tmp_path / "painting.png", {}
+    save_image(picture(72, 80)[0], painting)
+    for steps in ("0", "2"):
+        target = tmp_path / steps / "%d.png"
+        command = ["stylize", str(clip), "--style", str(painting), "-o", str(target)]
+        command += ["--base", str(small_base_file), "--precision", "fp32"]
+        assert main([*command, "--steps", steps, "--end", "0.1"]) == 0
+        drawn[steps] = load_image(target.parent / "1.png").pixels
+    assert (drawn["0"] - drawn["2"]).abs().mean() > 1e-3
+
+
 def test_steady_frames_are_softer(stylize, clip, tmp_path):
     def detail(*options):
         assert (

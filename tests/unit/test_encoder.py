@@ -1,6 +1,7 @@
 """Encoders: layer names, borders of computation, weights in two naming schemes."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -218,3 +219,36 @@ def test_coarser_sizes_have_the_style_layers_of_the_smaller_picture(tiny_encoder
         assert torch.equal(features[f"{layer}/2"], half[layer])
         assert torch.equal(features[layer], tiny_encoder(image)[layer])
     assert set(features_at_scales(tiny_encoder, image, 1, ["relu1_1"])) == {"relu1_1"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"blocks": ()}, "has blocks"),
+        ({"blocks": ((6,), ())}, "has blocks"),
+        ({"blocks": ((0,), (8,))}, "has blocks"),
+        ({"blocks": ((4097,), (8,))}, "1 to 4096 channels"),
+        ({"projected_channels": {"relu1_1": 0}}, "has blocks"),
+        ({"content_layers": ("relu2_2",)}, r"no layers \['relu2_2'\]"),
+        ({"style_layers": ("relu1_1", "relu3_1")}, r"no layers \['relu3_1'\]"),
+        ({"projected_channels": {"relu1_2": 4}}, r"no layers \['relu1_2'\]"),
+        ({"content_layers": ()}, "no layers"),
+        ({"style_layers": ()}, "no layers"),
+        ({"mean": (0.5, 0.5)}, "three means"),
+        ({"scale": float("inf")}, "three means"),
+        ({"mean": (0.5, float("nan"), 0.5)}, "three means"),
+        ({"std": (0.5, 0.0, 0.5)}, "deviations above 0"),
+    ],
+)
+def test_an_encoder_that_cannot_be_is_refused(tiny_encoder, changed, words):
+    with pytest.raises(SettingsError, match=words):
+        replace(tiny_encoder.spec, **changed)
+
+
+def test_encoders_of_one_channel_and_of_the_most_are_possible(tiny_encoder):
+    replace(tiny_encoder.spec, blocks=((1,), (4096,)), projected_channels={"relu2_1": 1})
+
+
+def test_a_missing_file_of_the_compact_encoder_is_named(tmp_path):
+    with pytest.raises(EncoderWeightsError, match=r"none\.safetensors do not exist; install"):
+        load_encoder("compact", weights=tmp_path / "none.safetensors")

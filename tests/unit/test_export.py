@@ -137,6 +137,9 @@ def test_the_command_exports_checks_and_says_what(tmp_path, capsys):
     assert 0 < told["levels_away"] < 1
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
+    before = path.read_bytes()
+    assert main([*command[:-1], "--skip-existing"]) == 0
+    assert path.read_bytes() == before, "not written again without --half"
     picture_file = tmp_path / "held.png"
     save_image(picture(40, 40)[0], picture_file)
     assert main([*command, "--overwrite", "--statistics", str(picture_file)]) == 0

@@ -171,6 +171,31 @@ def test_animations_can_be_cut(tmp_path):
     assert [frame.time_s for frame in part.frames()] == [0]
 
 
+def test_an_animation_that_breaks_off_is_told_and_its_beginning_read(tmp_path):
+    path = tmp_path / "torn.webp"
+    frames = [Image.fromarray(gradient(place)) for place in range(6)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    film = AnimatedPicture(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FilmError, match="no animation that can be read"):
+        AnimatedPicture(path)
+    (path := tmp_path / "torn.gif").write_bytes(b"")
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    film, whole = AnimatedPicture(path), path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    read = list(film.frames())
+    assert 0 < len(read) < 6
+    (problem,) = film.problems
+    assert f"{path} cannot be read from frame {len(read) + 1} on" in problem
+
+
+def test_frames_that_end_before_the_part_begins_are_refused(tmp_path):
+    Image.fromarray(gradient(1)).save(tmp_path / "1.png")
+    with pytest.raises(FilmError, match=r"frames ends before 2\.5 s; choose an earlier start"):
+        NumberedPictures({1: tmp_path / "1.png"}, Fraction(10), Cut(Fraction(5, 2)))
+
+
 def test_numbers_in_names_give_the_order(tmp_path):
     for number in (1, 2, 10, 11):
         Image.fromarray(gradient(number)).save(tmp_path / f"shot.{number}.png")
@@ -196,6 +221,10 @@ def test_broken_pictures_are_passed_over_and_told(tmp_path):
     film = NumberedPictures(files, Fraction(10))
     assert [frame.number for frame in film.frames()] == [2, 4]
     assert len(film.problems) == 2
+    Image.fromarray(gradient(4)).resize((8, 48)).save(files[4])
+    assert [frame.number for frame in film.frames()] == [2]
+    assert f"{files[4]} is 8x48 px, which is too small" in film.problems
+    Image.fromarray(gradient(4)).save(files[4])
     copy(film, tmp_path / "film.mkv")
     assert times_of(tmp_path / "film.mkv") == pytest.approx([0.1, 0.3])
 

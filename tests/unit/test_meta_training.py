@@ -7,6 +7,7 @@ import torch
 from unit.small_training import LOOP, META, make_recipe, run
 
 from metastyle_core.base import load_base
+from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import CheckpointError, SettingsError
 from metastyle_core.initialisation import PredictorSize
 from metastyle_core.training.trainer import Trainer
@@ -53,6 +54,14 @@ def test_a_grown_predictor_begins_with_the_smaller_ones_predictions(tmp_path, ti
     for name, value in larger(larger.statistics(features), weights).items():
         torch.testing.assert_close(value, wanted[name])
     assert max(float(value.abs().max()) for value in wanted.values()) > 0.1
+
+
+def test_a_base_whose_predictor_reads_other_layers_is_refused(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
+    spec = replace(tiny_encoder.spec, style_layers=("relu2_1",))
+    other = make_recipe(PerceptualEncoder(spec).requires_grad_(False), pool)
+    with pytest.raises(CheckpointError, match="reads an encoder of other layers"):
+        other.start_from(tmp_path / "base.safetensors")
 
 
 def test_a_predictor_does_not_shrink(tmp_path, tiny_encoder, pool):

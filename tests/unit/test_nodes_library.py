@@ -12,6 +12,7 @@ import pytest
 from samples import picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.checkpoint import read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -277,6 +278,43 @@ def test_what_is_no_style_is_not_taken_in(ask, library, folder, name, data, word
     assert ".part" not in answer["error"]
     assert ask("POST /metastyle/styles/import", name="sea", data=data)[0] == 403
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_written_is_told(library, folder, errors, monkeypatch):
+    (folder / "blocked").write_text("a file where a folder is needed")
+    data = library.find("wave").read_bytes()
+    with pytest.raises(errors.CheckpointError, match=r"Cannot write 'blocked/sea' \(.+\)\. Make"):
+        library.add("blocked/sea", data)
+    with pytest.raises(errors.CheckpointError, match=r"Cannot rename 'wave' \(.+\)\. Make"):
+        library.rename("wave", "blocked/wave")
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(errors.CheckpointError, match=r"Cannot delete 'wave' \(Permission denied"):
+        library.delete("wave")
+    assert names(library) == ["project/scream", "wave"]
+
+
+def test_a_thumbnail_that_is_no_text_of_bytes_is_damage(library, errors):
+    path = library.find("wave")
+    file = read_tensors(path)
+    kept = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    spoilt = {**kept, "thumbnail": "***"}
+    write_tensors(path, file.tensors, file_format=file.metadata["format"], metadata=spoilt)
+    with pytest.raises(errors.CheckpointError, match="thumbnail of 'wave' is damaged"):
+        library.picture("wave")
+
+
+def test_a_file_that_is_gone_has_no_fingerprint(library, pack, errors):
+    fingerprint, path = pack.nodes.hosting.folders.fingerprint, library.find("wave")
+    before = fingerprint(path)
+    os.utime(path, ns=(1, 1))
+    assert fingerprint(path) != before
+    path.unlink()
+    with pytest.raises(errors.CheckpointError, match=r"wave\.safetensors is gone; restore it"):
+        fingerprint(path)
 
 
 @pytest.mark.parametrize("name", ["nobody", "../wave", ""])

@@ -129,6 +129,15 @@ def test_a_feather_that_is_no_width_is_refused(width):
         RegionSettings(feather_px=width)
 
 
+@pytest.mark.parametrize("name", ["strength", "grain"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_shares_beyond_0_to_1_are_refused(name, value):
+    RegionSettings(**{name: 0.0})
+    RegionSettings(**{name: 1.0})
+    with pytest.raises(SettingsError, match=f"{name} is {value}; a number from 0 to 1"):
+        RegionSettings(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("mask", "kind", "words"),
     [

@@ -12,7 +12,7 @@ from metastyle_core.errors import ResultError, SettingsError, ShapeError
 from metastyle_core.mixing import scale_style
 from metastyle_core.network import stylize_with
 from metastyle_core.precision import autocast
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import pictures_per_pass, stylize
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +151,10 @@ def test_a_result_with_nan_says_what_to_try(random_base, styles, images):
     weights = {name: tensor * 1e20 for name, tensor in styles[0].fast_weights.items()}
     with pytest.raises(ResultError, match="adapt the style again, or load another base"):
         stylize(random_base, replace(styles[0], fast_weights=weights), images, precision="fp32")
+
+
+def test_an_accelerator_takes_four_megapixels_at_once_and_the_cpu_one_picture():
+    cuda = torch.device("cuda")
+    assert [pictures_per_pass(*size, cuda) for size in ((512, 512), (1024, 1536))] == [16, 2]
+    assert pictures_per_pass(4096, 4096, cuda) == 1
+    assert pictures_per_pass(16, 16, torch.device("cpu")) == 1

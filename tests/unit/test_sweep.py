@@ -113,6 +113,10 @@ def test_the_command_draws_a_sheet_and_says_what_is_wrong(tmp_path, capsys):
     assert np.abs(sheet[:64, :96].astype(int) - sheet[:64, 100:]).mean() > 1
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
+    before = output.read_bytes()
+    assert main([*command, "--skip-existing"]) == 0
+    assert "left as it is" in capsys.readouterr().out
+    assert output.read_bytes() == before
     assert main([*command[:-4], "-o", str(photo), "--overwrite"]) == 2
     assert "is also an input" in capsys.readouterr().err
     assert main([*command, "--overwrite", "--strengths", "1,2"]) == 2

@@ -12,6 +12,7 @@ from torch import nn
 from unit.small_training import LOOP, META, SAVE_ALWAYS, make_recipe, needs_muon, parameters, run
 
 from metastyle_core.base import load_base
+from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, TrainingError
@@ -218,6 +219,19 @@ def test_a_checkpoint_that_cannot_take_its_place_is_a_clear_error(tmp_path, tiny
     (tmp_path / "update-00000000").write_text("a file where a folder is needed")
     with pytest.raises(CheckpointError, match="Cannot write"):
         save_state(trainer.state, tmp_path)
+
+
+def test_a_checkpoint_with_damaged_counters_is_refused(tmp_path, tiny_encoder, pool):
+    run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
+    path = tmp_path / "update-00000001" / "weights.safetensors"
+    file = read_tensors(path)
+    kept = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    for counters in ("{}", "[]", '{"update": null}', "torn"):
+        changed = {**kept, "counters": counters}
+        form = file.metadata["format"]
+        write_tensors(path, file.tensors, file_format=form, metadata=changed)
+        with pytest.raises(CheckpointError, match="counters in its header are damaged"):
+            Trainer(make_recipe(tiny_encoder, pool), LOOP, tmp_path, resume=True)
 
 
 @needs_muon

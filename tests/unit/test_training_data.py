@@ -48,3 +48,17 @@ def test_the_manifest_gives_sources_and_must_fit(tmp_path):
     manifest.write_text("name\nx\n")
     with pytest.raises(TrainingError, match="manifest"):
         ImagePool.from_folder(folder, manifest=manifest)
+
+
+def test_large_photographs_are_kept_at_the_size_that_training_needs(tmp_path):
+    save_image(picture(160, 200)[0], tmp_path / "large.png")
+    save_image(picture(64, 80)[0], tmp_path / "small.png")
+    pool = ImagePool.from_folder(tmp_path, max_short_side_px=80)
+    crops = pool.draw(40, 64, Generator().manual_seed(0))
+    assert {crop.index for crop in crops} == {0, 1}
+    assert pool._sizes == [(80, 100), (64, 80)]
+
+
+def test_a_pool_without_pictures_is_refused():
+    with pytest.raises(TrainingError, match="no training image"):
+        ImagePool([])
