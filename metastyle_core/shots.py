@@ -216,7 +216,7 @@ def _gains_of_fade(levels: Mapping[int, float], order: Sequence[int]) -> dict[in
             break
         first = brightest
     top = max(levels[order[first]], 1e-6)
-    return {place: min(1.0, levels[place] / top) for place in order[first + 1 :]}
+    return {place: levels[place] / top for place in order[first + 1 :]}
 
 
 def measure_shots(

@@ -6,6 +6,7 @@ from samples import picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError
+from metastyle_core.network import noted_statistics
 from metastyle_core.shots import Lock, draw_shots, find_shots, measure_shots
 from metastyle_core.stylization import stylize
 
@@ -16,6 +17,16 @@ def pan(seed: int, frames: int, step_px: int = 2):
     """A window of 64 px that moves over a made-up picture."""
     wide = picture(64, 64 + frames * step_px, seed=seed)
     return [wide[..., i * step_px : i * step_px + 64] for i in range(frames)]
+
+
+def woven(*amplitudes: float):
+    """Frames of one brightness, as far apart as their amplitudes, which are their contrasts."""
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(32, 32)
+    return [(0.5 + amplitude * signs).expand(1, 3, 64, 64) for amplitude in amplitudes]
+
+
+def flat(*levels: float):
+    return [torch.full((1, 3, 64, 64), level) for level in levels]
 
 
 def fade(image: torch.Tensor, frames: int):
@@ -61,6 +72,54 @@ def starts(frames) -> list[int]:
 def test_cuts_are_found_and_pans_are_none():
     assert starts([*pan(1, 8), *pan(2, 8), *pan(3, 5)]) == [0, 8, 16]
     assert starts(pan(1, 20, step_px=4)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("amplitudes", "cuts"),
+    [
+        ([0.1, 0.3], [1]),
+        ([0.1, 0.14], []),
+        ([0.1, 0.2, 0.4], []),
+        # Beside the step of 0.2 are two of 0.1 and two of 0, half of them above a third of it.
+        ([0.1, 0.3, 0.3, 0.2, 0.3, 0.3, 0.2], [1]),
+        ([0.2, 0.3, 0.3, 0.2, 0.3, 0.3, 0.1], [6]),
+    ],
+)
+def test_a_cut_is_thrice_what_changes_in_the_four_frames_before_and_after(amplitudes, cuts):
+    assert starts(woven(*amplitudes)) == [0, *cuts]
+
+
+@pytest.mark.parametrize(
+    ("levels", "gains"),
+    [
+        # The first is the brightest of three before 0.4, and less than 1% above the second.
+        ([0.5, 0.4975, 0.4, 0.2, 0.1, 0.0], {1: 0.995, 2: 0.8, 3: 0.4, 4: 0.2, 5: 0.0}),
+        ([0.5, 0.4, 0.3, 0.2, 0.0], {1: 0.8, 2: 0.6, 3: 0.4, 4: 0.0}),
+        # It flickers while it falls; what was brighter long before is no part of the fade.
+        ([0.5, 0.2, 0.3, 0.0], {1: 0.4, 2: 0.6, 3: 0.0}),
+        ([0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.0], {5: 1.0, 6: 0.5, 7: 0.0}),
+        ([0.5, 0.2, 0.1], {}),
+    ],
+)
+def test_gains_of_a_fade_are_shares_of_the_brightness_it_falls_from(levels, gains):
+    last = len(levels) - 1
+    (shot,) = find_shots(flat(*levels))
+    assert shot.gains == pytest.approx(gains)
+    (back,) = find_shots(flat(*levels[::-1]))
+    assert back.gains == pytest.approx({last - place: gain for place, gain in gains.items()})
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "clear"),
+    [
+        ([0.1, 0.1, 0.1, 0.07, 0.1], (0, 1, 2, 4)),
+        ([0.1, 0.09, 0.085, 0.1], (0, 1, 2, 3)),
+        ([0.02, 0.02, 0.06, 0.1, 0.1], (3, 4)),
+    ],
+)
+def test_clear_frames_have_the_contrast_that_the_better_half_of_the_shot_has(contrasts, clear):
+    (shot,) = find_shots(woven(*contrasts))
+    assert shot.clear == clear
 
 
 def test_an_object_a_flash_and_noise_are_no_cuts(generator):
@@ -121,13 +180,41 @@ def test_a_cut_gives_the_next_shot_its_own_statistics(locked, draw):
     assert (drawn[7] - draw(frames[7], None)).abs().max() > LEVEL
 
 
-def test_the_chosen_frame_rules_its_shot_alone(locked, draw):
+@pytest.mark.parametrize("number", [5, 7, 8])
+def test_the_chosen_frame_rules_its_shot_alone(locked, draw, number):
     frames = [*pan(1, 4), *pan(2, 4)]
-    drawn = locked(frames, "7")
-    for place in (0, 6):
+    drawn = locked(frames, str(number))
+    for place in (0, number - 1):
         torch.testing.assert_close(drawn[place], draw(frames[place], None), rtol=0, atol=1e-5)
-    with pytest.raises(SettingsError, match="frame 9, the film has 8"):
-        locked(frames, "9")
+
+
+def test_a_chosen_frame_beyond_the_film_is_refused(locked):
+    for frames in ([*pan(1, 4), *pan(2, 4)], pan(1, 5)):
+        with pytest.raises(SettingsError, match=f"frame 9, the film has {len(frames)}; choose"):
+            locked(frames, "9")
+
+
+@pytest.mark.parametrize(
+    ("lock", "references"), [("first", [0]), ("mean:3", [0, 2, 5]), ("mean:9", list(range(8)))]
+)
+def test_references_are_spread_and_no_frame_after_the_last_is_read(
+    random_base, draw, lock, references
+):
+    frames, read, drawn = pan(1, 8), [], []
+
+    def images():
+        for place, frame in enumerate(frames):
+            read.append(place)
+            yield frame
+
+    def noted(image, statistics):
+        drawn.append(read[-1])
+        return draw(image, statistics)
+
+    shots = find_shots(frames)
+    measure_shots(noted, random_base.network, images(), shots, Lock.parse(lock))
+    assert drawn == references
+    assert read == list(range(references[-1] + 1))
 
 
 def test_a_mean_over_frames_is_that_of_all_their_pixels_together(random_base, draw):
@@ -151,6 +238,58 @@ def test_a_slow_mean_moves_with_the_film(locked):
     torch.testing.assert_close(slow[0], first[0])
     apart = [float((a - b).abs().mean()) for a, b in zip(slow, first, strict=True)]
     assert apart[11] > apart[3] > 0
+
+
+def test_a_slow_mean_takes_a_fiftieth_of_every_clear_frame(random_base, draw):
+    frames, mean = pan(1, 4), "encoder.0.norm.mean"
+    shots = find_shots(frames)
+    (start,) = measure_shots(draw, random_base.network, frames, shots, Lock("slow"))
+    given, colours = [], []
+
+    def drawn(_, statistics):
+        given.append(statistics)
+        return draw(frames[len(given) - 1], statistics)
+
+    def finish(_image, drawing, moments):
+        colours.append(float(moments._sums[1].sum() / moments._sums[0]))
+        finished.append(float(drawing.sum()) / 64**2)
+        return drawing
+
+    finished = []
+    pairs = enumerate(frames)
+    list(draw_shots(drawn, finish, random_base.network, pairs, shots, [start], Lock("slow")))
+    wanted, colour = start.norms[mean], colours[0]
+    for place, frame in enumerate(frames):
+        torch.testing.assert_close(given[place][mean], wanted)
+        assert colours[place] == pytest.approx(colour)
+        with noted_statistics(random_base.network) as own:
+            draw(frame, None)
+        wanted = wanted + (own[mean] - wanted) / 50
+        colour += (finished[place] - colour) / 50
+
+
+def test_a_lamp_in_a_fade_is_finished_at_white_and_the_rest_as_it_was(random_base, draw):
+    image = picture(64, 64, seed=4)
+    frames = [image] * 3 + fade(image, 11)
+    frames[8] = frames[8].clone()
+    frames[8][..., :4, :4] = 1.0
+    shots, read, moments = find_shots(frames), [], []
+    held = measure_shots(draw, random_base.network, frames, shots, Lock("first"))
+
+    def finish(photograph, drawn, colours):
+        read.append(photograph)
+        moments.append(colours)
+        return drawn
+
+    pairs = enumerate(frames)
+    list(draw_shots(draw, finish, random_base.network, pairs, shots, held, Lock("first")))
+    assert len(shots) == 1
+    assert read[8].max() == 1
+    rest = torch.ones(64, 64, dtype=torch.bool)
+    rest[:4, :4] = False
+    torch.testing.assert_close(read[7], image)
+    torch.testing.assert_close(read[8][..., rest], image[..., rest], rtol=0, atol=0.02)
+    assert moments == [held[0].colours] * len(frames)
 
 
 def test_what_need_not_be_drawn_is_passed_on(random_base, draw):
