@@ -1,17 +1,12 @@
 """Node: turn pictures of one style into an adapted style."""
 
-from typing import cast
-
 from ..metastyle_core.adaptation import LARGEST_BRUSH_PX, MIN_STYLE_SIDE_PX, AdaptationSettings
 from ..metastyle_core.encoder import ENCODER_NAMES
 from ..metastyle_core.network import ADAPTATION_MODES
 from ..metastyle_core.quality import QUALITIES
-from .hosting.adaptation_inputs import AdaptationInputs, adaptation_request, unusable_encoder
-from .hosting.bounded_adaptation import adapt
-from .hosting.model import MetaStyleModel
-from .hosting.pictures import to_host
+from .hosting.adaptation_inputs import unusable_encoder
+from .hosting.adaptation_runs import adapt_each
 from .hosting.sockets import ModelSocket, StyleSocket, io, node_schema
-from .hosting.watcher import Watcher
 from .hosting.widgets import advanced, seed_input
 
 _DEFAULTS = AdaptationSettings()
@@ -34,14 +29,20 @@ class AdaptToStyle(io.ComfyNode):
             inputs=_inputs(),
             outputs=[
                 StyleSocket.Output(
-                    display_name="style", tooltip="The style, for Stylize, Save or Blend."
+                    display_name="style",
+                    tooltip="The style, for Stylize, Save or Blend. Where an input has a list, "
+                    "such as of seeds, one style for each.",
+                    is_output_list=True,
                 ),
                 io.Image.Output(
                     display_name="preview",
                     tooltip="Up to four of the content images, or a small scene, in the style.",
+                    is_output_list=True,
                 ),
                 io.String.Output(
-                    display_name="report", tooltip="Losses and settings of the adaptation."
+                    display_name="report",
+                    tooltip="Losses and settings of the adaptation.",
+                    is_output_list=True,
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -57,14 +58,10 @@ class AdaptToStyle(io.ComfyNode):
 
     @classmethod
     def execute(cls, **inputs: object) -> io.NodeOutput:
-        """Adapt a copy, with progress and losses on the way."""
-        given = AdaptationInputs(inputs)
-        watcher = Watcher(str(cls.hidden.unique_id))
-        result = adapt(
-            cast(MetaStyleModel, given.only("model")), adaptation_request(given), watcher
-        )
-        losses = {"metastyle_losses": watcher.curve()}
-        return io.NodeOutput(result.style, to_host(result.preview), result.report, ui=losses)
+        """Adapt a copy, or one for each value of a list, with progress and losses on the way."""
+        made = adapt_each(inputs, str(cls.hidden.unique_id))
+        losses = {"metastyle_losses": made.curve}
+        return io.NodeOutput(made.styles, made.previews, made.reports, ui=losses)
 
 
 def _inputs() -> list[io.Input]:
@@ -83,7 +80,8 @@ def _inputs() -> list[io.Input]:
             "content_images",
             optional=True,
             tooltip="Pictures to learn on: best those that will be stylized, or frames of the "
-            "clip. Without them a few photographs that ship are used.",
+            "clip; a batch, or a list of any sizes. Without them a few photographs that ship are "
+            "used.",
         ),
         StyleSocket.Input(
             "resume", optional=True, tooltip="Go on from this style instead of a fresh start."

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -18,7 +19,7 @@ from ...metastyle_core.adaptation import (
 from ...metastyle_core.base import Base
 from ...metastyle_core.content import crop_contents
 from ...metastyle_core.encoder import PerceptualEncoder
-from ...metastyle_core.errors import MetaStyleError
+from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.refinement import measure_statistics
 from ...metastyle_core.style import AdaptedStyle
 from . import host
@@ -65,7 +66,14 @@ def brush_or_default(brush_size: int, content_images: Sequence[Tensor]) -> int:
     Args:
         brush_size: in pixels, or 0.
         content_images: batches IMAGE (B, H, W, C); the first is followed.
+
+    Raises:
+        SettingsError: it is too small to read a picture at.
     """
+    if brush_size and brush_size < MIN_STYLE_SIDE_PX:
+        raise SettingsError(
+            f"Input 'brush_size' is {brush_size}; 0 or at least {MIN_STYLE_SIDE_PX} is needed."
+        )
     if brush_size:
         return brush_size
     if not content_images:
@@ -80,7 +88,7 @@ def _adapt_copy(
     batches = [_pictures(batch, "style_images") for batch in request.style_images]
     styles = [picture for batch in batches for picture in batch.split(1)]
     contents = _crops(request.content_images, request.settings)
-    shown = pictures_to_show(request.content_images[0] if request.content_images else None)
+    shown = pictures_to_show(request.content_images)
     read = [] if contents is None else [contents]
     key = key_of_style(model, request, {"style": styles, "content": read, "shown": [shown]})
     known = made_before(key, watcher)
@@ -236,9 +244,13 @@ def describe(style: AdaptedStyle, elapsed_s: float) -> str:
         elapsed_s: how long it took.
     """
     values = sum(tensor.numel() for tensor in style.fast_weights.values())
+    loss = cast("Mapping[str, object]", style.settings["loss"])
     facts = {
         "mode": f"{style.mode}, {values:,} numbers",
         "steps": f"{_steps_done(style)} in {elapsed_s:.1f} s",
+        "style weight": loss["style_weight"],
+        "brush": f"{style.settings['style_size_px']} px",
+        "seed": style.settings["seed"],
         "encoder": style.settings["encoder"] or "not needed",
         "contents": style.settings["contents"],
         "batch": style.settings["batch"],

@@ -5,13 +5,15 @@ A style that was found is never lost for want of memory to show it.
 
 import logging
 import math
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX
 from ...metastyle_core.base import Base
 from ...metastyle_core.grain import USUAL_GRAIN
-from ...metastyle_core.images import limit_long_side, load_image
+from ...metastyle_core.images import limit_long_side, load_image, resize
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.style import AdaptedStyle
 from ...metastyle_core.stylization import stylize
@@ -24,19 +26,31 @@ _SIZES_PX = (768, 384, 192, 96)
 _MOST_PICTURES = 4
 
 
-def pictures_to_show(contents: Tensor | None) -> Tensor:
+def pictures_to_show(contents: Sequence[Tensor]) -> Tensor:
     """The user's first few contents, or our own scene: (B, 3, H, W), [0, 1].
 
     Args:
-        contents: IMAGE, or None.
+        contents: batches IMAGE; pictures of another size than the first are scaled to cover
+            it, and their middle is shown.
 
     Raises:
         MetaStyleError: `contents` are no pictures, or too small.
     """
-    if contents is None:
+    if not contents:
         return load_image(SCENE).pixels[None]
-    first = to_core_over_white(contents[:_MOST_PICTURES], "content_images", MIN_STYLE_SIDE_PX)
-    return shrink(first, _SIZES_PX[0])
+    first = [picture for batch in contents for picture in batch.split(1)][:_MOST_PICTURES]
+    pictures = [to_core_over_white(each, "content_images", MIN_STYLE_SIDE_PX) for each in first]
+    shown = [shrink(each, _SIZES_PX[0]) for each in pictures]
+    return torch.cat([_covering(each, *shown[0].shape[-2:]) for each in shown])
+
+
+def _covering(picture: Tensor, height: int, width: int) -> Tensor:
+    """The middle of a picture at a size, scaled so that none of it stays empty."""
+    factor = max(height / picture.shape[-2], width / picture.shape[-1])
+    sides = (round(side * factor) for side in picture.shape[-2:])
+    scaled = resize(picture, *sides)
+    top, left = (scaled.shape[-2] - height) // 2, (scaled.shape[-1] - width) // 2
+    return scaled[..., top : top + height, left : left + width]
 
 
 def shrink(pictures: Tensor, long_side_px: int) -> Tensor:

@@ -75,7 +75,7 @@ def missing_base(name: str) -> str | None:
 def missing_encoder(name: str | None) -> str | None:
     """Why an encoder cannot be used, or None; a name that is not known yet is None."""
     try:
-        _encoder_file(name or _SHIPPED_ENCODER)
+        find_encoder(name or _SHIPPED_ENCODER)
     except MetaStyleError as error:
         return advice_first(str(error))
     return None
@@ -88,7 +88,7 @@ def open_encoder(name: str) -> PerceptualEncoder:
         EncoderWeightsError: its weights are not in models/metastyle.
         CheckpointError: they are damaged.
     """
-    return load_encoder(name, weights=_encoder_file(name)).to(host.work_device())
+    return load_encoder(name, weights=find_encoder(name)).to(host.work_device())
 
 
 def encoder_fingerprint(name: str) -> str:
@@ -97,8 +97,13 @@ def encoder_fingerprint(name: str) -> str:
     return name if file is None else fingerprint(file)
 
 
-def _encoder_file(name: str) -> Path | None:
-    """Weights of an encoder; None for the one that ships."""
+def find_encoder(name: str) -> Path | None:
+    """Weights of an encoder; None for the one that ships.
+
+    Raises:
+        SettingsError: there is no such encoder.
+        EncoderWeightsError: its weights are not in models/metastyle.
+    """
     if name == _SHIPPED_ENCODER:
         return None
     if name not in ENCODER_NAMES:

@@ -68,6 +68,21 @@ test("a press asks the server once to end that node's steps", async () => {
   assert.equal(button.disabled, false, "a refusal leaves it ready for another press");
 });
 
+test("of several styles in one run each can be stopped", async () => {
+  let answered;
+  listeners["metastyle.losses"]({ detail: told });
+  const [button] = curve.children;
+  answer = new Promise((resolve) => (answered = resolve));
+  const press = button.listeners.click();
+  listeners["metastyle.losses"]({ detail: { ...told, step: 5 } });
+  assert.equal(button.disabled, true);
+  listeners["metastyle.losses"]({ detail: told });
+  answered({ ok: true });
+  await press;
+  assert.equal(button.disabled, false, "the next began before the answer came");
+  assert.equal(curve.children.length, 1);
+});
+
 test("it leaves when the run ends, however it ends, and comes again with the next", () => {
   for (const event of ["executing", "execution_error", "execution_interrupted"]) {
     listeners["metastyle.losses"]({ detail: told });

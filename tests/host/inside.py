@@ -70,7 +70,9 @@ def adapt(nodes: Nodes, model: Any, **settings: Any) -> Any:
     with torch.inference_mode():
         picture = torch.rand(1, 96, 96, 3, generator=torch.Generator().manual_seed(1))
     inputs = defaults(nodes, "MetaStyleAdaptToStyle") | {"steps": 2, "seed": 0} | settings
-    return run_node(nodes, "MetaStyleAdaptToStyle", model=model, style_images=picture, **inputs)[0]
+    given = {"model": model, "style_images": picture, **inputs}
+    (style,), *_ = run_node(nodes, "MetaStyleAdaptToStyle", **given)
+    return style
 
 
 def distance(first: Any, second: Any) -> float:

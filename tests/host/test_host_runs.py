@@ -1,5 +1,6 @@
 """The pack on a real server: what a user does."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +169,41 @@ def test_the_film_blueprint_draws_a_film_with_its_sound(server: HostServer):
         assert len(film.streams.audio) == 1
         sides = [(frame.width, frame.height) for frame in film.decode(video=0)]
     assert sides == [SIZE] * 10
+
+
+def test_a_list_of_pictures_counts_together_and_a_list_of_seeds_is_as_many_styles(
+    server: HostServer,
+):
+    if not server.ask("/object_info/LoadImageDataSetFromFolder").json:
+        pytest.skip("This host has no node that gives a list of pictures.")
+    sides = (96, 128, 160)
+    for side in sides:
+        save_image(picture(80, side, seed=side), server.base / "input" / "listed" / f"{side}.png")
+    several = {
+        "7": node(server, "LoadImageDataSetFromFolder", folder="listed"),
+        "8": node(server, "GetImageSize", image=["7", 0]),
+        "9": node(server, "PreviewImage", images=["4", 1]),
+        "10": node(server, "PreviewAny", source=["4", 2]),
+        "11": node(server, "MetaStyleSaveStyle", style=["4", 0], name="listed/of_seeds"),
+    }
+    workflow = adapt_workflow(server, content_images=["7", 0]) | several
+    run = server.run(workflow)
+    assert succeeded(run)
+    assert len(run.outputs["9"]["images"]) == len(sides), "one style, which shows all contents"
+    assert len(run.outputs["6"]["images"]) == 1
+    workflow["4"]["inputs"] |= {"seed": ["8", 0], "steps": 2}
+    run = server.run(workflow)
+    assert succeeded(run)
+    assert len(run.outputs["9"]["images"]) == len(sides) ** 2
+    assert len(run.outputs["6"]["images"]) == len(sides)
+    reports = "\n".join(run.outputs["10"]["text"])
+    seeds = [int(found) for found in re.findall(r"^seed: (\d+)$", reports, re.MULTILINE)]
+    assert sorted(seeds) == list(sides), "the host lists a folder in no order"
+    saved = {name for name in styles_of(server) if name.startswith("listed/")}
+    assert len(saved) == 1 + len(sides)
+    first = _output(server, run, "6")
+    workflow["4"]["inputs"]["seed"] = seeds[0]
+    assert _output(server, server.run(workflow), "6") == first
 
 
 def test_every_control_of_a_still_runs(server: HostServer):

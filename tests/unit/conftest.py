@@ -94,7 +94,10 @@ def model(run: Callable[..., Any]) -> Any:
 def adapt(
     run: Callable[..., Any], model: Any, pack: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """Adapt on a few small contents; keywords replace the node's inputs."""
+    """Adapt on a few small contents; keywords replace the node's inputs.
+
+    Of several styles the result has all in `styles`, and `style` and so on of the first.
+    """
     part = pack.nodes.hosting.adaptation_inputs
     few = partial(part.AdaptationSettings, content_count=4, content_size_px=64, batch=2)
     monkeypatch.setattr(part, "AdaptationSettings", few)
@@ -105,8 +108,11 @@ def adapt(
             "brush_size": 64, "mode": "norm", "encoder": "compact", "seed": 0,
         }  # fmt: skip
         output = run("MetaStyleAdaptToStyle", **inputs | changed)
-        style, preview, report = output.args
-        return SimpleNamespace(style=style, preview=preview, report=report, ui=output.ui)
+        styles, previews, reports = output.args
+        return SimpleNamespace(
+            style=styles[0], preview=previews[0], report=reports[0], ui=output.ui,
+            styles=styles, previews=previews, reports=reports,
+        )  # fmt: skip
 
     return execute
 

@@ -69,11 +69,16 @@ class ComboInput(Input):
 
 class Output:
     def __init__(
-        self, id: str | None = None, display_name: str | None = None, tooltip: str | None = None
+        self,
+        id: str | None = None,
+        display_name: str | None = None,
+        tooltip: str | None = None,
+        is_output_list: bool = False,
     ) -> None:
         self.id = id
         self.display_name = display_name
         self.tooltip = tooltip
+        self.is_output_list = is_output_list
 
 
 class TemplateNames:

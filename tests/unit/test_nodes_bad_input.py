@@ -165,10 +165,48 @@ def test_a_missing_encoder_is_told_before_anything_is_loaded(pack, fake_host):
     assert node.validate_inputs(encoder=["vgg16"], quality=["custom"]) is not True
     assert node.validate_inputs(encoder=["vgg16"], quality=["best"]) is True
     assert node.validate_inputs(quality=["worst"]).startswith("Choose custom, fast")
-    assert node.validate_inputs(encoder=["vgg16", "vgg19"]).startswith("Connect a single one")
+    missing = node.validate_inputs(encoder=["compact", "vgg19"])
+    assert missing.startswith("Put them at models/metastyle/vgg19")
     assert node.validate_inputs() is True
     (fake_host.models_dir / "metastyle" / "vgg16.safetensors").write_bytes(b"weights")
     assert node.validate_inputs(encoder="vgg16") is True
+
+
+BAD_LISTS = {
+    "an encoder that is not there": {"encoder": ["compact", "vgg16"]},
+    "no such encoder": {"encoder": ["compact", "vgg"]},
+    "no such mode": {"mode": ["norm", "all"]},
+    "a negative number": {"steps": [2, -1]},
+    "a word for a number": {"steps": [2, "many"]},
+    "a fraction": {"seed": [2, 2.5]},
+    "no number": {"style_weight": [2.0, None]},
+    "too small": {"brush_size": [64, 16]},
+    "nothing": {"seed": []},
+    "a word for a picture": {"content_images": ["scene.png"]},
+    "no picture": {"style_images": [None]},
+}
+
+
+@pytest.mark.parametrize("case", BAD_LISTS)
+def test_a_list_with_something_unsuitable_is_refused_before_anything_is_learned(
+    case, adapt, fake_host, errors
+):
+    (name,) = BAD_LISTS[case]
+    with pytest.raises(errors.MetaStyleError) as caught:
+        adapt(**BAD_LISTS[case])
+    message = str(caught.value)
+    assert name in message
+    assert "\n" not in message
+    assert not fake_host.sent
+    assert not fake_host.progress
+
+
+def test_one_of_several_styles_to_go_on_from_may_not_be_of_another_base(adapt, fake_host, errors):
+    style = adapt(steps=0).style
+    foreign = replace(style, base_sha256="feedfacefeedface")
+    with pytest.raises(errors.BaseMismatchError, match="made for base feedfacefeed"):
+        adapt(resume=[style, foreign])
+    assert not fake_host.sent
 
 
 def test_a_name_that_cannot_be_saved_is_told_before_anything_is_learned(run, adapt, pack):

@@ -10,6 +10,7 @@ from unit.fake_host import FakeMemoryError, Interrupted
 
 from metastyle_core.checkpoint import content_hash, read_tensors
 from metastyle_core.grain import USUAL_GRAIN
+from metastyle_core.images import resize
 
 THUMBNAIL_BYTES = 4600
 
@@ -172,12 +173,13 @@ def test_too_little_memory_halves_the_batch_and_says_so(adapt, pack, monkeypatch
     assert "Out of memory at 2 contents" in caplog.text
 
 
-def test_far_too_little_memory_is_a_clear_error(adapt, pack, monkeypatch, errors):
+def test_far_too_little_memory_is_a_clear_error(adapt, pack, fake_host, monkeypatch, errors):
     def hopeless(*_, **__):
         raise FakeMemoryError
 
     monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", hopeless)
     monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "open_encoder", lambda _: None)
+    (fake_host.models_dir / "metastyle" / "vgg19.safetensors").write_bytes(b"weights")
     close = "lose other programs that use the device"
     for changed, remedies in (
         ({}, f"C{close}"),
@@ -259,7 +261,7 @@ def test_of_a_long_clip_only_the_frames_that_are_used_are_read(adapt, pack, monk
     monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", look)
     brightness = torch.linspace(0, 1, 9)
     clip = brightness.view(9, 1, 1, 1).expand(9, 64, 64, 3)
-    shown = pack.nodes.hosting.previews.pictures_to_show(clip)
+    shown = pack.nodes.hosting.previews.pictures_to_show([clip])
     assert shown.mean((1, 2, 3)).tolist() == pytest.approx(brightness[:4].tolist())
     adapt(steps=1, content_images=clip)
     assert sum(read) == 1 + 4, "the style, and as many frames as there are crops"
@@ -573,10 +575,56 @@ def test_a_list_of_pictures_of_any_sizes_is_one_style(adapt, pack):
     pictures = [image(72, 80), image(96, 70, count=2, seed=4)]
     listed = adapt(style_images=pictures, steps=[2], mode=["norm"])
     assert listed.style.settings["style_images"] == 3
-    contents = [image(70, 90, count=2), image(80, 64, seed=3)]
-    assert adapt(content_images=contents).preview.shape == (2, 70, 90, 3)
-    with pytest.raises(pack.metastyle_core.errors.SettingsError, match="'steps' is a list of 2"):
-        adapt(steps=[1, 2])
+
+
+def test_contents_of_any_sizes_are_learned_on_and_shown_together(adapt, pack):
+    contents = [image(70, 90, count=2), image(160, 128, seed=3), image(64, 200, count=2, seed=4)]
+    listed = adapt(content_images=contents)
+    assert len(listed.styles) == 1
+    assert listed.preview.shape == (4, 70, 90, 3)
+    shown = pack.nodes.hosting.previews.pictures_to_show(contents)
+    middle = resize(contents[1].movedim(-1, 1), 112, 90)[:, :, 21:91]
+    torch.testing.assert_close(shown[2:3], middle)
+
+
+def test_lists_of_settings_are_one_style_each_and_the_shorter_repeat_their_last(adapt):
+    pictures = [image(72, 80), image(96, 70, seed=4)]
+    listed = adapt(
+        seed=[5, 6, 7], steps=[1, 2], style_weight=[20], mode=["norm", "low_rank"],
+        style_images=pictures,
+    )  # fmt: skip
+    settings = [style.settings for style in listed.styles]
+    assert [each["seed"] for each in settings] == [5, 6, 7]
+    assert [each["steps"] for each in settings] == [1, 2, 2]
+    assert [each["mode"] for each in settings] == ["norm", "low_rank", "low_rank"]
+    assert [each["style_images"] for each in settings] == [2, 2, 2]
+    assert len(listed.previews) == 3
+    assert ["seed: 6" in each for each in listed.reports] == [False, True, False]
+    assert [point[0] for point in listed.ui["metastyle_losses"]] == [1, 2]
+    alone = adapt(seed=6, steps=2, mode="low_rank", style_images=pictures).style
+    for name, tensor in listed.styles[1].fast_weights.items():
+        assert torch.equal(tensor, alone.fast_weights[name])
+
+
+def test_masks_in_a_list_are_one_each(adapt):
+    pictures = [image(72, 80), image(96, 70, seed=4)]
+    masks = [torch.ones(1, 72, 80), torch.ones(96, 70)]
+    assert adapt(style_images=pictures, style_mask=masks).style.settings["style_masks"] == 2
+
+
+def test_a_stop_ends_one_of_several_styles(adapt, pack, monkeypatch):
+    watching = pack.nodes.hosting.watcher
+
+    def press():
+        watcher = watching._RUNNING["7"]
+        if len(watcher.points) == 1 and watcher.points[0][0] == 1 and not pressed:
+            pressed.append(watching.stop_and_keep("7"))
+
+    pressed = []
+    monkeypatch.setattr(watching.host, "stop_if_interrupted", press)
+    settings = [style.settings for style in adapt(seed=[1, 2], steps=4).styles]
+    assert settings[0]["stopped_after"] == 2
+    assert "stopped_after" not in settings[1]
 
 
 def test_a_mask_leaves_out_what_is_no_part_of_the_style(adapt):

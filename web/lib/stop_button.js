@@ -24,11 +24,13 @@ export function stopButtons(app, api, isOpen) {
       body: JSON.stringify({ node: String(id) }),
     });
     // A run that has ended in between takes its button with it.
-    button.disabled = response.ok;
+    if (!response.ok) button.disabled = false;
   }
 
   function show({ detail }) {
     if (!isOpen(detail.prompt_id)) return;
+    // Of several styles in one run the next begins, and can be stopped too.
+    if (shown.has(detail.node) && detail.step === 1) shown.get(detail.node).disabled = false;
     const node = findNode(app.graph, detail.node);
     const curve = node?.widgets?.find((widget) => widget.name === CURVE)?.element;
     if (!learns(node?.type) || !curve || shown.has(detail.node)) return;

@@ -23,8 +23,13 @@ class Output:
     display_name: str | None
     tooltip: str | None
     io_type: str
+    is_output_list: bool
     def __init__(
-        self, id: str | None = None, display_name: str | None = None, tooltip: str | None = None
+        self,
+        id: str | None = None,
+        display_name: str | None = None,
+        tooltip: str | None = None,
+        is_output_list: bool = False,
     ) -> None: ...
 
 _Input = Input
