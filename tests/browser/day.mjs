@@ -16,6 +16,8 @@ const ADAPT = "MetaStyleAdaptToStyle";
 const LOAD = "MetaStyleLoadStyle";
 const PRESET = "MetaStyleStylizeWithPreset";
 const SAVE = "MetaStyleSaveStyle";
+const DRAWN = "SaveImage";
+const REPORT = "PreviewAny";
 const STEPS = 60;
 const MANY_STEPS = 2000;
 const SEEN_STEPS = 5;
@@ -69,6 +71,7 @@ async function stopping() {
   await stage.set(ADAPT, "steps", MANY_STEPS);
   await stage.set(ADAPT, "seed", fresh());
   await stage.set(SAVE, "name", `stopping/${task.renderer}`);
+  await showReport();
   await stage.pressRun();
   await page.waitForFunction(
     ([type, least]) => window.app.graph.nodes.find((each) => each.type === type)
@@ -80,12 +83,23 @@ async function stopping() {
   await button.click();
   const [end] = await page.evaluate(() => window.ended);
   await button.waitFor({ state: "detached" });
-  await page.waitForFunction(hasPictures, SAVE);
-  const drawn = await page.evaluate(
-    () => Object.values(window.app.nodeOutputs).filter((each) => each.images?.length).length,
-  );
+  for (const type of [SAVE, DRAWN]) await page.waitForFunction(hasPictures, type);
+  const report = await page.evaluate(textOf, REPORT);
+  await settled();
   await stage.shot("stopping-after");
-  return { end, drawn };
+  return { end, report };
+}
+
+/** A node beside the one that learns, for its report. */
+async function showReport() {
+  await page.evaluate(([adapting, showing]) => {
+    const node = window.app.graph.nodes.find((each) => each.type === adapting);
+    const shown = window.LiteGraph.createNode(showing);
+    shown.pos = [node.pos[0], node.pos[1] + node.size[1] + 80];
+    window.app.graph.add(shown);
+    node.connect(node.outputs.findIndex((output) => output.name === "report"), shown, 0);
+  }, [ADAPT, REPORT]);
+  await stage.fitView();
 }
 
 /** The side panel beside a node that learns and one that loads: widths before and after. */
@@ -448,6 +462,11 @@ function hasPoints(type) {
 function hasPictures(type) {
   const node = window.app.graph.nodes.find((each) => each.type === type);
   return (window.app.nodeOutputs[node.id]?.images?.length ?? 0) > 0;
+}
+
+function textOf(type) {
+  const node = window.app.graph.nodes.find((each) => each.type === type);
+  return window.app.nodeOutputs[node.id].text.join();
 }
 
 /** What the open graph has of a run: points, preview and thumbnail. */

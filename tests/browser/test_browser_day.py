@@ -73,10 +73,11 @@ def test_the_stop_button_ends_the_steps_and_keeps_the_style(
 ):
     seen = play("stopping")
     assert seen["end"] == "execution_success"
-    assert seen["drawn"] >= 2, "a card of the style, and the picture that it draws"
     (kept,) = server.base.rglob(f"stopping/{renderer}.safetensors")
     settings = load_style(kept).settings
-    assert 5 <= settings["stopped_after"] < settings["steps"] // 4
+    stopped_after, steps = settings["stopped_after"], settings["steps"]
+    assert 5 <= stopped_after < steps // 4
+    assert f"steps: {stopped_after} of {steps}, then stopped, in " in seen["report"]
 
 
 def test_the_side_panel_leaves_curve_and_picture_alone(play: Scene):
