@@ -34,7 +34,6 @@ from metastyle_core.images import save_image
 
 pytestmark = pytest.mark.host
 
-OF_MODELS = ("CheckpointLoaderSimple", "UNETLoader", "CLIPLoader", "VAELoader")
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows").glob("*.json"))
 NODES = (
     "LoadMetaStyle",
@@ -442,8 +441,9 @@ def test_example_workflows_have_no_node_that_the_host_calls_deprecated(
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_workflows_run(server: HostServer, path: Path, measured: dict[str, str]):
-    """As they are, but with few steps and small pictures. Missing models are expected."""
-    prompt = to_prompt(load_workflow(path), server)
+    """As they are, but with few steps and small pictures; refused for absent models alone."""
+    saved = load_workflow(path)
+    prompt = to_prompt(saved, server)
     for loader in nodes_of(prompt, "LoadImage"):
         _provide_picture(server, loader["inputs"]["image"])
     for adapt in nodes_of(prompt, "MetaStyleAdaptToStyle"):
@@ -457,8 +457,38 @@ def test_example_workflows_run(server: HostServer, path: Path, measured: dict[st
         assert run.error is None, run.error
         errors = run.refused
         measured[f"workflow {path.stem}, small"] = f"{time.monotonic() - began_s:.1f} s"
-    missing = {each["class_type"] for each in errors.values() if each["errors"]}
-    assert missing == {kind for kind in OF_MODELS if nodes_of(prompt, kind)}
+    assert _refusals(errors) == _absent_models(saved)
+
+
+def test_a_template_is_refused_for_more_than_its_models_where_more_is_wrong(server: HostServer):
+    saved = load_workflow(EXAMPLES[-1])
+    (sampler,) = (each for each in saved["nodes"] if each["type"] == "KSampler")
+    sampler["widgets_values"][4] = "no sampler"
+    (link,) = (each for each in sampler["inputs"] if each["name"] == "latent_image")
+    link["link"] = next(each["link"] for each in sampler["inputs"] if each["name"] == "model")
+    with pytest.raises(RefusedError) as refused:
+        server.run(to_prompt(saved, server))
+    found = _refusals(refused.value.node_errors)
+    assert found - _absent_models(saved) == {
+        ("KSampler", "value_not_in_list", "no sampler"),
+        ("KSampler", "return_type_mismatch", ""),
+    }
+
+
+def _absent_models(saved: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """How a host refuses the model files that a workflow names, where it has none of them."""
+    return {
+        (each["type"], "value_not_in_list", model["name"])
+        for each in saved["nodes"] for model in each["properties"].get("models", [])
+    }  # fmt: skip
+
+
+def _refusals(node_errors: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Type of the node, kind of the error, and the value where one is not offered."""
+    return {
+        (each["class_type"], error["type"], str(error["extra_info"].get("received_value", "")))
+        for each in node_errors.values() for error in each["errors"]
+    }  # fmt: skip
 
 
 def _is_deprecated(server: HostServer, each: dict[str, Any]) -> bool:

@@ -94,6 +94,11 @@ def test_losses_are_shown_again_where_a_node_that_learns_comes_from_the_cache(sc
     assert again == ["MetaStyleAdaptToStyle", "MetaStyleRefine"]
 
 
+def test_what_takes_lists_gives_lists(schemas):
+    for schema in schemas.values():
+        assert {each.is_output_list for each in schema.outputs} <= {schema.is_input_list}
+
+
 def test_every_brush_size_does_something(schemas, pack):
     brush = next(i for i in schemas["MetaStyleAdaptToStyle"].inputs if i.id == "brush_size")
     most_pixels = pack.metastyle_core.adaptation.MAX_STYLE_PIXELS
