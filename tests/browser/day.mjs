@@ -25,7 +25,8 @@ const PAUSE_MS = 200;
 
 let page;
 const scenes = {
-  tabs, stopping, panel, gallery, cards, shortcuts, windows, examples, errors, asking, words, sockets, help,
+  tabs, stopping, panel, gallery, cards, shortcuts, film, windows, examples, models, errors, asking, words,
+  sockets, help,
 };
 try {
   await stage.start();
@@ -218,6 +219,33 @@ async function shortcuts() {
   return seen;
 }
 
+/** The blueprint for films as the page opens it, from a video file to one. */
+async function film() {
+  const file = join(task.blueprints, "Film in a Style.json");
+  await stage.load(file, "film");
+  await page.evaluate(([video, prefix]) => {
+    const { graph } = window.app;
+    const [node] = graph.nodes;
+    const [source, target] = ["LoadVideo", "SaveVideo"].map((type) => window.LiteGraph.createNode(type));
+    source.pos = [node.pos[0] - 400, node.pos[1]];
+    target.pos = [node.pos[0] + node.size[0] + 80, node.pos[1]];
+    for (const each of [source, target]) graph.add(each);
+    source.widgets.find((each) => each.name === "file").value = video;
+    target.widgets.find((each) => each.name === "filename_prefix").value = prefix;
+    source.connect(0, node, node.inputs.findIndex((input) => input.type === "VIDEO"));
+    node.connect(0, target, 0);
+  }, [task.film, `film/${task.renderer}`]);
+  await stage.fitView();
+  await settled();
+  await stage.run();
+  await page.waitForFunction(hasPictures, "SaveVideo");
+  await settled();
+  await stage.shot("film");
+  const widgets = await page.evaluate(() =>
+    window.app.graph.nodes[0].widgets.map((each) => [each.name, each.value]));
+  return { widgets: Object.fromEntries(widgets) };
+}
+
 /** Give the first node pictures for all its image inputs, values, and a place to show its images. */
 function surround([picture, values]) {
   const { graph } = window.app;
@@ -326,6 +354,37 @@ async function examples() {
     await stage.shot(`example-${name.slice(0, 1)}`);
   }
   return { overlaps, cut };
+}
+
+/** Templates whose models are not there: nodes that the page lacks, errors, addresses it would open. */
+async function models() {
+  const seen = {};
+  for (const file of (await readdir(task.examples)).filter((each) => /Z-Image.*json$/.test(each))) {
+    const name = file.replace(/\.json$/, "");
+    await stage.load(join(task.examples, file), name);
+    const unknown = await page.evaluate(() => window.app.graph.nodes.map((node) => node.type)
+      .filter((type) => !window.LiteGraph.registered_node_types[type]));
+    await page.getByRole("button", { name: "View details" }).click();
+    const all = page.getByTestId("missing-model-download-all");
+    await all.waitFor();
+    await stage.fitView();
+    await settled();
+    await stage.shot(`models-${name.slice(0, 1)}`);
+    await page.evaluate(noteAddresses);
+    await all.click();
+    const errors = await page.getByText(/\d+ nodes — \d+ errors/).innerText();
+    seen[name] = { unknown, errors, addresses: await page.evaluate(() => window.addresses.sort()) };
+    await page.getByRole("button", { name: "Toggle properties panel" }).first().click();
+  }
+  return seen;
+}
+
+/** In place of following links that a click of ours would open, note where they lead. */
+function noteAddresses() {
+  window.addresses = [];
+  window.HTMLAnchorElement.prototype.click = function () {
+    window.addresses.push(this.href);
+  };
 }
 
 /** A run that fails and one that is refused: the first words of the bubbles. */

@@ -45,6 +45,7 @@ def play(
         "blueprints": str(HERE.parents[1] / "subgraphs"),
         "picture": "style.webp",
         "tiny": "tiny.png",
+        "film": "day.mp4",
     }
 
     def run(scene: str, **more: str) -> dict[str, Any]:
@@ -104,6 +105,39 @@ def test_one_node_a_blueprint_and_an_app_are_ready_to_run(play: Scene):
     seen = play("shortcuts")
     assert seen["blueprints"] == ["Film in a Style", "Paint in the Style of a Picture"]
     assert "presets/" not in seen["shown"]
+
+
+def test_the_blueprint_for_films_draws_one(play: Scene, server: HostServer, renderer: str):
+    av = pytest.importorskip("av", reason="PyAV, which makes the film, is not installed")
+    from unit.films import SIZE, make_film
+
+    make_film(server.base / "input" / "day.mp4")
+    widgets = play("film")["widgets"]
+    assert widgets["lock"] == "first"
+    assert widgets["style"].startswith("presets/")
+    (drawn,) = (server.base / "output" / "film").glob(f"{renderer}*.mp4")
+    with av.open(str(drawn)) as film:
+        sides = [(frame.width, frame.height) for frame in film.decode(video=0)]
+    assert sides == [SIZE] * 10
+    with av.open(str(drawn)) as film:
+        assert sum(frame.samples for frame in film.decode(audio=0)) > 0
+
+
+def test_templates_lack_nothing_but_models_which_the_page_offers(play: Scene, server: HostServer):
+    version = server.ask("/system_stats").json["system"]["comfyui_version"]
+    if tuple(int(part) for part in version.split(".")[:2]) < (0, 33):
+        pytest.skip("An older host's frontend offers absent models in other ways.")
+    seen = play("models")
+    templates = sorted(EXAMPLES.glob("*Z-Image*.json"))
+    assert sorted(seen) == [path.stem for path in templates]
+    for path in templates:
+        nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+        models = [model for each in nodes for model in each["properties"].get("models", [])]
+        assert seen[path.stem] == {
+            "unknown": [],
+            "errors": f"{len(models)} nodes — {len(models)} errors",
+            "addresses": sorted(model["url"] for model in models),
+        }
 
 
 def test_windows_know_at_once_what_is_saved_renamed_and_deleted(play: Scene):
