@@ -25,7 +25,7 @@ const PAUSE_MS = 200;
 
 let page;
 const scenes = {
-  tabs, stopping, panel, gallery, cards, shortcuts, film, windows, examples, models, errors, asking, words,
+  tabs, stopping, stoppingEach, panel, gallery, cards, shortcuts, film, windows, examples, models, errors, asking, words,
   sockets, help,
 };
 try {
@@ -74,12 +74,8 @@ async function stopping() {
   await stage.set(SAVE, "name", `stopping/${task.renderer}`);
   await showReport();
   await stage.pressRun();
-  await page.waitForFunction(
-    ([type, least]) => window.app.graph.nodes.find((each) => each.type === type)
-      .properties.metastyle_losses?.at(-1)?.[0] >= least,
-    [ADAPT, SEEN_STEPS],
-  );
   const button = page.locator(".metastyle-stop");
+  await page.waitForFunction(canStop, [ADAPT, SEEN_STEPS]);
   await stage.shot("stopping");
   await button.click();
   const [end] = await page.evaluate(() => window.ended);
@@ -89,6 +85,46 @@ async function stopping() {
   await settled();
   await stage.shot("stopping-after");
   return { end, report };
+}
+
+/** True when a node has done some steps and its button can be pressed. */
+function canStop([type, least]) {
+  const node = window.app.graph.nodes.find((each) => each.type === type);
+  const button = document.querySelector(".metastyle-stop:enabled");
+  return button && node.properties.metastyle_losses?.at(-1)?.[0] >= least;
+}
+
+/** Two seeds, which a folder of two pictures gives by their widths: each style is ended early. */
+async function stoppingEach() {
+  await stage.loadGraph(await learning(), "stopping-each");
+  await stage.set(ADAPT, "steps", MANY_STEPS);
+  await stage.set(SAVE, "name", `stopping/each_${task.renderer}`);
+  await page.evaluate(([type, folder]) => {
+    const { graph } = window.app;
+    const node = graph.nodes.find((each) => each.type === type);
+    const [pictures, sizes] = ["LoadImageDataSetFromFolder", "GetImageSize"].map((each) => window.LiteGraph.createNode(each));
+    [pictures, sizes].forEach((each, i) => {
+      each.pos = [node.pos[0] + 360 * i, node.pos[1] + node.size[1] + 80];
+      graph.add(each);
+    });
+    pictures.widgets[0].value = folder;
+    pictures.connect(0, sizes, 0);
+    sizes.connect(0, node, node.inputs.findIndex((input) => input.name === "seed"));
+  }, [ADAPT, task.folder]);
+  await stage.fitView();
+  await stage.pressRun();
+  const button = page.locator(".metastyle-stop");
+  for (const place of [1, 2]) {
+    await page.waitForFunction(canStop, [ADAPT, SEEN_STEPS]);
+    await stage.shot(`stopping-${place}`);
+    await button.click();
+  }
+  const [end] = await page.evaluate(() => window.ended);
+  await button.waitFor({ state: "detached" });
+  await page.waitForFunction(hasPictures, DRAWN);
+  await settled();
+  await stage.shot("stopping-each");
+  return { end };
 }
 
 /** A node beside the one that learns, for its report. */

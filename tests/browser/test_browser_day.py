@@ -46,6 +46,7 @@ def play(
         "picture": "style.webp",
         "tiny": "tiny.png",
         "film": "day.mp4",
+        "folder": f"widths_{renderer}",
     }
 
     def run(scene: str, **more: str) -> dict[str, Any]:
@@ -79,6 +80,23 @@ def test_the_stop_button_ends_the_steps_and_keeps_the_style(
     stopped_after, steps = settings["stopped_after"], settings["steps"]
     assert 5 <= stopped_after < steps // 4
     assert f"steps: {stopped_after} of {steps}, then stopped, in " in seen["report"]
+
+
+def test_the_stop_button_ends_each_of_several_styles(
+    play: Scene, server: HostServer, renderer: str
+):
+    if not server.ask("/object_info/LoadImageDataSetFromFolder").json:
+        pytest.skip("This host has no node that gives a list of pictures.")
+    widths = [96, 128]
+    folder = server.base / "input" / f"widths_{renderer}"  # one that the host has not in its cache
+    for width in widths:
+        save_image(picture(80, width), folder / f"{width}.png")
+    assert play("stoppingEach")["end"] == "execution_success"
+    saved = [
+        load_style(path).settings for path in server.base.rglob(f"each_{renderer}*.safetensors")
+    ]
+    assert sorted(each["seed"] for each in saved) == widths
+    assert all(each["stopped_after"] < each["steps"] // 4 for each in saved)
 
 
 def test_the_side_panel_leaves_curve_and_picture_alone(play: Scene):
