@@ -456,20 +456,37 @@ def _starting_weights(
 ) -> dict[str, Tensor]:
     weights = _detached(adapted_weights(base.network, settings.mode, settings.rank))
     if resume is not None:
-        check_style(resume, base)
+        check_resume(resume, base, settings.mode)
         reached = resume.to(base.device, torch.float32).fast_weights
         if settings.mode == "full":
             reached = merge_updates(dict(base.network.named_parameters()), reached)
-        if not reached.keys() <= weights.keys():
-            wider = " or ".join(dict.fromkeys((resume.mode, "full")))
-            raise SettingsError(
-                f"Style '{resume.name}' was adapted in mode {resume.mode}, which changes what "
-                f"{settings.mode} leaves alone; resume it in mode {wider}."
-            )
         return weights | _detached(reached)
     if settings.initialisation == "predicted":
         weights |= predict_norms(base, styles, settings.loss.style_weight, settings.precision)
     return weights
+
+
+def check_resume(style: AdaptedStyle, base: Base, mode: AdaptationMode) -> None:
+    """Refuse a style that an adaptation cannot go on from, before it begins.
+
+    Args:
+        style: to go on from.
+        base: that is adapted.
+        mode: of the adaptation; `full` goes on from every other.
+
+    Raises:
+        BaseMismatchError: the style belongs to another base.
+        CheckpointError: its tensors are not those that its own mode needs.
+        SettingsError: it changes what `mode` leaves alone.
+    """
+    check_style(style, base)
+    changed = adapted_weights(base.network, mode, rank=1).keys()
+    if mode != "full" and not style.fast_weights.keys() <= changed:
+        wider = " or ".join(dict.fromkeys((style.mode, "full")))
+        raise SettingsError(
+            f"Style '{style.name}' was adapted in mode {style.mode}, which changes what "
+            f"{mode} leaves alone; resume it in mode {wider}."
+        )
 
 
 def predict_norms(

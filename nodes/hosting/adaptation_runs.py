@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...metastyle_core.style import AdaptedStyle, check_style
+from ...metastyle_core.adaptation import check_resume
+from ...metastyle_core.style import AdaptedStyle
 from .adaptation_inputs import AdaptationInputs, adaptation_request
 from .adaptation_request import AdaptationRequest, AdaptationResult
 from .bounded_adaptation import adapt
@@ -65,4 +66,5 @@ def _check(model: MetaStyleModel, request: AdaptationRequest) -> None:
     if request.settings.steps or request.keep_statistics:
         find_encoder(request.encoder)
     if request.resume is not None:
-        check_style(single_style(request.resume, "resume"), model.base())
+        style = single_style(request.resume, "resume")
+        check_resume(style, model.base(), request.settings.mode)

@@ -209,6 +209,13 @@ def test_one_of_several_styles_to_go_on_from_may_not_be_of_another_base(adapt, f
     assert not fake_host.sent
 
 
+def test_one_of_several_modes_may_not_be_too_narrow_to_go_on_in(adapt, fake_host, errors):
+    style = adapt(steps=0, mode="full").style
+    with pytest.raises(errors.SettingsError, match="Resume it in mode full"):
+        adapt(resume=style, mode=["full", "norm"])
+    assert not fake_host.sent
+
+
 def test_a_name_that_cannot_be_saved_is_told_before_anything_is_learned(run, adapt, pack):
     check = pack.nodes.save_style.SaveAdaptedStyle.validate_inputs
     assert check(name="what?").startswith("Choose another name. Name is 'what?'")
