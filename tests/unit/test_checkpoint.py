@@ -1,6 +1,9 @@
 """Files of tensors: whole or absent, and refused with a reason when spoilt."""
 
+import hashlib
 import pickle
+import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from metastyle_core.base import BASE_FORMAT, Predictor, load_base, save_base
-from metastyle_core.checkpoint import content_hash, read_metadata, read_tensors, write_tensors
+from metastyle_core.checkpoint import (
+    content_hash,
+    read_metadata,
+    read_tensors,
+    refuse_other_keys,
+    write_tensors,
+)
 from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
 from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError
 from metastyle_core.initialisation import PredictorSize, StylePredictor
@@ -66,8 +75,32 @@ def test_spoilt_files_are_refused_with_a_reason(tmp_path):
         tmp_path: "is a folder",
     }
     for path, reason in reasons.items():
-        with pytest.raises(CheckpointError, match=reason):
-            read_tensors(path, file_format="test")
+        # The header alone says nothing of the numbers.
+        for read in (read_tensors,) if path == spoilt else (read_tensors, read_metadata):
+            with pytest.raises(CheckpointError, match=f"^{re.escape(str(path))}.*{reason}"):
+                read(path, file_format="test")
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
+def test_numbers_that_nothing_of_ours_holds_are_refused(tmp_path, dtype):
+    path = tmp_path / "odd.safetensors"
+    save_file({"a": torch.zeros(2), "b": torch.zeros(2).to(dtype)}, path)
+    with pytest.raises(CheckpointError, match=f"'b' holds numbers of type {dtype}, which are not"):
+        read_tensors(path)
+
+
+def test_what_a_file_lacks_and_what_it_has_too_many_of_is_named():
+    expected, own = dict.fromkeys("abcd", torch.Size([1])), torch.zeros(1)
+    for names, words in (
+        ("ez", "f lacks ['a', 'b', 'c'] and has unknown ['e', 'z']; it was made for another"),
+        ("abc", "f lacks ['d']; it was made for another"),
+        ("abcdwxyz", "f has unknown ['w', 'x', 'y']; it was made for another"),
+    ):
+        with pytest.raises(CheckpointError, match=re.escape(words)):
+            refuse_other_keys("f", dict.fromkeys(names, own), expected)
+    with pytest.raises(CheckpointError, match=re.escape("f: 'c' has shape (2, 1); (1,) is needed")):
+        refuse_other_keys("f", dict.fromkeys("abd", own) | {"c": torch.zeros(2, 1)}, expected)
+    refuse_other_keys("f", dict.fromkeys("abcd", own), expected)
 
 
 def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
@@ -144,6 +177,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write(path, {"a": torch.zeros(3)})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_files_and_bases_are_told_by_hashes_that_stay_what_they_are(tmp_path):
+    """Styles name their base by one, and files that exist hold the other."""
+    tensors = {"b": torch.tensor(3.0), "a": torch.tensor([[1.0, 2.0]]).half()}
+    text = b"a(1, 2)" + struct.pack("<2f", 1, 2) + b"b()" + struct.pack("<f", 3)
+    assert content_hash(tensors) == hashlib.sha256(text).hexdigest()
+    text = b"atorch.float16(1, 2)" + struct.pack("<2e", 1, 2)
+    text += b"btorch.float32()" + struct.pack("<f", 3)
+    found = read_metadata(write(tmp_path / "a.safetensors", tensors))
+    assert found["tensors_sha256"] == hashlib.sha256(text).hexdigest()
 
 
 def test_hash_sees_names_shapes_and_values_but_not_format():
