@@ -8,7 +8,7 @@ import torch
 from samples import low_rank_style, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.errors import BaseMismatchError, SettingsError, ShapeError
+from metastyle_core.errors import BaseMismatchError, ResultError, SettingsError, ShapeError
 from metastyle_core.network import stylize_with
 from metastyle_core.regions import (
     Region,
@@ -47,15 +47,49 @@ def test_shares_need_statistics(random_base, styles):
         stylize_with(random_base.network, weights, picture(40, 50), shares=torch.ones(1, 1, 40, 50))
 
 
+@pytest.mark.parametrize("mode", ["norm", "low_rank"])
 @pytest.mark.parametrize("grain", [0.0, 0.5])
-def test_one_region_over_all_is_the_style_itself(random_base, styles, grain):
+@pytest.mark.parametrize("hidden", [False, True])
+def test_one_region_over_all_is_the_style_itself(random_base, styles, mode, grain, hidden):
     images = torch.cat([picture(40, 50), picture(40, 50, seed=4)])
-    settings = RegionSettings(precision="fp32", grain=grain, seed=3, strength=0.7)
-    found = stylize_regions(
-        random_base, [Region(styles[0], torch.ones(1, 1, 40, 50))], images, settings
-    )
-    wanted = whole(random_base, styles[0], images, grain=grain, seed=3, strength=0.7)
+    style = styles[0] if mode == "norm" else low_rank_style(random_base, 5)
+    more = {"grain": grain, "seed": 3, "strength": 0.7}
+    alpha = halves(40, 50)[0].expand(2, -1, -1, -1) if hidden else None
+    regions = [Region(style, torch.ones(1, 1, 40, 50))]
+    settings = RegionSettings(precision="fp32", **more)
+    found = stylize_regions(random_base, regions, images, settings, alpha=alpha)
+    wanted = whole(random_base, style, images, alpha=alpha, **more)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_is_drawn_at_strength_0_and_of_no_picture(random_base, styles):
+    regions = [Region(styles[0], torch.ones(1, 1, 40, 50))]
+    images = picture(40, 50)
+    nothing = replace(EXACT, strength=0.0)
+    assert torch.equal(stylize_regions(random_base, regions, images, nothing), images)
+    assert stylize_regions(random_base, regions, images[:0], EXACT).shape == (0, 3, 40, 50)
+
+
+def test_what_overshoots_is_clamped_and_other_ranges_are_refused(random_base, styles):
+    regions = [Region(styles[0], halves(40, 50)[0])]
+    beyond = 1.4 * picture(40, 50) - 0.2
+    found = stylize_regions(random_base, regions, beyond, EXACT)
+    assert torch.equal(found, stylize_regions(random_base, regions, beyond.clamp(0, 1), EXACT))
+    with pytest.raises(SettingsError, match=r"^Batch of pictures holds values from"):
+        stylize_regions(random_base, regions, 255 * beyond, EXACT)
+
+
+def test_a_result_with_nan_names_the_styles_and_the_precision(random_base, styles):
+    weights = {name: 1e20 * tensor for name, tensor in styles[0].fast_weights.items()}
+    bad, good = (
+        replace(styles[0], fast_weights=weights, name="bad"),
+        replace(styles[1], name="good"),
+    )
+    regions = [Region(s, m) for s, m in zip((bad, good), halves(40, 60), strict=True)]
+    with pytest.raises(
+        ResultError, match=r"'bad \+ good' draws NaN or infinity with precision fp32"
+    ):
+        stylize_regions(random_base, regions, picture(40, 60), EXACT)
 
 
 def test_far_from_the_border_each_region_is_drawn_as_its_style_alone(random_base, styles):
@@ -113,14 +147,33 @@ def test_shares_add_up_to_one_and_overlaps_are_normalised():
     assert covered[0, 0, 0].tolist() == [0] * 4 + [1] * 4
 
 
+def test_where_the_photograph_stays_hidden_shares_are_those_of_the_masks_sizes():
+    """What lies beside a region still reaches over its border in the network's strokes."""
+    one, other = torch.zeros(2, 1, 4, 8), torch.zeros(2, 1, 4, 8)
+    one[0, :, 0], other[0, :, 2:] = 1, 0.5
+    one[1, :, :, 0] = 1
+    shares, _ = region_shares([one, other], 0.0, whole=False)
+    torch.testing.assert_close(shares[0, :, 1, 0], torch.tensor([0.251, 0.251]) / 0.502)
+    torch.testing.assert_close(shares[1, :, 1, 1], torch.tensor([0.126, 0.001]) / 0.127)
+    half = torch.tensor([0.5e-3 * 0.251, 0.5 + 0.5e-3 * 0.251])
+    torch.testing.assert_close(shares[0, :, 3, 3], half / half.sum())
+
+
 def test_feathering_spreads_an_edge_over_its_width_and_keeps_sums():
     left, right = halves(30, 200)
     soft = feathered(left, 40.0)[0, 0, 15]
-    assert soft[79] > 0.97
-    assert soft[120] < 0.03
-    assert soft[99:101].mean().item() == pytest.approx(0.5, abs=1e-3)
+    # A Gaussian of a quarter of the width, summed up from pixel to pixel.
+    for place in (69, 79, 89, 99, 100, 110, 120):
+        wanted = 0.5 * math.erfc((place + 0.5 - 100) / (10 * math.sqrt(2)))
+        assert soft[place].item() == pytest.approx(wanted, abs=3e-3)
     torch.testing.assert_close(feathered(left, 40.0) + feathered(right, 40.0), left + right)
     assert torch.equal(feathered(left, 0.0), left)
+    torch.testing.assert_close(feathered(left.mT, 40.0), feathered(left, 40.0).mT)
+    masks = torch.stack([torch.cat([left, right])[:, 0], torch.cat([right, left])[:, 0]])
+    alone = [feathered(mask[None, None], 9.0)[0, 0] for mask in masks.flatten(0, 1)]
+    torch.testing.assert_close(feathered(masks, 9.0).flatten(0, 1), torch.stack(alone))
+    exact = feathered(left.double(), 9.0)
+    torch.testing.assert_close(exact, feathered(left, 9.0).double(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("width", [-1.0, math.nan, math.inf])
