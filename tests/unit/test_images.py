@@ -1,7 +1,9 @@
 """Reading and writing picture files of every kind, and refusing what is none."""
 
+import math
 import os
 import struct
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,31 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from metastyle_core import images as images_module
 from metastyle_core.colour_profiles import srgb_profile
+from metastyle_core.decoding import LoadedImage
 from metastyle_core.errors import ImageFileError, SettingsError, ShapeError
 from metastyle_core.images import (
     IMAGE_SUFFIXES,
     center_crop,
     contact_sheet,
     fit_within,
+    gaussian_blur,
     image_size,
     limit_long_side,
     list_images,
     load_batch,
     load_image,
+    load_square,
     luminance,
+    opacity,
+    open_rows,
+    resize,
     resize_short_side,
     save_image,
+    save_pil,
+    spread_paths,
+    to_pil,
 )
 from metastyle_core.picture_metadata import PictureMetadata
 
@@ -285,6 +297,87 @@ def test_what_is_left_out_of_a_folder_is_counted(tmp_path, caplog):
     assert "(.mov, .txt)" in caplog.text
 
 
+def test_nothing_is_said_of_a_folder_of_images_alone_and_eight_kinds_are_named(tmp_path, caplog):
+    (tmp_path / "a.png").touch()
+    list_images(tmp_path)
+    assert caplog.text == ""
+    for letter in "bcdefghij":
+        (tmp_path / f"x.{letter}").touch()
+    list_images(tmp_path)
+    assert f"{tmp_path}: 9 files are no images" in caplog.text
+    assert caplog.text.rstrip().endswith("(.b, .c, .d, .e, .f, .g, .h, .i)")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_left_out_with_a_warning(
+    tmp_path, monkeypatch, caplog
+):
+    for name in ("open", "shut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    scan = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert list_images(tmp_path) == [tmp_path / "open" / "a.png"]
+    assert f"Cannot look into {tmp_path / 'shut'} (Permission denied)" in caplog.text
+
+
+def test_spread_paths_are_evenly_apart():
+    paths = [Path(str(i)) for i in range(10)]
+    assert spread_paths(paths, 4) == [paths[i] for i in (0, 2, 5, 7)]
+    for count in (None, 10, 11):
+        assert spread_paths(paths, count) == paths
+
+
+def test_opacity_of_a_batch_has_whole_pictures_beside_clear_ones():
+    pixels, alpha = torch.zeros(3, 2, 5), torch.rand(1, 2, 5)
+    whole, clear = LoadedImage(pixels, None), LoadedImage(pixels, alpha)
+    assert opacity([whole, whole]) is None
+    for batch in ([whole, clear], [clear, whole], [clear]):
+        wanted = [torch.ones(1, 2, 5) if each is whole else alpha for each in batch]
+        found = opacity(batch)
+        assert found is not None
+        assert torch.equal(found, torch.stack(wanted))
+
+
+def test_the_central_square_of_a_file(tmp_path):
+    image = torch.zeros(3, 8, 24)
+    image[0, :, 8:16] = 1
+    save_image(image, tmp_path / "a.png")
+    square = load_square(tmp_path / "a.png", 8)
+    assert square.shape == (1, 3, 8, 8)
+    assert square[:, 0].min() == 1
+    assert load_square(tmp_path / "a.png", 4).shape == (1, 3, 4, 4)
+
+
+def test_a_large_jpeg_that_will_be_shrunk_is_read_at_twice_that_size_or_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(images_module, "_MOST_READ_WHOLE", 400 * 240 - 1)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400 * 240 // 2 - 1)
+    Image.new("RGB", (400, 240), "red").save(tmp_path / "a.jpg")
+    for long_side_px, size in ((50, (60, 100)), (51, (120, 200)), (101, (240, 400))):
+        assert image_size(tmp_path / "a.jpg", long_side_px=long_side_px) == size
+        rows = open_rows(tmp_path / "a.jpg", long_side_px=long_side_px)
+        assert (rows.colour.height, rows.width) == size
+    monkeypatch.setattr(images_module, "_MOST_READ_WHOLE", 400 * 240)
+    assert image_size(tmp_path / "a.jpg", long_side_px=50) == (240, 400)
+
+
+def test_a_picture_beyond_what_pillow_opens_is_refused_where_it_cannot_be_read_small(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for suffix in (".png", ".jpg"):
+        Image.new("RGB", (60, 40)).save(tmp_path / f"a{suffix}")
+    with pytest.raises(ImageFileError, match=r"a\.png declares more than .* pixels"):
+        image_size(tmp_path / "a.png", long_side_px=10)
+    with pytest.raises(ImageFileError, match=r"a\.jpg declares more than .* pixels"):
+        image_size(tmp_path / "a.jpg")
+
+
 def test_alpha_is_saved_with_png_and_lies_over_white_in_a_jpeg(tmp_path):
     image, alpha = torch.rand(3, 8, 8), torch.zeros(1, 8, 8)
     save_image(image, tmp_path / "a.png", alpha=alpha)
@@ -317,7 +410,7 @@ def broken_files(folder):
     Image.fromarray(np.full((8, 8), 7, dtype=np.float32)).save(floating)
     return {
         text: "not an image",
-        cut: "damaged or cut short",
+        cut: r"damaged or cut short \(.*truncated",
         empty: "not an image",
         animated: "2 frames",
         floating: "from 7 to 7",
@@ -375,6 +468,45 @@ def test_saving_refuses_unknown_suffixes_and_bad_places(tmp_path):
     with pytest.raises(ShapeError, match=r"shape \(4, 8, 8\)"):
         save_image(torch.rand(4, 8, 8), tmp_path / "a.png")
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_one_picture_of_a_batch_is_saved_and_what_filters_leave_beyond_white_is_clamped():
+    image = torch.tensor([-0.02, 0.5, 1.02]).view(1, 3, 1, 1)
+    assert to_pil(image).getpixel((0, 0)) == (0, 128, 255)
+    with pytest.raises(ShapeError, match=r"shape \(2, 3, 1, 1\)"):
+        to_pil(image.repeat(2, 1, 1, 1))
+    with pytest.raises(ShapeError, match=r"shape \(1, 1\)"):
+        to_pil(image[0, :1, 0])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form", "options"),
+    [
+        (".jpg", "JPEG", {"quality": 95, "subsampling": 0}),
+        (".webp", "WEBP", {"quality": 92, "method": 4}),
+    ],
+)
+def test_lossy_files_have_their_quality_and_full_colour(tmp_path, generator, suffix, form, options):
+    image = torch.rand(3, 24, 32, generator=generator)
+    save_image(image, tmp_path / f"a{suffix}")
+    wanted = BytesIO()
+    to_pil(image).save(wanted, format=form, icc_profile=srgb_profile(), **options)
+    assert (tmp_path / f"a{suffix}").read_bytes() == wanted.getvalue()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_file_is_what_its_suffix_says(tmp_path, depth):
+    for suffix, start in {".png": b"\x89PNG", ".PNG": b"\x89PNG", ".tiff": b"II*\0"}.items():
+        save_image(torch.rand(3, 8, 8), tmp_path / f"a{suffix}", depth=depth)
+        assert (tmp_path / f"a{suffix}").read_bytes()[:4] == start
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("L", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA")])
+def test_tiffs_of_pillow_pictures_are_in_colour_and_keep_transparency(tmp_path, mode, kept):
+    save_pil(Image.new(mode, (6, 5), 60), tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as saved:
+        assert (saved.mode, saved.size) == (kept, (6, 5))
+        assert saved.getpixel((0, 0)) == Image.new(mode, (1, 1), 60).convert(kept).getpixel((0, 0))
 
 
 @pytest.mark.parametrize("value", [255.0, -7.0, float("nan")])
@@ -444,7 +576,10 @@ def test_linked_folders_are_looked_into_once(tmp_path):
     (tmp_path / "in" / "link").symlink_to(tmp_path / "other")
     (tmp_path / "in" / "again").symlink_to(tmp_path / "other")
     (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
-    assert list_images(tmp_path / "in") == [tmp_path / "in" / "again" / "a.png"]
+    (tmp_path / "in" / "zoo").mkdir()
+    (tmp_path / "in" / "zoo" / "b.png").touch()
+    found = [tmp_path / "in" / "again" / "a.png", tmp_path / "in" / "zoo" / "b.png"]
+    assert list_images(tmp_path / "in") == found
 
 
 def test_hidden_files_and_folders_are_no_images(tmp_path):
@@ -482,13 +617,49 @@ def test_a_link_is_written_through(tmp_path):
 def test_sizes():
     images = torch.rand(2, 3, 40, 60)
     assert resize_short_side(images, 20).shape == (2, 3, 20, 30)
+    assert resize_short_side(images, 40) is images
     assert limit_long_side(images, 30).shape == (2, 3, 20, 30)
     assert limit_long_side(images, 100) is images
-    assert center_crop(images, 32).shape == (2, 3, 32, 32)
+    assert torch.equal(center_crop(images, 32), images[..., 4:36, 14:46])
+    assert center_crop(images, 40).shape == (2, 3, 40, 40)
     with pytest.raises(ShapeError, match="60x40"):
         center_crop(images, 41)
     height, width = fit_within(1000, 2000, 500_000)
     assert (height, width) == (500, 1000)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_side_shrinks_to_nothing(turned):
+    def size(images):
+        return tuple(images.shape[-2:][::-1] if turned else images.shape[-2:])
+
+    line = torch.rand(1, 3, 1, 200) if turned else torch.rand(1, 3, 200, 1)
+    assert size(limit_long_side(line, 20)) == (20, 1)
+    assert size(resize_short_side(line.repeat_interleave(40, 3 - turned), 1)) == (5, 1)
+    assert fit_within(*((1, 900) if turned else (900, 1)), 9) == ((1, 90) if turned else (90, 1))
+
+
+def test_halving_weighs_by_a_triangle_two_pixels_wide():
+    image = torch.tensor([1.0, 0.0, 0.0, 0.5]).expand(1, 3, 4, 4)
+    wanted = torch.tensor([3 / 7, 0.5 * 3 / 7]).expand(1, 3, 2, 2)
+    torch.testing.assert_close(resize(image, 2, 2), wanted)
+    torch.testing.assert_close(resize(image.mT, 2, 2), wanted.mT)
+
+
+def test_a_blurred_point_is_a_gaussian_and_the_border_reflects():
+    image = torch.zeros(1, 2, 15, 21)
+    image[0, 0, 7, 10] = 1
+    image[0, 1, :, :10] = 1
+    bell = [math.exp(-(k**2) / (2 * 1.5**2)) * (abs(k) <= 6) for k in range(-10, 11)]
+    across = torch.tensor(bell) / sum(bell)
+    found = gaussian_blur(image, 1.5)
+    torch.testing.assert_close(found[0, 0], across[3:18, None] * across)
+    reached = torch.cat([across.cumsum(0).flip(0)[1:], torch.zeros(1)])
+    torch.testing.assert_close(found[0, 1], reached.expand(15, -1))
+    narrow = torch.tensor([0.0, 1.0, 0.0]).view(1, 1, 1, 3).expand(1, 1, 3, 3)
+    one, two = math.exp(-1 / 18), math.exp(-4 / 18)
+    wanted = (1 + 2 * two) / (1 + 2 * one + 2 * two)
+    assert float(gaussian_blur(narrow, 3.0)[0, 0, 1, 1]) == pytest.approx(wanted)
 
 
 def test_resizing_a_flat_picture_changes_no_colour():
@@ -499,7 +670,8 @@ def test_resizing_a_flat_picture_changes_no_colour():
 
 def test_luminance_by_hand():
     colours = torch.eye(3).view(3, 3, 1, 1)
-    torch.testing.assert_close(luminance(colours).flatten(), torch.tensor([0.299, 0.587, 0.114]))
+    wanted = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1, 1)
+    torch.testing.assert_close(luminance(colours), wanted)
 
 
 def test_contact_sheet_places_pictures():
