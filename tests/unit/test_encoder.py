@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from safetensors.torch import save_file
-from samples import picture
+from samples import TINY_SPEC, picture
 
+from metastyle_core.checkpoint import read_metadata, write_tensors
 from metastyle_core.encoder import (
     COMPACT_WEIGHTS,
     ENCODER_SPECS,
@@ -18,6 +19,7 @@ from metastyle_core.encoder import (
     _torchvision_names,
     features_at_scales,
     load_encoder,
+    save_encoder,
 )
 from metastyle_core.errors import CheckpointError, EncoderWeightsError, SettingsError, ShapeError
 
@@ -181,8 +183,54 @@ def test_weights_of_another_network_are_refused(tmp_path, vgg16):
 
 
 def test_a_spec_survives_its_header():
-    for spec in ENCODER_SPECS.values():
+    for spec in (*ENCODER_SPECS.values(), TINY_SPEC):
         assert EncoderSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("layer", ["relu1_0", "relu1_2", "relu3_1", "conv1_1"])
+def test_a_spec_reads_no_layer_that_it_lacks(layer):
+    with pytest.raises(SettingsError, match=rf"Encoder x has no layers \['{layer}'\] to read"):
+        EncoderSpec("x", ((4,), (4,)), content_layers=("relu1_1",), style_layers=(layer,))
+
+
+def test_channels_of_a_layer_are_those_of_its_projection_where_it_has_one():
+    encoder = PerceptualEncoder(ENCODER_SPECS["compact"])
+    found = [encoder.channels_of(layer) for layer in ("relu1_1", "relu1_2", "relu4_2", "relu4_3")]
+    assert found == [16, 32, 320, 256]
+    with pytest.raises(SettingsError, match="Encoder compact has no layer relu5_1"):
+        encoder.channels_of("relu5_1")
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_an_encoder_of_ones_own_passes_through_a_file(tmp_path, tiny_encoder, half):
+    path = tmp_path / "own.safetensors"
+    save_encoder(path, tiny_encoder, {"updates": 7}, half=half)
+    found = load_encoder("compact", weights=path)
+    assert found.spec == TINY_SPEC
+    assert read_metadata(path)["training"] == '{"updates": 7}'
+    for name, tensor in tiny_encoder.state_dict().items():
+        assert torch.equal(found.state_dict()[name], tensor.half().float() if half else tensor)
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+
+
+def test_a_file_of_another_kind_is_no_compact_encoder(tmp_path, tiny_encoder):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, tiny_encoder.state_dict(), file_format="metastyle.style", metadata={})
+    with pytest.raises(CheckpointError, match=r"a\.safetensors is a 'metastyle.style' file"):
+        load_encoder("compact", weights=path)
+    write_tensors(path, {}, file_format="metastyle.encoder", metadata={})
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: header entry 'spec' is missing"):
+        load_encoder("compact", weights=path)
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [("vgg16", "torchvision's vgg16 weights"), ("vgg19_caffe", "the original Caffe release")],
+)
+def test_weights_that_are_asked_for_are_named(tmp_path, name, origin):
+    for weights, words in ((None, f"{name} needs its weights"), (tmp_path / "a", "do not exist")):
+        with pytest.raises(EncoderWeightsError, match=rf"{words}\. .*{origin}.*'compact' needs"):
+            load_encoder(name, weights=weights)
 
 
 def multiplications(spec: EncoderSpec) -> float:
@@ -252,3 +300,11 @@ def test_encoders_of_one_channel_and_of_the_most_are_possible(tiny_encoder):
 def test_a_missing_file_of_the_compact_encoder_is_named(tmp_path):
     with pytest.raises(EncoderWeightsError, match=r"none\.safetensors do not exist; install"):
         load_encoder("compact", weights=tmp_path / "none.safetensors")
+
+
+def test_every_coarser_size_is_half_the_one_before_and_has_style_layers_alone():
+    spec = EncoderSpec("x", ((2, 2),), content_layers=("relu1_1",), style_layers=("relu1_2",))
+    features = features_at_scales(PerceptualEncoder(spec), picture(32, 48), 4)
+    sizes = {name: tuple(each.shape[-2:]) for name, each in features.items()}
+    coarse = {"relu1_2/2": (16, 24), "relu1_2/4": (8, 12), "relu1_2/8": (4, 6)}
+    assert sizes == {"relu1_1": (32, 48), "relu1_2": (32, 48)} | coarse
