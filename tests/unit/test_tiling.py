@@ -15,7 +15,13 @@ from metastyle_core.film.drawing import FilmDrawing
 from metastyle_core.network import StylizationNetwork, noted_statistics, stylize_with
 from metastyle_core.rows import Plane, bordered_rows, resampled, rows_of, strips_of
 from metastyle_core.stylization import stylize
-from metastyle_core.tiling import Strips, draw_in_strips
+from metastyle_core.tiling import (
+    Strips,
+    draw_in_strips,
+    needed_bytes,
+    rows_of_strip,
+    strip_bytes,
+)
 
 WHOLE = Strips(above_px=1_000_000)
 CUT = Strips(above_px=0, strip_px=8 * 47)
@@ -61,6 +67,28 @@ def test_the_network_draws_in_strips_what_it_draws_whole(tmp_path, seamless, siz
 def test_a_picture_of_a_megapixel_is_drawn_whole_and_larger_ones_are_not_on_the_cpu():
     most = Strips().most_whole(torch.device("cpu"))
     assert 1024 * 1024 <= most < 2048 * 1024
+    assert Strips().most_whole(torch.device("cuda")) == 16 * 1024 * 1024
+    assert Strips(above_px=7).most_whole(torch.device("cuda")) == 7
+
+
+def test_strips_have_whole_fours_of_rows_and_what_they_take_is_told():
+    assert [rows_of_strip(width, 1200) for width in (100, 80, 109, 1000)] == [12, 12, 8, 8]
+    assert strip_bytes(100, 1200) == 12 * 100 * 1200
+    assert needed_bytes(84, 184) == 64 * 100 * 200
+
+
+def test_both_maps_that_are_kept_lie_in_the_folder(tmp_path, monkeypatch):
+    folders = []
+
+    def noted(height, folder):
+        folders.append(folder)
+        return Plane(height, folder)
+
+    monkeypatch.setattr(tiling, "Plane", noted)
+    network = StylizationNetwork(channels=4, blocks=1).requires_grad_(False)
+    for folder in (tmp_path, None):
+        list(draw_in_strips(network, {}, rows_of(noisy(32, 44)), 44, replace(CUT, folder=folder)))
+    assert folders == [tmp_path, tmp_path, None, None]
 
 
 def test_statistics_that_are_given_are_kept_to():
