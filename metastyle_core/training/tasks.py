@@ -223,7 +223,7 @@ class TaskSampler:
             chance = Generator().manual_seed(seed + place)
             if bool(torch.rand((), generator=chance) < self._settings.patterns):
                 drawn[row] = as_pattern(drawn[row], chance)
-        return torch.cat(drawn) if drawn else styles
+        return torch.cat(drawn)
 
     def _draw_grain(self, count: int, generator: Generator) -> Tensor:
         """Grain for so many contents: (count, 1, H, W), pieces of one relief."""

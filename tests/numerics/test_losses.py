@@ -8,7 +8,9 @@ import torch
 
 from metastyle_core.encoder import ENCODER_SPECS, EncoderSpec
 from metastyle_core.errors import SettingsError
+from metastyle_core.images import gaussian_blur
 from metastyle_core.losses import (
+    FINEST_SIGMA_PX,
     LossSettings,
     StyleTarget,
     chroma_variation,
@@ -155,8 +157,8 @@ def test_a_repeated_target_judges_so_many_contents_of_each_style(generator):
     features = {"a": torch.rand(2, 3, 4, 4, generator=generator, dtype=F64)}
     images = torch.rand(2, 3, 8, 8, generator=generator, dtype=F64)
     images[1] = 0.5 + 0.1 * images[1]
-    settings = LossSettings(detail_weight=5.0)
-    stylized = torch.full((4, 3, 8, 8), 0.5, dtype=F64)
+    settings = LossSettings(detail_weight=5.0, hatching_weight=0.3)
+    stylized = torch.full((4, 3, 16, 16), 0.5, dtype=F64)
     own = {"a": torch.rand(4, 3, 4, 4, generator=generator, dtype=F64)}
     for distance in STYLE_DISTANCES:
         target = style_target([features], [images], distance, seeded()).repeat(2)
@@ -250,13 +252,29 @@ def test_noise_does_not_repeat_itself(generator):
     assert found[3:].abs().max() < 0.1
 
 
+@pytest.mark.parametrize("contrast", [0.1, 1e-5])
+def test_repetition_is_the_correlation_with_a_moved_copy(generator, contrast):
+    noise = torch.rand(2, 1, 17, 19, generator=generator, dtype=F64)
+    gray = 0.5 + contrast * noise.expand(2, 3, 17, 19)
+    found = fine_repetition(gray)
+    fine = gray[:, 0] - gaussian_blur(gray[:, :1], FINEST_SIGMA_PX)[:, 0]
+    energy = fine.square().sum((1, 2))
+    assert found.shape == (2, 7, 13)
+    for down in range(7):
+        for right in range(-6, 7):
+            moved = fine.roll((down, right), (1, 2))
+            wanted = (fine * moved).sum((1, 2)) / (energy + 1e-8)
+            torch.testing.assert_close(found[:, down, right + 6], wanted, rtol=1e-5, atol=1e-7)
+
+
 def test_hatching_by_hand():
-    one, other = torch.zeros(1, 7, 13), torch.zeros(1, 7, 13)
-    one[0, 0, 6] = other[0, 0, 6] = 1.0
+    one, other = torch.zeros(2, 7, 13), torch.zeros(2, 7, 13)
+    one[:, 0, 6] = other[:, 0, 6] = 1.0
     one[0, 0, [5, 7]] = 0.5  # a pixel to either side: 0.25 each
     one[0, 2, 6] = 0.5  # two pixels down, and so up as well
-    assert hatching(one, other).item() == pytest.approx(4 * 0.25)
-    assert hatching(one, one).item() == 0
+    one[1, 1, 12] = -1.0  # one down and six right, and the reverse
+    assert hatching(one, other).tolist() == pytest.approx([4 * 0.25, 2.0])
+    assert hatching(one, one).tolist() == [0, 0]
 
 
 def test_only_a_grating_is_charged_for_hatching(generator):

@@ -1,6 +1,7 @@
 """What a meta-update reads: style weights, shifts, shares of processes, and its settings."""
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from torch import Generator
 from unit.small_training import META
 
 from metastyle_core.errors import SettingsError
+from metastyle_core.network import MAX_BLOCKS, MAX_CHANNELS
+from metastyle_core.training import tasks as tasks_module
 from metastyle_core.training.recipe import Shard
 from metastyle_core.training.tasks import MetaSettings, TaskSampler
 
@@ -32,11 +35,15 @@ def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
 
 
 def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
-    settings = replace(
-        META, styles=4, support=2, query=1, style_weight_range=(5.0, 40.0), grain=1.0, patterns=0.5
-    )
+    settings = replace(META, styles=4, support=2, query=3, style_weight_range=(5.0, 40.0))
+    settings = replace(settings, grain=1.0, patterns=0.5, shift_weight=1.0)
     sampler = TaskSampler(pool, pool, settings)
     whole = sampler.sample(Generator().manual_seed(1), Shard())
+    assert whole.styles.shape == (4, 3, 64, 64)
+    assert whole.support_contents.shape == (8, 3, 64, 64)
+    assert whole.query_contents.shape == (12, 3, 64, 64)
+    assert whole.query_grain.shape == (12, 1, 64, 64)
+    assert len({tuple(image.flatten()[:50].tolist()) for image in whole.query_grain}) > 6
     parts = [sampler.sample(Generator().manual_seed(1), Shard(r, 2)) for r in range(2)]
     for rank, part in enumerate(parts):
         rows = torch.arange(rank, 4, 2)
@@ -46,20 +53,107 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
         assert torch.equal(part.query_contents, wanted.query_contents)
         assert torch.equal(part.style_weights, wanted.style_weights)
         assert torch.equal(part.query_grain, wanted.query_grain)
-        assert part.seed == wanted.seed
+        assert (part.seed, part.shift_px) == (wanted.seed, wanted.shift_px)
     assert len(set(whole.style_weights.tolist())) == 4
+    assert whole.seed > 2**32, "few seeds would repeat the projections of the style distance"
+    assert len(sampler.sample(Generator().manual_seed(1), Shard(4, 5))) == 0
 
 
 def test_support_and_query_share_no_picture(pool):
     sampler = TaskSampler(pool, pool, replace(META, styles=2, support=3, query=3))
     tasks = sampler.sample(Generator().manual_seed(2), Shard())
+    assert len(tasks.support_contents) == len(tasks.query_contents) == 6
     for support in tasks.support_contents:
         assert not any(torch.equal(support, query) for query in tasks.query_contents)
+
+
+def test_without_an_inner_step_no_support_is_read(pool):
+    sampler = TaskSampler(pool, pool, replace(META, inner_steps=0, support=3))
+    tasks = sampler.sample(Generator().manual_seed(2), Shard())
+    assert (len(tasks.support_contents), len(tasks.query_contents)) == (0, 2)
+
+
+def test_styles_alone_are_enlarged_before_their_crop(pool, monkeypatch):
+    drawn = {}
+
+    def draw(count, size_px, generator, *, max_scale=1.0):
+        drawn[count] = max_scale
+        return type(pool).draw(pool, count, size_px, generator, max_scale=max_scale)
+
+    monkeypatch.setattr(pool, "draw", draw)
+    settings = replace(META, styles=3, max_style_scale=2.5)
+    TaskSampler(pool, pool, settings).sample(Generator().manual_seed(0), Shard())
+    assert drawn == {3: 2.5, 6: 1.0}
+
+
+def test_so_many_styles_become_patterns_as_were_asked_for(pool):
+    def styles(share):
+        sampler = TaskSampler(pool, pool, replace(META, styles=24, patterns=share))
+        return sampler.sample(Generator().manual_seed(3), Shard()).styles
+
+    plain, some, every = styles(0.0), styles(0.5), styles(1.0)
+    changed = (some != plain).flatten(1).any(1)
+    assert 6 <= changed.sum() <= 18
+    assert torch.equal(some[changed], every[changed])
+    assert (every != plain).flatten(1).any(1).all()
+
+
+def test_grain_is_as_strong_as_was_asked_for_and_cut_anywhere(pool, monkeypatch):
+    sizes = []
+
+    def slope(height, width, generator, device):
+        sizes.append((height, width))
+        down, right = (torch.arange(n, dtype=torch.float64) for n in (height, width))
+        return (10.0 + down[:, None] + 1000 * right)[None, None]
+
+    monkeypatch.setattr(tasks_module, "drawn_relief", slope)
+    sampler = TaskSampler(pool, pool, replace(META, grain=0.5))
+    grain = sampler._draw_grain(1000, Generator().manual_seed(0))[:, 0]
+    assert sizes == [(128, 128)]
+    assert grain.shape == (1000, 64, 64)
+    strengths = (grain[:, -1, 0] - grain[:, 0, 0]) / 63
+    assert (strengths == 0).float().mean().item() == pytest.approx(0.2, abs=0.04)
+    assert strengths.mean().item() == pytest.approx(0.5 * 0.4, abs=0.01)
+    assert 0.49 < strengths.max() <= 0.5 + 1e-3
+    cut = strengths > 0.01
+    corners = (grain[cut, 0, 0] / strengths[cut] - 10).round().long()
+    for places in (corners % 1000, corners // 1000):
+        assert set(places.tolist()) == set(range(65))
+    assert not sampler._draw_grain(1, Generator().manual_seed(5)).isnan().any()
+
+
+def test_no_grain_is_as_large_as_the_contents(pool):
+    grain = TaskSampler(pool, pool, META)._draw_grain(5, Generator())
+    assert grain.shape == (5, 1, 64, 64)
+    assert not grain.any()
+
+
+def test_tasks_move_to_a_device_whole(pool):
+    sampler = TaskSampler(pool, pool, replace(META, support=2, shift_weight=1.0))
+    tasks = sampler.sample(Generator().manual_seed(0), Shard())
+    moved = tasks.to(torch.device("meta"))
+    for field in fields(tasks):
+        before, after = getattr(tasks, field.name), getattr(moved, field.name)
+        if isinstance(before, torch.Tensor):
+            assert (after.device.type, after.shape) == ("meta", before.shape), field.name
+        else:
+            assert after == before
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"styles": 0},
+        {"support": 0},
+        {"query": 0},
+        {"rank": 0},
+        {"channels": MAX_CHANNELS + 1},
+        {"blocks": 0},
+        {"blocks": MAX_BLOCKS + 1},
+        {"patterns": -0.1},
+        {"grain": 1.1},
+        {"smoothing": 1.1},
+        {"style_weight_range": (1.0, math.inf)},
         {"inner_steps": -1},
         {"inner_lr": 0.0},
         {"crop_px": 8},
@@ -78,3 +172,7 @@ def test_illegal_settings_of_a_meta_update_are_refused(wrong):
 def test_reptile_without_an_inner_step_is_refused():
     with pytest.raises(SettingsError, match="Reptile needs at least one inner step"):
         replace(META, algorithm="reptile", inner_steps=0)
+
+
+def test_the_smallest_and_the_control_without_an_inner_loop_are_possible():
+    MetaSettings(inner_steps=0, channels=1, blocks=1, style_weight_range=(0.5, 0.5))
