@@ -25,8 +25,8 @@ const PAUSE_MS = 200;
 
 let page;
 const scenes = {
-  tabs, stopping, stoppingEach, panel, gallery, cards, shortcuts, film, windows, examples, models, errors, asking, words,
-  sockets, help,
+  tabs, stopping, stoppingEach, panel, gallery, cards, shortcuts, film, windows, examples, models,
+  errors, asking, words, sockets, help,
 };
 try {
   await stage.start();
@@ -102,7 +102,8 @@ async function stoppingEach() {
   await page.evaluate(([type, folder]) => {
     const { graph } = window.app;
     const node = graph.nodes.find((each) => each.type === type);
-    const [pictures, sizes] = ["LoadImageDataSetFromFolder", "GetImageSize"].map((each) => window.LiteGraph.createNode(each));
+    const [pictures, sizes] = ["LoadImageDataSetFromFolder", "GetImageSize"]
+      .map((each) => window.LiteGraph.createNode(each));
     [pictures, sizes].forEach((each, i) => {
       each.pos = [node.pos[0] + 360 * i, node.pos[1] + node.size[1] + 80];
       graph.add(each);
