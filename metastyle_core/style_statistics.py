@@ -20,7 +20,7 @@ from .style_distance import PLACES, QuantileTarget, kept_places, quantiles_along
 
 PREFIX = "statistics."
 QUANTILES = 64
-_BYTES = 48 * 1024
+_BYTES = 47 * 1024
 _SEED = 20
 
 
@@ -112,7 +112,7 @@ def keep_statistics(
         style_size_px: short side of the pictures.
 
     Returns:
-        At most 48 KB; wide layers get more directions.
+        At most 47 KB; wide layers get more directions.
     """
     generator = Generator().manual_seed(_SEED)
     channels = {layer: encoder.channels_of(layer) for layer in features[0]}

@@ -88,9 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         ).to(base.device)
     style_paths = spread_paths(list_images(arguments.styles), arguments.max_styles)
     styles = {
-        path.relative_to(arguments.styles).with_suffix("").as_posix(): load_square(
-            path, arguments.size
-        ).to(base.device)
+        _name_below(arguments.styles, path): load_square(path, arguments.size).to(base.device)
         for path in style_paths
     }
     content_paths = spread_paths(list_images(arguments.contents), arguments.max_contents)
@@ -103,14 +101,14 @@ def run(arguments: argparse.Namespace) -> None:
         "adapt_encoder": adapt_encoder.spec.name,
         "size_px": arguments.size,
         "styles": list(styles),
-        "contents": [path.stem for path in content_paths],
+        "contents": [_name_below(arguments.contents, path) for path in content_paths],
         "settings": asdict(settings),
     }
 
     def keep(style: str, mode: str, count: int, pictures: list[Tensor]) -> None:
         if arguments.pictures:
-            for path, picture in zip(content_paths, pictures, strict=True):
-                name = f"{style.replace('/', '-')}-{mode}-{count:04d}-{path.stem}.png"
+            for content, picture in zip(report["contents"], pictures, strict=True):
+                name = f"{style}-{mode}-{count:04d}-{content}.png".replace("/", "-")
                 save_image(picture, arguments.pictures / name)
 
     with progress_bar(len(styles) * len(modes) * len(steps), "evaluating") as bar:
@@ -135,6 +133,11 @@ def run(arguments: argparse.Namespace) -> None:
             }
             write_text(arguments.json, json.dumps(report | results, indent=1))
     _print_table(summarise(entries))
+
+
+def _name_below(folder: Path, path: Path) -> str:
+    """What tells pictures of one folder apart: the way to each, without its suffix."""
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _choices(text: str) -> list[str]:

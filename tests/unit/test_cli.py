@@ -481,7 +481,7 @@ def test_evaluate_reports_every_mode_and_number_of_steps(
     for row in report["summary"]:
         assert row["total"] == pytest.approx(row["content"] + 20 * row["style"], rel=0.2)
     assert (report["judge"], report["adapt_encoder"]) == ("compact", "tiny")
-    assert {"a-same-norm-0002-same.png", "b-same-scratch-0000-c.png"} <= files_below(pictures)
+    assert {"a-same-norm-0002-b-same.png", "b-same-scratch-0000-c.png"} <= files_below(pictures)
     assert len(files_below(pictures)) == 2 * 2 * 2 * 3
     assert load_image(pictures / "a-same-norm-0000-c.png").pixels.shape == (3, 64, 64)
     assert "scratch" in capsys.readouterr().out
