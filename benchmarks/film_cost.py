@@ -21,6 +21,7 @@ import torch
 from einops import rearrange
 
 from benchmarks.metrics import resident_mebibytes
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, base_file, load_base
 from metastyle_core.cli.options import positive_int
 from metastyle_core.film.drawing import FilmDrawing, draw_film
@@ -42,15 +43,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what films cost.")
     parser.add_argument("--size", type=positive_int, nargs="+", default=[512, 1024], metavar="PX")
     parser.add_argument("--frames", type=positive_int, default=12)
-    parser.add_argument("--style", default="munch_the_scream", help="a preset")
+    parser.add_argument(
+        "--style",
+        default="munch_the_scream",
+        help="a preset; where it is of another base, an instant style",
+    )
     parser.add_argument("--base", type=base_file, default=SHIPPED_BASE)
     parser.add_argument("--lock", type=Lock.parse)
     parser.add_argument("--steady", type=int, default=1)
     arguments = parser.parse_args()
     base = load_base(arguments.base)
-    drawing = FilmDrawing(
-        base, load_preset(arguments.style), lock=arguments.lock, steady=arguments.steady
-    )
+    style = load_preset(arguments.style)
+    if style.base_sha256 != base.sha256:
+        painting = load_image(_PHOTOGRAPH).pixels[None]  # any picture: numbers cost the same
+        style = adapt_to_style(base, None, [painting], settings=AdaptationSettings(steps=0))
+    drawing = FilmDrawing(base, style, lock=arguments.lock, steady=arguments.steady)
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.size:
             source = Path(folder) / f"{size}.mp4"
