@@ -2,16 +2,20 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from samples import TOLERANCES, picture
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from samples import TOLERANCES, low_rank_style, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import ResultError, SettingsError, ShapeError
+from metastyle_core.grain import grain_relief
 from metastyle_core.mixing import scale_style
-from metastyle_core.network import stylize_with
+from metastyle_core.network import noted_statistics, stylize_with
 from metastyle_core.precision import autocast
+from metastyle_core.steady import steady_mean
 from metastyle_core.stylization import pictures_per_pass, stylize
 
 
@@ -54,6 +58,49 @@ def test_it_is_the_networks_forward(random_base, styles, images):
     found = stylize(random_base, styles[0], images[:1], precision="fp32")
     wanted = stylize_with(random_base.network, styles[0].fast_weights, images[:1])
     torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
+
+
+@pytest.mark.parametrize(
+    ("seamless", "size", "drawn_at"),
+    [
+        ("x", (30, 46), (30, 48)),
+        ("y", (30, 46), (32, 46)),
+        ("both", (17, 21), (16, 20)),
+    ],
+)
+def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
+    random_base, styles, generator, seamless, size, drawn_at
+):
+    images = (torch.rand(2, 3, *size, generator=generator) > 0.5).float()  # overshoots
+
+    def scaled(pictures, sides):
+        return F.interpolate(pictures, sides, mode="bicubic").clamp(0, 1)
+
+    read = scaled(images, drawn_at) + 0.5 * grain_relief(*drawn_at, 3, wrapping=True)
+    drawn = stylize_with(random_base.network, styles[0].fast_weights, read, seamless=seamless)
+    options = {"precision": "fp32", "grain": 0.5, "seed": 3, "seamless": seamless}
+    found = stylize(random_base, styles[0], images, **options)
+    torch.testing.assert_close(found, scaled(drawn, size), **TOLERANCES[torch.float32])
+
+
+def test_steady_drawings_that_wrap_are_shifted_round(random_base, styles, generator):
+    images = torch.rand(1, 3, 32, 40, generator=generator)
+    draw = partial(
+        stylize_with, random_base.network, styles[0].fast_weights, statistics=None, seamless="both"
+    )
+    found = stylize(random_base, styles[0], images, precision="fp32", steady=2, seamless="both")
+    wanted = steady_mean(draw, images, 2, "both")
+    torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
+
+
+def test_given_statistics_take_the_place_of_the_pictures_own(random_base, styles, images):
+    with noted_statistics(random_base.network) as noted:
+        stylize(random_base, styles[0], picture(34, 45), precision="fp32")
+    found = stylize(random_base, styles[0], images, precision="fp32", statistics=noted)
+    wanted = stylize_with(random_base.network, styles[0].fast_weights, images, noted)
+    torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
+    own = stylize(random_base, styles[0], images, precision="fp32")
+    assert (found - own).abs().max() > 1e-2
 
 
 def test_bfloat16_is_close(random_base, styles, images):
@@ -123,13 +170,16 @@ def test_bad_input_is_refused(random_base, styles, images):
             stylize(random_base, styles[0], images, strength=strength)
     with pytest.raises(SettingsError, match="3 styles for 5"):
         stylize(random_base, styles, images)
+    several = [styles[0], low_rank_style(random_base, 1)]
+    with pytest.raises(SettingsError, match="several styles needs styles of mode norm; run others"):
+        stylize(random_base, several, images[:2])
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda images: images * 255, "Divide"),
-        (lambda images: images * 2 - 3, "values from -2"),
+        (lambda images: images * 2 - 3, "^Batch of pictures holds values from -2"),
         (lambda images: (images * 255).to(torch.uint8), "uint8"),
         (lambda images: images.index_fill(-1, torch.tensor([3]), float("nan")), "NaN"),
         (lambda images: images.index_fill(-1, torch.tensor([3]), float("inf")), "infinity"),
