@@ -23,6 +23,13 @@ ROOT = Path(__file__).parents[2]
 PICTURES = 24
 STORE_BYTES = 100 * 2**20
 LIMIT_S = 240
+# A lost node is missed after seconds, not after twenty, and no worker starts before there is work.
+QUICK_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_initial_delay_ms": "300",
+    "RAY_health_check_period_ms": "300",
+    "RAY_prestart_worker_first_driver": "0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,7 @@ def started(folder: Path, output: str, *more: object) -> "subprocess.Popen[str]"
     return subprocess.Popen(
         [sys.executable, "-m", "metastyle_core", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        env=os.environ | QUICK_RAY | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
@@ -87,7 +94,8 @@ def cluster(ray, monkeypatch) -> Iterator[object]:
     """A cluster of two nodes of one CPU each in this machine."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in QUICK_RAY.items():
+        monkeypatch.setenv(name, value)
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", paths)
     node = {"num_cpus": 1, "object_store_memory": STORE_BYTES}

@@ -11,7 +11,14 @@ from metastyle_core.encoder import load_encoder
 from metastyle_core.encoder_tiles import plan_tiles, rim_px
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, ShapeError
 from metastyle_core.images import resize
-from metastyle_core.losses import StyleTarget, content_layers, standardised_content_loss
+from metastyle_core.losses import (
+    LossSettings,
+    StyleTarget,
+    content_layers,
+    perceptual_loss,
+    standardised_content_loss,
+    style_target,
+)
 from metastyle_core.picture_loss import PictureLoss
 from metastyle_core.refinement import (
     COARSEST_PX,
@@ -141,6 +148,30 @@ def test_the_losses_of_a_picture_are_those_of_adaptation(compact_encoder, painti
         compact_encoder, photograph, image, painting, tile_px, style_weight=0.0, chroma_weight=0.0
     )
     assert losses["content"] == losses["total"] == pytest.approx(content.item(), rel=1e-4)
+    assert (found - gradient).abs().max() < 2e-4 * gradient.abs().max()
+
+
+@pytest.mark.parametrize("tile_px", [512, 64])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_loss_and_gradient_are_those_of_the_perceptual_loss(
+    tiny_encoder, photograph, start, painting, generator, tile_px, noise
+):
+    """With Gram matrices of all places nothing is left to chance, with and without colour noise."""
+    image = (start + noise * (torch.rand(start.shape, generator=generator) - 0.5)).clamp(0, 1)
+    seen = tiny_encoder(painting, tiny_encoder.spec.style_layers)
+    target = style_target([seen], [painting], "gram", generator)
+    settings = LossSettings(style_weight=20.0, chroma_weight=300.0)
+    leaf, kept = image.clone().requires_grad_(), tiny_encoder(photograph, ("relu2_1",))
+    wanted = perceptual_loss(leaf, tiny_encoder(leaf), kept, target, settings, generator)
+    colour = wanted.total - wanted.content - 20 * wanted.style
+    assert (colour.item() > 0.1) == (noise > 0)
+    (gradient,) = torch.autograd.grad(wanted.total.sum(), leaf)
+    judge = PictureLoss(
+        tiny_encoder, photograph, target, style_weight=20.0, chroma_weight=300.0,
+        places=72 * 88, tile_px=tile_px, precision="fp32",
+    )  # fmt: skip
+    losses, found = judge.look(image, generator)
+    assert losses == pytest.approx(wanted.mean(), rel=1e-4)
     assert (found - gradient).abs().max() < 2e-4 * gradient.abs().max()
 
 
