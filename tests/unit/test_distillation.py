@@ -21,6 +21,12 @@ STUDENT = EncoderSpec(
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def few_pictures_for_the_axes(monkeypatch):
+    """A few pictures tell the axes of a teacher of fourteen channels."""
+    monkeypatch.setattr(distillation, "_AXES_BATCHES", 4)
+
+
 def make_distillation(tiny_encoder, pool, spec=STUDENT, *, replay=0, **options) -> Distillation:
     settings = DistillationSettings(batch=4, crop_px=64, precision="fp32", replay=replay)
     return Distillation(

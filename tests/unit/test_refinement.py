@@ -166,11 +166,14 @@ def test_loss_and_gradient_are_those_of_the_perceptual_loss(
     colour = wanted.total - wanted.content - 20 * wanted.style
     assert (colour.item() > 0.1) == (noise > 0)
     (gradient,) = torch.autograd.grad(wanted.total.sum(), leaf)
+    encoded = []
     judge = PictureLoss(
         tiny_encoder, photograph, target, style_weight=20.0, chroma_weight=300.0,
-        places=72 * 88, tile_px=tile_px, precision="fp32",
+        places=72 * 88, tile_px=tile_px, precision="fp32", on_tile=lambda: encoded.append(1),
     )  # fmt: skip
     losses, found = judge.look(image, generator)
+    # Whole, each is encoded once; of four tiles the photograph thrice and the picture twice.
+    assert len(encoded) == (2 if tile_px == 512 else 4 * (3 + 2))
     assert losses == pytest.approx(wanted.mean(), rel=1e-4)
     assert (found - gradient).abs().max() < 2e-4 * gradient.abs().max()
 
