@@ -19,9 +19,8 @@ from einops import rearrange
 from torch import Tensor
 
 from benchmarks.clips import Clip, make_clips, warping_error
-from benchmarks.methods import Method
+from benchmarks.methods import Method, style_on
 from benchmarks.peers import magenta, microast
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, Base, base_file, load_base
 from metastyle_core.cli.options import positive_int
 from metastyle_core.files import write_text
@@ -36,7 +35,6 @@ from metastyle_core.images import (
     spread_paths,
 )
 from metastyle_core.measures import band_energies, pan_errors, weave
-from metastyle_core.presets import load_preset
 from metastyle_core.shots import Lock
 
 _PRESETS = ("van_gogh_starry_night", "hokusai_great_wave", "munch_the_scream")
@@ -83,11 +81,8 @@ def ours(base: Base, name: str, lock: Lock | None = None, steady: int = 1) -> Fi
     """The shipped styles as `metastyle stylize` draws films, on another base instant ones."""
 
     def prepare(preset: str, painting: Tensor) -> DrawClip:
-        style = load_preset(preset)
-        if style.base_sha256 != base.sha256:
-            style = adapt_to_style(base, None, [painting], settings=AdaptationSettings(steps=0))
-        drawing = FilmDrawing(base, style, lock=lock)
-        drawing = replace(drawing, steady=steady)
+        style = style_on(base, preset, painting)
+        drawing = replace(FilmDrawing(base, style, lock=lock), steady=steady)
 
         def draw(clip: Clip) -> list[Tensor]:
             found = (image for _, image in draw_film(_ClipFilm(clip), drawing))

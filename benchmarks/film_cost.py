@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from einops import rearrange
 
+from benchmarks.methods import style_on
 from benchmarks.metrics import resident_mebibytes
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, base_file, load_base
 from metastyle_core.cli.options import positive_int
 from metastyle_core.film.drawing import FilmDrawing, draw_film
@@ -29,7 +29,6 @@ from metastyle_core.film.frames import FilmFacts, FilmFrame
 from metastyle_core.film.reading import VideoFile
 from metastyle_core.film.writing import film_file
 from metastyle_core.images import load_image, resize
-from metastyle_core.presets import load_preset
 from metastyle_core.shots import Lock
 
 _PHOTOGRAPH = SHIPPED_BASE.parents[1] / "photographs" / "coffee.webp"
@@ -53,10 +52,8 @@ def main() -> None:
     parser.add_argument("--steady", type=int, default=1)
     arguments = parser.parse_args()
     base = load_base(arguments.base)
-    style = load_preset(arguments.style)
-    if style.base_sha256 != base.sha256:
-        painting = load_image(_PHOTOGRAPH).pixels[None]  # any picture: numbers cost the same
-        style = adapt_to_style(base, None, [painting], settings=AdaptationSettings(steps=0))
+    # Any picture serves: the numbers of a style cost the same whatever they are.
+    style = style_on(base, arguments.style, load_image(_PHOTOGRAPH).pixels[None])
     drawing = FilmDrawing(base, style, lock=arguments.lock, steady=arguments.steady)
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.size:

@@ -18,6 +18,7 @@ from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.losses import LossSettings
 from metastyle_core.network import StylizationNetwork
+from metastyle_core.presets import load_preset
 from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.seeding import seeded
 from metastyle_core.style import AdaptedStyle, save_style
@@ -146,6 +147,14 @@ def adain(encoder: PerceptualEncoder, decoder: AdainDecoder) -> Method:
         return Prepared(lambda image: stylize_adain(encoder, decoder, image, style_image), None)
 
     return Method("AdaIN", prepare)
+
+
+def style_on(base: Base, preset: str, painting: Tensor) -> AdaptedStyle:
+    """A shipped style, or where it is of another base an instant one of a painting."""
+    style = load_preset(preset)
+    if style.base_sha256 == base.sha256:
+        return style
+    return adapt_to_style(base, None, [painting], settings=AdaptationSettings(steps=0))
 
 
 def metastyle(

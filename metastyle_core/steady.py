@@ -3,7 +3,7 @@
 A network with two layers of stride 2 draws on a grid of 4 px: what lies on another place of the
 grid is drawn otherwise, so that strokes swim when a picture pans. The mean over all 16 places
 would be the same wherever a picture lies. Two or four of them, of which none shares a row or a
-column with another, come near to that; what they disagree on is lost, so that the mean is softer.
+column with another, come near to that; what they disagree on is lost.
 
 Source: the idea of cycle spinning, Coifman and Donoho 1995, "Translation-invariant de-noising".
 """

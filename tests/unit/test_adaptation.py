@@ -1,6 +1,5 @@
 """Adaptation: it lowers the loss, harms nothing it was given, and says what is wrong."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -124,42 +123,6 @@ def test_a_step_judges_by_what_the_seed_draws_and_by_what_counts(
     assert seed == 11
     assert layers == list(tiny_encoder.spec.style_layers)
     assert shares == pytest.approx([0.5], abs=0.02)
-
-
-def test_the_rate_rises_over_a_tenth_of_the_steps_and_falls_along_a_cosine():
-    assert [adaptation._schedule(step, 2) for step in (1, 2)] == pytest.approx([1, 0.5])
-    rates = [adaptation._schedule(step, 100) for step in (1, 5, 10, 51, 76)]
-    slopes = [0.5 * (1 + math.cos(math.pi * done / 100)) for done in (0, 4, 9)]
-    assert rates[:3] == pytest.approx([0.1 * slopes[0], 0.5 * slopes[1], slopes[2]])
-    assert rates[3:] == pytest.approx([0.5, 0.5 - math.sqrt(0.125)])
-
-
-def test_losses_are_averaged_and_the_best_average_kept():
-    tracker = adaptation._LossTracker(steps=6)
-    assert tracker.add({"total": 10.0, "style": 2.0}, 1)
-    assert tracker.best == pytest.approx({"total": 10.0, "style": 2.0})
-    assert tracker.add({"total": 0.0, "style": 4.0}, 2)
-    assert tracker.best == pytest.approx({"total": 9 / 1.9, "style": (1.8 + 4) / 1.9})
-    assert tracker.add({"total": 20.0, "style": 0.0}, 3), "half of the steps only average"
-    assert tracker.best["total"] == pytest.approx((8.1 + 20) / 2.71)
-    assert tracker.add({"total": 0.0, "style": 0.0}, 4)
-    assert tracker.best["total"] == pytest.approx((7.29 + 18) / 3.439)
-    assert not tracker.add({"total": 20.0, "style": 0.0}, 5)
-    assert tracker.best["style"] == pytest.approx((1.458 + 3.24) / 3.439)
-
-
-@pytest.mark.parametrize(
-    ("usual", "last"), [(1.0, 10.1), (0.01, 0.11), (1.0, float("nan")), (1.0, float("inf"))]
-)
-def test_a_loss_beyond_ten_times_the_usual_one_is_an_explosion(usual, last):
-    tracker = adaptation._LossTracker(steps=6)
-    tracker.add({"total": usual}, 1)
-    tracker.add({"total": 10 * usual}, 2)
-    tracker = adaptation._LossTracker(steps=6)
-    tracker.add({"total": usual}, 1)
-    words = rf"became {last:.3g} at step 2 \(before: {usual:.3g}\).* Lower the learning rate or"
-    with pytest.raises(AdaptationDiverged, match=words):
-        tracker.add({"total": last}, 2)
 
 
 def test_the_brush_is_the_short_side_within_what_a_style_can_be_read_at():

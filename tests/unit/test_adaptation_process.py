@@ -47,17 +47,22 @@ def script(monkeypatch):
     return follow
 
 
+def states_drawn(base, encoder, style_image, contents, steps):
+    """A style; what it draws of the first content; and what its state drew after each step."""
+    previews = []
+    style = adapt_to_style(
+        base, encoder, [style_image], contents, replace(QUICK, steps=steps),
+        on_step=lambda report: previews.append(report.preview()), preview_images=contents[:1],
+    )  # fmt: skip
+    return style, stylize(base, style, contents[:1], precision="fp32", grain=0.5), previews
+
+
 def test_the_best_state_met_is_returned_and_not_the_last(
     random_base, tiny_encoder, style_image, contents, script
 ):
     # Averaged, the last ones more: 5, 3.42, 3.63, 4.90, 5.66; the choice begins with the third.
     script([5.0, 2.0, 4.0, 8.0, 8.0])
-    previews = []
-    style = adapt_to_style(
-        random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=5),
-        on_step=lambda report: previews.append(report.preview()), preview_images=contents[:1],
-    )  # fmt: skip
-    drawn = stylize(random_base, style, contents[:1], precision="fp32", grain=0.5)
+    style, drawn, previews = states_drawn(random_base, tiny_encoder, style_image, contents, 5)
     assert [torch.allclose(drawn, each, atol=1e-6) for each in previews] == [
         False, False, True, False, False,
     ]  # fmt: skip
@@ -68,12 +73,7 @@ def test_an_easy_content_in_the_first_step_does_not_end_the_choice(
     random_base, tiny_encoder, style_image, contents, script
 ):
     script([1.0, 6.0, 6.0, 6.0, 4.0, 3.0, 3.0, 3.0])
-    previews = []
-    style = adapt_to_style(
-        random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=8),
-        on_step=lambda report: previews.append(report.preview()), preview_images=contents[:1],
-    )  # fmt: skip
-    drawn = stylize(random_base, style, contents[:1], precision="fp32", grain=0.5)
+    _, drawn, previews = states_drawn(random_base, tiny_encoder, style_image, contents, 8)
     torch.testing.assert_close(drawn, previews[-1], rtol=0, atol=1e-6)
     assert not torch.allclose(drawn, previews[0], atol=1e-6)
 
@@ -118,6 +118,42 @@ def test_the_rate_rises_over_a_tenth_of_the_steps_and_falls_along_a_cosine(
     assert rates[10] == pytest.approx(0.005)
     assert rates[15] == pytest.approx(0.01 * (1 - math.sqrt(0.5)) / 2)
     assert rates[19] == pytest.approx(0.01 * (1 - math.cos(math.pi / 20)) / 2)
+
+
+def test_the_schedule_by_hand():
+    assert [adaptation._schedule(step, 2) for step in (1, 2)] == pytest.approx([1, 0.5])
+    rates = [adaptation._schedule(step, 100) for step in (1, 5, 10, 51, 76)]
+    slopes = [0.5 * (1 + math.cos(math.pi * done / 100)) for done in (0, 4, 9)]
+    assert rates[:3] == pytest.approx([0.1 * slopes[0], 0.5 * slopes[1], slopes[2]])
+    assert rates[3:] == pytest.approx([0.5, 0.5 - math.sqrt(0.125)])
+
+
+def test_losses_are_averaged_and_the_best_average_kept():
+    tracker = adaptation._LossTracker(steps=6)
+    assert tracker.add({"total": 10.0, "style": 2.0}, 1)
+    assert tracker.best == pytest.approx({"total": 10.0, "style": 2.0})
+    assert tracker.add({"total": 0.0, "style": 4.0}, 2)
+    assert tracker.best == pytest.approx({"total": 9 / 1.9, "style": (1.8 + 4) / 1.9})
+    assert tracker.add({"total": 20.0, "style": 0.0}, 3), "half of the steps only average"
+    assert tracker.best["total"] == pytest.approx((8.1 + 20) / 2.71)
+    assert tracker.add({"total": 0.0, "style": 0.0}, 4)
+    assert tracker.best["total"] == pytest.approx((7.29 + 18) / 3.439)
+    assert not tracker.add({"total": 20.0, "style": 0.0}, 5)
+    assert tracker.best["style"] == pytest.approx((1.458 + 3.24) / 3.439)
+
+
+@pytest.mark.parametrize(
+    ("usual", "last"), [(1.0, 10.1), (0.01, 0.11), (1.0, float("nan")), (1.0, float("inf"))]
+)
+def test_a_loss_beyond_ten_times_the_usual_one_is_an_explosion(usual, last):
+    tracker = adaptation._LossTracker(steps=6)
+    tracker.add({"total": usual}, 1)
+    tracker.add({"total": 10 * usual}, 2)
+    tracker = adaptation._LossTracker(steps=6)
+    tracker.add({"total": usual}, 1)
+    words = rf"became {last:.3g} at step 2 \(before: {usual:.3g}\).* Lower the learning rate or"
+    with pytest.raises(AdaptationDiverged, match=words):
+        tracker.add({"total": last}, 2)
 
 
 def test_contents_come_in_a_new_order_whenever_all_were_used():

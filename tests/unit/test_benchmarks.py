@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from samples import picture
 
-from benchmarks import film, film_cost, sheet
+from benchmarks import film, film_cost, methods, sheet
 from benchmarks.clips import make_clips, warping_error
 from benchmarks.methods import refined, untouched
 from benchmarks.peers import code_distance
@@ -160,7 +160,7 @@ def test_the_table_of_films_has_a_row_per_method_and_strips_beside_it(
 def test_our_films_are_steadier_with_shifts(clips, random_base, monkeypatch):
     settings = AdaptationSettings(steps=0, style_size_px=64)
     style = adapt_to_style(random_base, None, [picture(64, 64, seed=5)], settings=settings)
-    monkeypatch.setattr(film, "load_preset", lambda _: style)
+    monkeypatch.setattr(methods, "load_preset", lambda _: style)
     pan = clips[0]
     plain, steady = (
         film.ours(random_base, "", steady=count).prepare("any", picture(64, 64))(pan)
