@@ -50,14 +50,17 @@ def _section(rows: Sequence[Row], methods: Sequence[str]) -> str:
 
 
 def _table(rows: Sequence[Row], methods: Sequence[str], columns: Sequence[tuple[str, str]]) -> str:
-    """Geometric means of errors and ratios, the most of memory, means of the rest."""
+    """Geometric means of errors and ratios, the most of memory, means of the rest.
+
+    What a method was not asked for, as stills are not for steadiness, is a dash.
+    """
     lines = [
         "| method | " + " | ".join(title for _, title in columns) + " |",
         "|---|" + "---:|" * len(columns),
     ]
     for method in methods:
         group = [row for row in rows if row["method"] == method]
-        cells = [_cell(name, [row[name] for row in group]) for name, _ in columns]
+        cells = [_cell(name, [row.get(name) for row in group]) for name, _ in columns]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -43,11 +43,17 @@ def add_parser(commands: Commands) -> None:
     add = partial(add_setting, meta, MetaSettings)
     add("--algorithm", help="of the outer gradient")
     add("--inner-steps", kind=non_negative_int, help="T; 0 is multi-style training")
+    add("--inner-optimizer", help="of the inner loop; adam is what adapts a style later")
     add("--inner-lr", kind=positive_float, help="learning rate of the inner loop")
     add(
         "--learn-inner-lr",
         help="learn one inner learning rate per parameter tensor; they shape training only, "
         "the base does not carry them and adaptation does not use them",
+    )
+    add(
+        "--start-share",
+        kind=non_negative_float,
+        help="share of the outer loss before the inner loop, 0 to 1: instant styles stay good",
     )
     add("--inner-mode", help="what the inner loop adapts")
     add(

@@ -4,7 +4,8 @@
 multi-style training, the control. `meta_training` wraps it as a recipe for the trainer.
 
 Source: MetaStyle (Zhang, Zhu, Zhu 2019), equations 4 and 5; MAML (Finn et al. 2017);
-Reptile (Nichol et al. 2018); learned inner learning rates: Meta-SGD (Li et al. 2017).
+Reptile (Nichol et al. 2018); learned inner learning rates: Meta-SGD (Li et al. 2017);
+an outer loss at several points of the inner loop: MAML++ (Antoniou et al. 2019).
 """
 
 from collections.abc import Iterator
@@ -97,23 +98,16 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         distance, generator = settings.loss.style_distance, Generator().manual_seed(tasks.seed)
         target = style_target([features], [tasks.styles], distance, generator)
     start = _initial_weights(learner, tasks, settings)
-    adapted = start
-    for _ in range(settings.inner_steps):
-        adapted = _inner_step(learner, adapted, tasks, target, generator, settings)
+    inner_loop = _adam_steps if settings.inner_optimizer == "adam" else _gradient_steps
+    adapted = inner_loop(learner, start, tasks, target, generator, settings)
     reptile = settings.algorithm == "reptile"
     with torch.set_grad_enabled(not reptile):
-        losses = _losses(
-            learner,
-            adapted,
-            tasks,
-            tasks.query_contents,
-            target,
-            generator,
-            settings,
-            tasks.query_grain,
-            tasks.shift_px,
-        )
-    good = torch.isfinite(losses.objective) & (losses.total.detach() < _POISONED)
+        losses = _outer_losses(learner, adapted, tasks, target, generator, settings)
+        objective, share = losses.objective, settings.start_share
+        if share and settings.inner_steps:
+            at_start = _outer_losses(learner, start, tasks, target, generator, settings)
+            objective = torch.lerp(objective, at_start.objective, share)
+    good = torch.isfinite(objective) & (losses.total.detach() < _POISONED)
     if not bool(good.all()):
         kept = _group_step(learner, tasks.select(good.nonzero().flatten()), settings)
         return Outcome(kept.count, kept.skipped + int((~good).sum()), kept.metrics)
@@ -121,7 +115,7 @@ def _group_step(learner: Learner, tasks: Tasks, settings: MetaSettings) -> Outco
         own = dict(learner.network.named_parameters())
         _backward_reptile(merge_updates(own, start), merge_updates(own, adapted))
     else:
-        losses.objective.sum().backward()
+        objective.sum().backward()
     return Outcome(len(tasks), 0, losses.sums())
 
 
@@ -152,6 +146,28 @@ def _initial_weights(learner: Learner, tasks: Tasks, settings: MetaSettings) -> 
         return norms
     weights = adapted_weights(learner.network, settings.inner_mode, settings.rank)
     return {name: norms.get(name, weight) for name, weight in weights.items()}
+
+
+def _outer_losses(
+    learner: Learner,
+    weights: dict[str, Tensor],
+    tasks: Tasks,
+    target: StyleTarget,
+    generator: Generator,
+    settings: MetaSettings,
+) -> _TaskLosses:
+    """Losses on the query contents, with their grain and their shift."""
+    return _losses(
+        learner,
+        weights,
+        tasks,
+        tasks.query_contents,
+        target,
+        generator,
+        settings,
+        tasks.query_grain,
+        tasks.shift_px,
+    )
 
 
 def _losses(
@@ -220,6 +236,43 @@ def _shift_error(
     # At its borders a picture may change: what it reflects there has changed.
     inner = slice(_BORDER_PX, -_BORDER_PX)
     return difference[..., inner, inner].square().mean(dim=(1, 2, 3))
+
+
+def _gradient_steps(
+    learner: Learner,
+    start: dict[str, Tensor],
+    tasks: Tasks,
+    target: StyleTarget,
+    generator: Generator,
+    settings: MetaSettings,
+) -> dict[str, Tensor]:
+    """Where plain gradient descent on the support contents leads."""
+    adapted = start
+    for _ in range(settings.inner_steps):
+        adapted = _inner_step(learner, adapted, tasks, target, generator, settings)
+    return adapted
+
+
+def _adam_steps(
+    learner: Learner,
+    start: dict[str, Tensor],
+    tasks: Tasks,
+    target: StyleTarget,
+    generator: Generator,
+    settings: MetaSettings,
+) -> dict[str, Tensor]:
+    """Where Adam leads; in first order the start moves as what it leads to."""
+    moving = {name: weight.detach().clone().requires_grad_() for name, weight in start.items()}
+    optimizer = torch.optim.Adam(moving.values(), lr=settings.inner_lr)
+    for _ in range(settings.inner_steps):
+        losses = _losses(
+            learner, moving, tasks, tasks.support_contents, target, generator, settings
+        )
+        gradients = torch.autograd.grad(losses.objective.sum(), list(moving.values()))
+        for weight, gradient in zip(moving.values(), gradients, strict=True):
+            weight.grad = gradient
+        optimizer.step()
+    return {name: weight + (moving[name] - weight).detach() for name, weight in start.items()}
 
 
 def _inner_step(

@@ -25,6 +25,7 @@ from .patterns import as_pattern
 from .recipe import Shard
 
 Algorithm = Literal["maml", "fomaml", "reptile"]
+InnerOptimizer = Literal["sgd", "adam"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class MetaSettings:
         algorithm: `maml` is the full second-order gradient, `fomaml` leaves the
             second derivatives out, `reptile` moves towards the adapted weights.
         inner_steps: T of the paper; 0 trains without an inner loop (the control).
+        inner_optimizer: of the inner loop: `sgd` is the paper's, `adam` is what adapts a style
+            later; it needs a first-order algorithm.
         inner_lr: learning rate of the inner loop, or where learned ones start.
         learn_inner_lr: learn one rate per parameter tensor. The rates stay in the
             checkpoints of the run: adaptation uses Adam, not the inner loop's rates.
+        start_share: share of the outer loss that is taken at the start of the inner loop
+            in place of its end, [0, 1]: instant styles are learned beside adapted ones.
         inner_mode: what the inner loop adapts.
         rank: of the updates of convolutions where that is `low_rank`.
         initialisation: `fixed` or `predicted`.
@@ -72,8 +77,10 @@ class MetaSettings:
 
     algorithm: Algorithm = "fomaml"
     inner_steps: int = 0
+    inner_optimizer: InnerOptimizer = "sgd"
     inner_lr: float = 1e-2
     learn_inner_lr: bool = False
+    start_share: float = 0.0
     inner_mode: AdaptationMode = "norm"
     rank: int = 4
     initialisation: InitialisationForm = "predicted"
@@ -103,7 +110,9 @@ class MetaSettings:
         require_from(self, 64, "crop_px")
         require_from(self, 1, "channels", most=MAX_CHANNELS)
         require_from(self, 1, "blocks", most=MAX_BLOCKS)
-        require_from(self, 0.0, "light_tasks", "patterns", "grain", "smoothing", most=1.0)
+        require_from(
+            self, 0.0, "light_tasks", "patterns", "grain", "smoothing", "start_share", most=1.0
+        )
         require_from(self, 0.0, "shift_weight")
         require_above_zero(self, "inner_lr")
         if self.style_weight_range is not None:
@@ -113,8 +122,17 @@ class MetaSettings:
                     f"style_weight_range is {low} to {high}; it must begin above 0 and not "
                     "above its end."
                 )
+        self._check_inner_loop()
+
+    def _check_inner_loop(self) -> None:
         if self.algorithm == "reptile" and self.inner_steps == 0:
             raise SettingsError("Reptile needs at least one inner step.")
+        if self.algorithm == "reptile" and self.start_share:
+            raise SettingsError("Reptile has no outer loss; leave start_share at 0.")
+        if self.inner_optimizer == "adam" and self.algorithm == "maml":
+            raise SettingsError("Adam's steps have no second order; choose sgd, or fomaml.")
+        if self.inner_optimizer == "adam" and self.learn_inner_lr:
+            raise SettingsError("Adam takes one rate for all; choose sgd to learn them.")
 
 
 @dataclass(frozen=True)

@@ -275,6 +275,60 @@ def test_no_inner_step_makes_the_orders_agree(encoder64):
         assert torch.equal(gradient, other[name])
 
 
+def one_task() -> Tasks:
+    return make_tasks().select(torch.tensor([0]))
+
+
+def test_adam_in_the_inner_loop_moves_each_norm_by_its_rate_at_first(encoder64):
+    """Its first step has the length of the rate; the outer gradient is found where it leads."""
+    gram = LossSettings(style_weight=2.0, style_distance="gram")  # draws nothing
+    plain = replace(SETTINGS, algorithm="fomaml", inner_steps=0, loss=gram)
+    inner = replace(plain, inner_steps=1, inner_lr=0.05, inner_optimizer="adam")
+    learner, tasks = make_learner(encoder64), one_task()
+    meta_step(learner, tasks, inner)
+    names = norm_parameter_names(learner.network)
+    support = replace(
+        tasks, query_contents=tasks.support_contents, query_grain=torch.zeros(1, 1, 16, 16)
+    )
+    moved = make_learner(encoder64)
+    meta_step(moved, support, plain)
+    own = dict(moved.network.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            own[name] -= 0.05 * own[name].grad / (own[name].grad.abs() + 1e-8)
+    moved.network.zero_grad()
+    meta_step(moved, tasks, plain)
+    for name, parameter in learner.network.named_parameters():
+        torch.testing.assert_close(parameter.grad, own[name].grad, rtol=1e-6, atol=1e-10)
+
+
+def test_adam_keeps_its_moments_over_the_inner_steps(encoder64):
+    """Two steps that began anew would each have the length of the rate."""
+    gram = LossSettings(style_weight=2.0, style_distance="gram")
+    settings = replace(
+        SETTINGS, algorithm="reptile", inner_steps=2, inner_lr=0.5, inner_optimizer="adam",
+        loss=gram,
+    )  # fmt: skip
+    learner = make_learner(encoder64)
+    meta_step(learner, one_task(), settings)
+    moves = [learner.network.get_parameter(n).grad for n in norm_parameter_names(learner.network)]
+    lengths = torch.cat(moves).abs()
+    whole_steps = (lengths - lengths.round()).abs() < 1e-3
+    assert whole_steps.double().mean() < 0.5
+
+
+def test_a_share_of_the_outer_loss_is_taken_at_the_start(encoder64):
+    gram = LossSettings(style_weight=2.0, style_distance="gram")
+    settings = replace(SETTINGS, algorithm="fomaml", loss=gram)
+    learner = make_learner(encoder64)
+    at_start = gradients(learner, replace(settings, inner_steps=0))
+    at_end = gradients(learner, settings)
+    mixed = gradients(learner, replace(settings, start_share=0.25))
+    for name, gradient in mixed.items():
+        wanted = 0.25 * at_start[name] + 0.75 * at_end[name]
+        torch.testing.assert_close(gradient, wanted, rtol=1e-9, atol=1e-12)
+
+
 def test_reptile_moves_towards_the_adapted_weights(encoder64):
     """Its gradient is start minus end, summed over tasks, and zero where nothing adapts."""
     settings = replace(SETTINGS, algorithm="reptile", objective="total")

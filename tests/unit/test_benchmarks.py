@@ -24,7 +24,7 @@ def make_row(method, style, total):
     layers = {f"style_{layer}": 1.0 for layer in STYLE_LAYERS}
     bands = {f"band_{number}": 0.9 for number in range(1, 5)}
     others = {"ssim": 0.5, "structure": 0.1, "code_distance": 0.2, "weave": 4.0, "hatching": 0.6,
-              "colour_noise": 3.0, "pan_1": None, "pan_2": None, "pan_3": None,
+              "colour_noise": 3.0, "pan_1": 2.5, "pan_2": 2.0, "pan_3": 1.5,
               "first_picture_s": 2.0, "picture_s": 1.0, "file_bytes": 2000,
               "peak_mib": 1500.4}  # fmt: skip
     return {"method": method, "style_name": style, **errors, **layers, **bands, **others}
@@ -38,10 +38,17 @@ def test_slow_methods_are_compared_over_the_styles_they_saw():
         "| fast | 1 | 1 | 2 | 1 | 0.5 | 0.1 | 0.2 | 4 | 0.6 | 0.9 | 0.9 | 0.9 | 0.9 | 3 |"
         in over_all
     )
-    assert "| fast | - | - | - | 2 | 1 | 2 | 1500 |" in over_all
+    assert "| fast | 2.5 | 2 | 1.5 | 2 | 1 | 2 | 1500 |" in over_all
     assert "slow" not in over_all
     assert "| fast | 1 | 1 | 1 |" in over_common
     assert "| slow | 1 | 1 | 3 |" in over_common
+
+
+def test_what_was_not_measured_is_a_dash():
+    row = make_row("refined", "a", 1.0) | {"file_bytes": None}
+    for pan in ("pan_1", "pan_2", "pan_3"):
+        del row[pan]
+    assert "| refined | - | - | - | 2 | 1 | - | 1500 |" in report([row], ["refined"], [])
 
 
 def test_slow_methods_alone_have_one_table():

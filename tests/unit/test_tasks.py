@@ -161,6 +161,7 @@ def test_tasks_move_to_a_device_whole(pool):
         {"style_weight_range": (0.0, 1.0)},
         {"style_weight_range": (9.0, 1.0)},
         {"light_tasks": 2.0},
+        {"start_share": 1.1},
         {"shift_weight": -1.0},
     ],
 )
@@ -172,6 +173,22 @@ def test_illegal_settings_of_a_meta_update_are_refused(wrong):
 def test_reptile_without_an_inner_step_is_refused():
     with pytest.raises(SettingsError, match="Reptile needs at least one inner step"):
         replace(META, algorithm="reptile", inner_steps=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"algorithm": "reptile", "start_share": 0.5}, "no outer loss; leave start_share at 0"),
+        (
+            {"algorithm": "maml", "inner_optimizer": "adam"},
+            "no second order; choose sgd, or fomaml",
+        ),
+        ({"inner_optimizer": "adam", "learn_inner_lr": True}, "choose sgd to learn them"),
+    ],
+)
+def test_inner_loops_that_cannot_be_are_refused(wrong, words):
+    with pytest.raises(SettingsError, match=words):
+        MetaSettings(inner_steps=1, **wrong)
 
 
 def test_the_smallest_and_the_control_without_an_inner_loop_are_possible():
