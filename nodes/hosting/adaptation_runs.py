@@ -49,8 +49,8 @@ def adapt_each(inputs: Mapping[str, object], node_id: str) -> AdaptedStyles:
         _check(model, request)
     results: list[AdaptationResult] = []
     curve: list[Point] = []
-    for model, request in planned:
-        watcher = Watcher(node_id)
+    for run, (model, request) in enumerate(planned, start=1):
+        watcher = Watcher(node_id, run=run, runs=len(planned))
         results.append(adapt(model, request, watcher))
         curve = watcher.curve()
     return AdaptedStyles(

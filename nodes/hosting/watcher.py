@@ -37,11 +37,15 @@ class Watcher:
         node_id: of the node that runs.
         points: [step, content, style, total] of every step so far.
         stopping: whether the user asked to end the steps and keep what they have reached.
+        run: which of the node's runs this is, from 1.
+        runs: how many it has: one for each style of a list.
     """
 
     node_id: str
     points: list[Point] = field(default_factory=list[Point])
     stopping: bool = False
+    run: int = 1
+    runs: int = 1
     _sent: int = field(default=0, init=False)
     _quiet_until_s: float = field(default=0.0, init=False)
     _progress: host.Progress | None = field(default=None, init=False)
@@ -82,7 +86,8 @@ class Watcher:
         began_s = time.monotonic()
         message = {"prompt_id": host.prompt_id(), "node": self.node_id, "step": report.step}
         points = self.points[self._sent :]
-        host.send(LOSSES_EVENT, {**message, "steps": report.steps, "points": points})
+        place = {"run": self.run, "runs": self.runs, "steps": report.steps}
+        host.send(LOSSES_EVENT, {**message, **place, "points": points})
         self._sent = len(self.points)
         pictures = list(report.preview().float().cpu())
         rows = [pictures[:2], pictures[2:]] if len(pictures) > 2 else [pictures]

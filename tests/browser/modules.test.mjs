@@ -73,6 +73,12 @@ test("losses are drawn as shares of where they began", () => {
   assert.deepEqual(shares, [[1, 1, 0, 1], [2, 0.5, 1, 0.5], [3, 2, 0.5, 0.25]]);
 });
 
+test("where several styles are learned the curve says which one it shows", () => {
+  assert.equal(losses.progress(5, 60), "5 / 60");
+  assert.equal(losses.progress(5, 60, 1, 1), "5 / 60");
+  assert.equal(losses.progress(5, 60, 2, 3), "2 / 3 · 5 / 60");
+});
+
 test("smoothing keeps a constant, calms a swing and begins where the losses begin", () => {
   assert.deepEqual(losses.smooth([[1, 3, 3, 3], [2, 3, 3, 3]])[1].map((v) => Number(v.toFixed(9))), [2, 3, 3, 3]);
   const calm = losses.smooth([[1, 1, 1, 1], [2, 9, 9, 9]]);

@@ -606,6 +606,28 @@ def test_lists_of_settings_are_one_style_each_and_the_shorter_repeat_their_last(
         assert torch.equal(tensor, alone.fast_weights[name])
 
 
+def test_each_of_several_styles_says_which_it_is(adapt, fake_host):
+    adapt(seed=[1, 2, 3], steps=2)
+    events = [message for event, message, _ in fake_host.sent if event == "metastyle.losses"]
+    finished = [each for each in events if each["step"] == 2]
+    assert [(each["run"], each["runs"]) for each in finished] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_styles_done_before_one_that_fails_are_not_learned_twice(adapt, pack, monkeypatch):
+    watching, learned = pack.nodes.hosting.watcher.Watcher, []
+
+    def take(self, report):
+        learned.append(self.run)
+        if self.run == 3 and len(learned) == 3:
+            raise Interrupted
+
+    monkeypatch.setattr(watching, "__call__", take)
+    with pytest.raises(Interrupted):
+        adapt(seed=[1, 2, 3], steps=1)
+    assert len(adapt(seed=[1, 2, 3], steps=1).styles) == 3
+    assert learned == [1, 2, 3, 3]
+
+
 def test_masks_in_a_list_are_one_each(adapt):
     pictures = [image(72, 80), image(96, 70, seed=4)]
     masks = [torch.ones(1, 72, 80), torch.ones(96, 70)]

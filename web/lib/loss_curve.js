@@ -12,6 +12,7 @@ import {
   heightScale,
   linePath,
   nearest,
+  progress,
   readPoints,
   sharesOfStart,
   smooth,
@@ -30,6 +31,7 @@ const WIDGET_HEIGHT_PX = 164;
 export class LossCurve {
   #points = [];
   #steps = 0;
+  #place = [1, 1];
   #x = () => 0;
   #values = SERIES.map(() => html("output"));
   #step = html("span", { class: "metastyle-curve-step" });
@@ -52,9 +54,10 @@ export class LossCurve {
     this.show([], 0);
   }
 
-  /** Draw points of a run of `steps` steps. */
-  show(points, steps) {
+  /** Draw points of a run of `steps` steps, the `run`th of `runs`. */
+  show(points, steps, run = 1, runs = 1) {
     this.#points = points;
+    this.#place = [run, runs];
     this.#steps = Math.max(steps, points.at(-1)?.[0] ?? 0);
     this.element.classList.toggle("metastyle-empty", !points.length);
     this.#draw();
@@ -100,7 +103,7 @@ export class LossCurve {
     this.#plot.lastChild.removeAttribute("d");
     const numbers = SERIES.map((_, i) => (point ? formatLoss(point[i + 1]) : ""));
     numbers.forEach((number, i) => (this.#values[i].value = number));
-    this.#step.textContent = point ? `${point[0]} / ${this.#steps}` : "";
+    this.#step.textContent = point ? progress(point[0], this.#steps, ...this.#place) : "";
     const spoken = SERIES.map((name, i) => `${say(name)} ${numbers[i]}`).join(", ");
     this.#plot.setAttribute("aria-label", `${say("curve")}: ${point ? spoken : say("curveEmpty")}`);
   }
@@ -127,12 +130,12 @@ export class LossCurves {
   }
 
   /** New points of a running adaptation: all are drawn, an even choice of them is kept. */
-  extend(node, { steps, points }) {
+  extend(node, { steps, points, run, runs }) {
     const known = this.#running.get(node) ?? readPoints(node.properties[PROPERTY]);
     const all = append(known, points);
     this.#running.set(node, all);
     node.properties[PROPERTY] = thin(all);
-    this.#curves.get(node)?.show(all, steps);
+    this.#curves.get(node)?.show(all, steps, run, runs);
   }
 
   /** All points of an adaptation that has ended. */

@@ -90,6 +90,12 @@ export function nearest(points, step) {
   );
 }
 
+/** How far a node is: the step of its steps, behind the run of its runs where there are several. */
+export function progress(step, steps, run = 1, runs = 1) {
+  const own = `${step} / ${steps}`;
+  return runs > 1 ? `${run} / ${runs} · ${own}` : own;
+}
+
 /** A loss as people read it: 0.0123, 1.23, 123. */
 export function formatLoss(value) {
   if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1);
