@@ -5,7 +5,7 @@ styles; the caller takes the mean. Features come from an `encoder`; how the loss
 used is said in `adaptation` and `training`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -21,6 +21,7 @@ from .style_distance import (
     STYLE_DISTANCES,
     LayerTarget,
     Normalisation,
+    SlicedTarget,
     StyleDistance,
     at_least_float32,
     layer_target,
@@ -55,6 +56,11 @@ class LossSettings:
             `gram` and `plain` the paper uses 1e5 at content weight 1 and ImageNet-normalised input.
         style_distance: `sliced` compares whole distributions of features, `gram` is the
             paper's; see `style_distance`.
+        nearest_weight: factor, beside the sliced distance, of how far the features of each place
+            are from the nearest of the style's, in all style layers but the first: places get
+            strokes of the style where the sliced distance gives all of them its textures
+            together. Gram matrices keep no places, and beside them it counts nothing. See
+            `relaxed_earth_movers`.
         style_scales: at how many sizes the style is compared, each half of the one before;
             see `features_at_scales`.
         tv_weight: factor of the total variation.
@@ -75,6 +81,7 @@ class LossSettings:
     content_distance: ContentDistance = "standardised"
     style_weight: float = 6.0
     style_distance: StyleDistance = "sliced"
+    nearest_weight: float = 0.5
     style_scales: int = 1
     tv_weight: float = 0.0
     chroma_weight: float = 300.0
@@ -84,7 +91,7 @@ class LossSettings:
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        require_from(self, 0.0, "content_weight", "style_weight")
+        require_from(self, 0.0, "content_weight", "style_weight", "nearest_weight")
         require_from(self, 0.0, "tv_weight", "chroma_weight", "detail_weight", "hatching_weight")
         for layer, weight in self.layer_weights.items():
             if not 0 <= weight < float("inf"):
@@ -348,6 +355,8 @@ def perceptual_loss(
             for k, layer in target.layers.items()
         ]
     ).mean(0)
+    if settings.nearest_weight:
+        style = style + settings.nearest_weight * nearest_distance(features, target, generator)
     style_weight = settings.style_weight if style_weights is None else style_weights
     total = settings.content_weight * content + style_weight * style
     if settings.tv_weight:
@@ -363,6 +372,36 @@ def perceptual_loss(
         share = missing / (target.detail + _LEAST_DETAIL)
         total = total + settings.detail_weight * share.square()
     return LossTerms(content, style, total)
+
+
+def nearest_distance(features: Features, target: StyleTarget, generator: Generator) -> Tensor:
+    """Mean relaxed earth mover's distance over the style layers that see strokes.
+
+    Args:
+        features: layer name to (B, C, H, W). Gradients flow, twice too.
+        target: of the styles. Layers of which no places are kept count nothing.
+        generator: on the CPU; draws the places that are compared.
+
+    Returns:
+        (B,); zero where no layer keeps places.
+    """
+    layers = {name: target.layers[name] for name in stroke_layers(target.layers)}
+    distances = [
+        layer.nearest(features[name], generator)
+        for name, layer in layers.items()
+        if isinstance(layer, SlicedTarget)
+    ]
+    return torch.stack(distances).mean(0) if distances else torch.zeros_like(target.chroma)
+
+
+def stroke_layers(style_layers: Collection[str]) -> list[str]:
+    """The style layers, of every size, that see more than a few pixels: all but the first.
+
+    A single one stands for itself.
+    """
+    first = next(iter(style_layers))
+    deeper = [name for name in style_layers if name.partition("/")[0] != first]
+    return deeper or list(style_layers)
 
 
 def _content_distance(features: Tensor, target: Tensor, settings: LossSettings) -> Tensor:

@@ -14,7 +14,13 @@ from torch import Generator, Tensor
 from .encoder import PerceptualEncoder
 from .encoder_tiles import Tile, gather, map_size, plan_tiles, stride_of
 from .errors import AdaptationDiverged
-from .losses import StyleTarget, chroma_variation, content_layers, standardised_error
+from .losses import (
+    StyleTarget,
+    chroma_variation,
+    content_layers,
+    nearest_distance,
+    standardised_error,
+)
 from .precision import Precision, autocast
 from .style_distance import at_least_float32, draw_places
 
@@ -78,6 +84,7 @@ class PictureLoss:
         target: StyleTarget,
         *,
         style_weight: float,
+        nearest_weight: float,
         chroma_weight: float,
         places: int,
         tile_px: int,
@@ -91,6 +98,7 @@ class PictureLoss:
             photograph: (1, 3, H, W), [0, 1].
             target: of the style.
             style_weight: factor of the style loss.
+            nearest_weight: within it, of the distance from the nearest places of the style.
             chroma_weight: factor of the colour noise.
             places: most places of a layer that one look compares.
             tile_px: most rows and columns that are encoded at once, without their rims.
@@ -99,6 +107,7 @@ class PictureLoss:
         """
         self._encoder, self._photograph, self._target = encoder, photograph, target
         self._style_weight, self._chroma_weight = style_weight, chroma_weight
+        self._nearest_weight = nearest_weight
         self._precision: Precision = precision
         self._on_tile = on_tile
         self._places = places
@@ -209,11 +218,14 @@ class PictureLoss:
     ) -> tuple[float, dict[str, Tensor]]:
         """The style loss, and the weighted gradient at every place: layer to (1, P, C)."""
         leaves = {layer: places.requires_grad_() for layer, places in seen.items()}
+        features = {layer: places.mT[..., None] for layer, places in leaves.items()}
         distances = [
-            self._target.layers[layer].distance(places.mT[..., None], generator)
-            for layer, places in leaves.items()
+            self._target.layers[layer].distance(own, generator) for layer, own in features.items()
         ]
         style = torch.stack(distances).mean()
+        if self._nearest_weight:
+            nearest = nearest_distance(features, self._target, generator).mean()
+            style = style + self._nearest_weight * nearest
         pulls = torch.autograd.grad(self._style_weight * style, list(leaves.values()))
         return float(style.detach()), dict(zip(leaves, pulls, strict=True))
 

@@ -49,6 +49,8 @@ class RefinementSettings:
         steps: at the coarsest size; every size twice as large has half as many. 0 gives
             the start itself.
         style_weight: factor of the style loss against the content loss.
+        nearest_weight: factor, in the style loss, of the distance from the nearest places of the
+            style; see `LossSettings`. Statistics keep no places: there it counts nothing.
         chroma_weight: factor of what the variation of the colours exceeds the style's by.
         style_size_px: short side of the style pictures beside the finished picture: the
             brush size. None takes the short side of the finished picture itself.
@@ -59,7 +61,8 @@ class RefinementSettings:
     """
 
     steps: int = 80
-    style_weight: float = 20.0
+    style_weight: float = 12.0
+    nearest_weight: float = 0.25
     chroma_weight: float = 300.0
     style_size_px: int | None = None
     learning_rate: float = 0.02
@@ -69,7 +72,7 @@ class RefinementSettings:
 
     def __post_init__(self) -> None:
         require_from(self, 0, "steps")
-        require_from(self, 0.0, "style_weight", "chroma_weight")
+        require_from(self, 0.0, "style_weight", "nearest_weight", "chroma_weight")
         require_from(self, MIN_STYLE_SIDE_PX, "tile_px")
         require_above_zero(self, "learning_rate")
         if self.style_size_px is not None:
@@ -231,6 +234,7 @@ class _Run:
             photograph,
             target,
             style_weight=chosen.style_weight,
+            nearest_weight=chosen.nearest_weight,
             chroma_weight=chosen.chroma_weight,
             places=_PLACES,
             tile_px=chosen.tile_px,

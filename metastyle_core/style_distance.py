@@ -13,6 +13,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
 from einops import rearrange
 from torch import Generator, Tensor
 
@@ -125,6 +126,11 @@ class SlicedTarget:
         wanted = _project(self.places.index_select(1, drawn), directions)
         return transport_cost(projected, wanted, normalisation=normalisation)
 
+    def nearest(self, features: Tensor, generator: Generator) -> Tensor:
+        """Relaxed earth mover's distance (B,) of features (B, C, H, W), at 1,024 random places."""
+        own, wanted = (_some(places, generator) for places in (spread_out(features), self.places))
+        return relaxed_earth_movers(own, wanted)
+
     def repeat(self, times: int) -> "SlicedTarget":
         """Each style `times` in a row."""
         return replace(self, places=self.places.repeat_interleave(times, 0))
@@ -206,6 +212,31 @@ def kept_places(features: Sequence[Tensor], generator: Generator) -> Tensor:
         kept.append(at_least_float32(flat.index_select(1, chosen.to(flat.device))))
     fewest = min(flat.shape[1] for flat in kept)
     return torch.cat([_thin(flat, fewest, generator) for flat in kept], dim=1)
+
+
+def relaxed_earth_movers(own: Tensor, wanted: Tensor) -> Tensor:
+    """How far features are from the nearest of a style's, and a style's from the nearest of them.
+
+    Where the sliced distance asks whether all features together are like the style's, this asks
+    of each place whether the style has anything like it.
+
+    Args:
+        own: (B, N, C). Gradients flow, twice too.
+        wanted: (B, M, C) or (1, M, C).
+
+    Returns:
+        (B,), 0 to 2: the larger mean of both ways, by the cosine of features without the mean
+        of the style's.
+
+    Source:
+        Kolkin et al. 2019 (STROTSS), equations 5 and 6; taking the mean away is ours.
+    """
+    wanted = at_least_float32(wanted)
+    centre = wanted.mean(1, keepdim=True)
+    one, other = (F.normalize(v - centre, dim=2) for v in (at_least_float32(own), wanted))
+    with autocast("fp32", own.device):
+        cost = 1 - one @ other.transpose(1, 2)
+    return torch.maximum(cost.amin(2).mean(1), cost.amin(1).mean(1))
 
 
 def transport_cost(
@@ -349,6 +380,11 @@ def draw_places(total: int, count: int, generator: Generator) -> Tensor:
     chance = torch.rand(count, generator=generator, dtype=torch.float64)
     drawn = (torch.arange(count) + chance) * (total / count)
     return drawn.long().clamp_max(total - 1)
+
+
+def _some(places: Tensor, generator: Generator) -> Tensor:
+    """At most 1,024 of places (B, P, C)."""
+    return _thin(places, min(PLACES, places.shape[1]), generator)
 
 
 def _thin(places: Tensor, count: int, generator: Generator) -> Tensor:

@@ -261,6 +261,7 @@ def add_loss_weights(options: Options) -> None:
         "--chroma-weight": "weight of the penalty on colour noise",
         "--detail-weight": "weight of the penalty on softness",
         "--hatching-weight": "weight of the penalty on gratings of a few pixels",
+        "--nearest-weight": "weight, in the style loss, of places unlike any of the style",
     }
     for option, help in weights.items():
         add_setting(options, LossSettings, option, kind=non_negative_float, help=help)

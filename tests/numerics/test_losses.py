@@ -19,12 +19,19 @@ from metastyle_core.losses import (
     fine_detail,
     fine_repetition,
     hatching,
+    nearest_distance,
     perceptual_loss,
     standardised_content_loss,
+    stroke_layers,
     style_target,
     total_variation,
 )
-from metastyle_core.style_distance import STYLE_DISTANCES, GramTarget
+from metastyle_core.style_distance import (
+    STYLE_DISTANCES,
+    GramTarget,
+    relaxed_earth_movers,
+    spread_out,
+)
 
 F64 = torch.float64
 
@@ -171,6 +178,44 @@ def test_a_repeated_target_judges_so_many_contents_of_each_style(generator):
             some = {"a": own["a"][rows]}
             wanted = perceptual_loss(stylized[rows], some, some, alone, settings, seeded())
             torch.testing.assert_close(both[rows], wanted.total)
+
+
+def test_the_nearest_weight_enters_the_style(generator):
+    """In all style layers but the first, at every size."""
+    shallow, deep, small = (
+        torch.rand(1, 3, 4, 4, generator=generator, dtype=F64) for _ in range(3)
+    )
+    own = {"a": shallow, "b": deep, "b/2": small}
+    style = {name: features.flip(1) for name, features in own.items()}
+    picture = torch.rand(1, 3, 16, 16, generator=generator, dtype=F64)
+    target = style_target([style], [picture], "sliced", seeded())
+    content = {"b": deep}
+    without, with_nearest = (
+        perceptual_loss(picture, own, content, target, settings, seeded())
+        for settings in (LossSettings(nearest_weight=0.0), LossSettings(nearest_weight=3.0))
+    )
+    each = [
+        relaxed_earth_movers(spread_out(own[name]), spread_out(style[name]))
+        for name in ("b", "b/2")
+    ]
+    wanted = 3.0 * torch.stack(each).mean(0)
+    assert wanted.item() > 0.1
+    torch.testing.assert_close(with_nearest.style - without.style, wanted)
+    weight = LossSettings().style_weight
+    torch.testing.assert_close(with_nearest.total - without.total, weight * wanted)
+
+
+def test_the_only_style_layer_sees_strokes_too():
+    assert stroke_layers(["a", "b", "c", "a/2", "b/2"]) == ["b", "c", "b/2"]
+    assert stroke_layers(["a", "a/2"]) == ["a", "a/2"]
+
+
+def test_gram_matrices_know_no_places(generator):
+    features = {"a": torch.rand(1, 2, 4, 4, generator=generator)}
+    picture = torch.rand(1, 3, 8, 8, generator=generator)
+    target = style_target([features], [picture], "gram", seeded())
+    flipped = {"a": features["a"].flip(1)}
+    assert nearest_distance(flipped, target, seeded()).tolist() == [0.0]
 
 
 def test_total_variation_weight_enters_the_total(generator):

@@ -19,6 +19,7 @@ from metastyle_core.style_distance import (
     quantile_levels,
     quantiles_along,
     random_directions,
+    relaxed_earth_movers,
     spread_out,
     transport_cost,
 )
@@ -354,3 +355,67 @@ def test_gradients_flow_through_the_distance_from_quantiles(generator):
     target = QuantileTarget(directions, quantiles_along(places, directions, 8))
     features = torch.rand(1, 3, 4, 5, generator=generator, dtype=F64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda f: target.distance(f, seeded()), features)
+
+
+def places(*rows):
+    """Features of one picture at places: (1, N, C), float64."""
+    return torch.tensor([rows], dtype=F64)
+
+
+def test_the_nearest_of_a_style_by_hand():
+    """The style's mean is (1, 1); from there its two places look right and left."""
+    style = places((2.0, 1.0), (0.0, 1.0))
+    assert relaxed_earth_movers(style, style).tolist() == [0.0]
+    upwards = places((1.0, 4.0), (5.0, 1.0))  # one at a right angle to both, one like the first
+    assert relaxed_earth_movers(upwards, style).tolist() == pytest.approx([(1 + 0) / 2])
+    right = places((2.0, 1.0), (9.0, 1.0))  # all like the first; the second has nothing like it
+    assert relaxed_earth_movers(right, style).tolist() == pytest.approx([(0 + 2) / 2])
+    left_and_up = places((0.0, 1.0), (1.0, 2.0), (1.0, 0.0))
+    assert relaxed_earth_movers(left_and_up, style).tolist() == pytest.approx([(0 + 1 + 1) / 3])
+
+
+def test_each_picture_is_compared_with_its_own_style_or_all_with_one(generator):
+    own, style = (torch.rand(2, n, 3, generator=generator, dtype=F64) for n in (9, 7))
+    both = relaxed_earth_movers(own, style)
+    for row in range(2):
+        alone = relaxed_earth_movers(own[row : row + 1], style[row : row + 1])
+        torch.testing.assert_close(both[row : row + 1], alone)
+    with_one = relaxed_earth_movers(own, style[:1])
+    torch.testing.assert_close(with_one, relaxed_earth_movers(own, style[:1].expand(2, -1, -1)))
+
+
+def test_the_distance_to_the_nearest_has_two_derivatives(generator):
+    own = torch.rand(1, 5, 3, generator=generator, dtype=F64).requires_grad_()
+    style = torch.rand(1, 4, 3, generator=generator, dtype=F64)
+    assert torch.autograd.gradcheck(lambda x: relaxed_earth_movers(x, style), own)
+    assert torch.autograd.gradgradcheck(lambda x: relaxed_earth_movers(x, style), own)
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_the_distance_from_a_flat_style_is_finite_and_so_is_its_gradient(level, generator):
+    style = torch.full((1, 6, 4), level)
+    for own in (style.clone(), torch.rand(1, 6, 4, generator=generator)):
+        own.requires_grad_()
+        distance = relaxed_earth_movers(own, style)
+        (gradient,) = torch.autograd.grad(distance.sum(), own)
+        assert distance.item() == 1
+        assert gradient.isfinite().all()
+
+
+def test_the_nearest_are_sought_among_so_many_places_that_the_generator_draws(generator):
+    features = torch.rand(1, 3, 40, 40, generator=generator)
+    target = SlicedTarget(spread_out(features), compared=4)
+    found = target.nearest(features, seeded())
+    assert 0 < found.item() < 0.2, "the same picture at other places"
+    assert torch.equal(found, target.nearest(features, seeded()))
+    assert not torch.equal(found, target.nearest(features, seeded(8)))
+    few = features[..., :8, :8]
+    assert SlicedTarget(spread_out(few)).nearest(few, seeded()).item() < 1e-6, "all places"
+
+
+def test_the_nearest_are_found_in_float32_inside_autocast(generator):
+    features = torch.rand(1, 4, 8, 8, generator=generator)
+    target = SlicedTarget(spread_out(features.flip(1)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = target.nearest(features, seeded())
+    torch.testing.assert_close(found, target.nearest(features, seeded()), rtol=1e-6, atol=0)

@@ -15,6 +15,7 @@ from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
     content_layers,
+    nearest_distance,
     perceptual_loss,
     standardised_content_loss,
     style_target,
@@ -62,7 +63,7 @@ def losses_of(encoder, photograph, start, style, settings):
 
 
 def test_the_loss_falls_and_the_picture_stays_in_range(tiny_encoder, photograph, start, painting):
-    settings = replace(QUICK, steps=30)
+    settings = replace(QUICK, steps=30, nearest_weight=0.0)
     reports = losses_of(tiny_encoder, photograph, start, [painting], settings)
     assert [r.step for r in reports] == list(range(1, 31))
     assert reports[-1].total < 0.6 * reports[0].total
@@ -130,8 +131,8 @@ def loss_and_gradient(
     chroma = torch.tensor([statistics.chroma])
     target = StyleTarget(statistics.targets(encoder), chroma, torch.zeros(1))
     judge = PictureLoss(
-        encoder, photograph, target, style_weight=style_weight, chroma_weight=chroma_weight,
-        places=1024, tile_px=tile_px, precision="fp32",
+        encoder, photograph, target, style_weight=style_weight, nearest_weight=0.0,
+        chroma_weight=chroma_weight, places=1024, tile_px=tile_px, precision="fp32",
     )  # fmt: skip
     return judge.look(image, torch.Generator().manual_seed(4))
 
@@ -168,14 +169,49 @@ def test_loss_and_gradient_are_those_of_the_perceptual_loss(
     (gradient,) = torch.autograd.grad(wanted.total.sum(), leaf)
     encoded = []
     judge = PictureLoss(
-        tiny_encoder, photograph, target, style_weight=20.0, chroma_weight=300.0,
-        places=72 * 88, tile_px=tile_px, precision="fp32", on_tile=lambda: encoded.append(1),
+        tiny_encoder, photograph, target, style_weight=20.0, nearest_weight=0.0,
+        chroma_weight=300.0, places=72 * 88, tile_px=tile_px, precision="fp32",
+        on_tile=lambda: encoded.append(1),
     )  # fmt: skip
     losses, found = judge.look(image, generator)
     # Whole, each is encoded once; of four tiles the photograph thrice and the picture twice.
     assert len(encoded) == (2 if tile_px == 512 else 4 * (3 + 2))
     assert losses == pytest.approx(wanted.mean(), rel=1e-4)
     assert (found - gradient).abs().max() < 2e-4 * gradient.abs().max()
+
+
+@pytest.mark.parametrize("tile_px", [512, 64])
+def test_the_nearest_places_of_the_style_pull_as_in_the_perceptual_loss(
+    tiny_encoder, photograph, painting, tile_px
+):
+    """At 1,024 places at most, so that of fewer all are compared."""
+    photograph, image = photograph[..., :48, :40], picture(48, 40, seed=5)
+    seen = tiny_encoder(painting[..., :64, :64], tiny_encoder.spec.style_layers)
+    seen = {layer: features[..., :32, :32] for layer, features in seen.items()}
+    target = style_target([seen], [painting], "sliced", torch.Generator())
+    found = []
+    for weight in (0.0, 2.0):
+        judge = PictureLoss(
+            tiny_encoder, photograph, target, style_weight=5.0, nearest_weight=weight,
+            chroma_weight=0.0, places=48 * 40, tile_px=tile_px, precision="fp32",
+        )  # fmt: skip
+        found.append(judge.look(image, torch.Generator().manual_seed(4)))
+    (without, gradient), (with_nearest, pulled) = found
+    leaf = image.clone().requires_grad_()
+    nearest = nearest_distance(tiny_encoder(leaf), target, torch.Generator()).sum()
+    (wanted,) = torch.autograd.grad(nearest, leaf)
+    assert with_nearest["style"] - without["style"] == pytest.approx(2 * nearest.item(), rel=1e-4)
+    assert (pulled - gradient - 5 * 2 * wanted).abs().max() < 1e-3 * wanted.abs().max()
+
+
+def test_statistics_keep_no_places_to_be_near_to(compact_encoder, painting):
+    photograph, start = picture(64, 64, seed=1), picture(64, 64, seed=2)
+    kept = measure_statistics(compact_encoder, [painting], 64, precision="fp32")
+    plain, near = (
+        refine(compact_encoder, photograph, start, kept, replace(QUICK, steps=2, nearest_weight=w))
+        for w in (0.0, 9.0)
+    )
+    assert torch.equal(plain, near)
 
 
 @pytest.mark.parametrize(("height", "width"), [(72, 88), (75, 139), (64, 200)])
@@ -234,7 +270,7 @@ def test_a_finer_size_keeps_what_the_coarser_one_changed(tiny_encoder, painting)
 def test_statistics_do_as_well_as_the_painting(compact_encoder):
     photograph, start = picture(64, 64, seed=1), picture(64, 64, seed=2)
     painting = picture(64, 64, seed=3)
-    settings = replace(QUICK, steps=20)
+    settings = replace(QUICK, steps=20, nearest_weight=0.0)
     kept = measure_statistics(compact_encoder, [painting], 64, precision="fp32")
     by_picture, by_statistics = (
         losses_of(compact_encoder, photograph, start, style, settings)
@@ -242,7 +278,8 @@ def test_statistics_do_as_well_as_the_painting(compact_encoder):
     )
     assert by_statistics[0].total == pytest.approx(by_picture[0].total, rel=0.1)
     refined = by_statistics[-1].preview()
-    judged = losses_of(compact_encoder, photograph, refined, [painting], replace(QUICK, steps=1))
+    once = replace(settings, steps=1)
+    judged = losses_of(compact_encoder, photograph, refined, [painting], once)
     assert judged[0].total < 1.3 * by_picture[-1].total
 
 
