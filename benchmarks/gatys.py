@@ -33,7 +33,7 @@ def optimise_picture(
         style_image: (1, 3, H', W'), [0, 1].
         iterations: of L-BFGS, each with up to 1.25 evaluations of the loss.
         start: (1, 3, H, W), [0, 1]; the content when left out.
-        loss: weights; the defaults when left out.
+        loss: weights; when left out the defaults, by the style distance alone.
         on_iteration: told the number of evaluations so far and the loss.
 
     Returns:
@@ -42,7 +42,7 @@ def optimise_picture(
     Source:
         Gatys, Ecker, Bethge 2016, equations 1 to 7; L-BFGS as in section 3.
     """
-    settings = loss or LossSettings()
+    settings = loss or LossSettings(nearest_weight=0.0)
     with torch.no_grad():
         layers = content_layers(encoder.spec, settings.content_distance)
         targets = encoder(content, layers)
