@@ -1,16 +1,31 @@
-"""Training of a base: the loss falls, and a run begins from the weights of another."""
+"""Training of a base: its updates, a falling loss, and a beginning from another's weights."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import Generator
 from unit.small_training import LOOP, META, make_recipe, run
 
+from metastyle_core import base as base_module
 from metastyle_core.base import load_base
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import CheckpointError, SettingsError
 from metastyle_core.initialisation import PredictorSize
+from metastyle_core.losses import LossSettings
+from metastyle_core.training import meta_learning
+from metastyle_core.training.meta_learning import meta_step, rate_key
+from metastyle_core.training.recipe import Outcome, Shard
+from metastyle_core.training.tasks import TaskSampler
 from metastyle_core.training.trainer import Trainer
+
+NOTHING = dict.fromkeys(("content", "style", "total", "log_total", "shift"), 0.0)
+
+
+def drawn_tasks(pool, settings, shard=None):
+    sampler = TaskSampler(pool, pool, settings)
+    return sampler.sample(Generator().manual_seed(0), shard or Shard())
 
 
 def test_training_lowers_the_loss(tmp_path, tiny_encoder, pool):
@@ -69,3 +84,85 @@ def test_a_predictor_does_not_shrink(tmp_path, tiny_encoder, pool):
     shrunk = replace(META, predictor=PredictorSize(hidden=4, covariances=0))
     with pytest.raises(SettingsError, match="does not fit"):
         make_recipe(tiny_encoder, pool, shrunk).start_from(tmp_path / "base.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("mode", "steps", "sizes"),
+    [
+        ("norm", 1, [2]),
+        ("norm", 0, [2]),
+        ("full", 0, [2]),
+        ("low_rank", 1, [1, 1]),
+        ("full", 1, [1, 1]),
+    ],
+)
+def test_tasks_that_share_what_they_adapt_go_one_by_one(pool, mode, steps, sizes):
+    settings = replace(META, inner_mode=mode, inner_steps=steps)
+    tasks = drawn_tasks(pool, settings)
+    groups = list(meta_learning._groups(tasks, settings))
+    assert [len(group) for group in groups] == sizes
+    assert torch.equal(torch.cat([group.styles for group in groups]), tasks.styles)
+
+
+def test_what_came_of_single_tasks_adds_up(tiny_encoder, pool, monkeypatch):
+    settings = replace(META, inner_mode="full")
+    each = Outcome(2, 3, {"content": 1.5, "style": 0.25})
+    monkeypatch.setattr(meta_learning, "_group_step", lambda *_: each)
+    learner = make_recipe(tiny_encoder, pool, settings).learner
+    whole = meta_step(learner, drawn_tasks(pool, settings), settings)
+    assert whole == Outcome(4, 6, {"content": 3.0, "style": 0.5})
+
+
+def test_an_update_in_which_nothing_counts_has_the_same_metrics_at_zero(tiny_encoder, pool):
+    learner = make_recipe(tiny_encoder, pool).learner
+    tasks = drawn_tasks(pool, META)
+    tasks.styles[:] = math.nan
+    assert meta_step(learner, tasks, META) == Outcome(0, 2, NOTHING)
+    none = drawn_tasks(pool, META, Shard(4, 5))
+    assert meta_step(learner, none, META) == Outcome(0, 0, NOTHING)
+    assert all(p.grad is None for p in learner.network.parameters())
+
+
+@pytest.mark.parametrize(("distance", "layer"), [("plain", "relu1_1"), ("standardised", "relu2_1")])
+def test_an_update_compares_at_the_layers_that_each_loss_asks_for(
+    tiny_encoder, pool, monkeypatch, distance, layer
+):
+    spec = replace(tiny_encoder.spec, content_layers=("relu1_1",), style_layers=("relu2_1",))
+    encoder = PerceptualEncoder(spec).requires_grad_(False)
+    original, asked = meta_learning.perceptual_loss, []
+
+    def look(stylized, features, content, target, *rest):
+        asked.append((list(content), list(target.layers), list(features)))
+        return original(stylized, features, content, target, *rest)
+
+    monkeypatch.setattr(meta_learning, "perceptual_loss", look)
+    loss = LossSettings(content_distance=distance, style_scales=2)
+    settings = replace(META, inner_steps=0, loss=loss)
+    meta_step(make_recipe(encoder, pool).learner, drawn_tasks(pool, settings), settings)
+    of_style = ["relu2_1", "relu2_1/2"]
+    assert asked == [([layer], of_style, ["relu1_1", *of_style])]
+
+
+def test_the_outer_loss_is_the_logarithm_of_a_tenth_above_the_loss(tiny_encoder, pool):
+    settings = replace(META, styles=1, inner_steps=0)
+    learner = make_recipe(tiny_encoder, pool).learner
+    found = meta_step(learner, drawn_tasks(pool, settings), settings).metrics
+    assert float(found["log_total"]) == pytest.approx(math.log(float(found["total"]) + 0.1))
+
+
+def test_an_update_computes_in_formats_that_gradients_bear(tiny_encoder, pool, monkeypatch):
+    original, asked = meta_learning.autocast, []
+
+    def look(precision, device, *, gradients=False):
+        asked.append(gradients)
+        return original(precision, device, gradients=gradients)
+
+    for module in (meta_learning, base_module):
+        monkeypatch.setattr(module, "autocast", look)
+    settings = replace(META, inner_steps=0)
+    meta_step(make_recipe(tiny_encoder, pool).learner, drawn_tasks(pool, settings), settings)
+    assert asked == [True, True, True], "of the target, the prediction and the loss"
+
+
+def test_a_learned_rate_keeps_its_name_in_checkpoints():
+    assert rate_key("residual.0.first.norm.weight") == "residual|0|first|norm|weight"
