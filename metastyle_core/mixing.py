@@ -104,11 +104,13 @@ def add_styles(
 
 
 def _mean_size(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> int:
-    """The size whose strokes lie between those of some styles, in ratios, as their weights do."""
-    amounts = [abs(weight) for weight in weights]
-    total = sum(amounts) or 1.0
+    """The size whose strokes lie between those of some styles, in ratios, as their weights do.
+
+    Where all weights are 0 every style counts alike.
+    """
+    amounts = [abs(weight) for weight in weights] if any(weights) else [1.0] * len(weights)
     logs = sum(a * math.log(s.size_px) for a, s in zip(amounts, styles, strict=True))
-    return round(math.exp(logs / total))
+    return round(math.exp(logs / sum(amounts)))
 
 
 def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:

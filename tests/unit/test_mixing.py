@@ -1,11 +1,13 @@
 """The arithmetic of styles: shares of a whole, sums of differences, the passage over frames."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 from samples import low_rank_style, picture
 
+from metastyle_core import mixing
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import BaseMismatchError, SettingsError
 from metastyle_core.low_rank import merge_updates
@@ -15,6 +17,7 @@ from metastyle_core.mixing import (
     growth_note,
     mix_styles,
     scale_style,
+    shares_of_sum,
     widened,
 )
 from metastyle_core.style import AdaptedStyle, check_style
@@ -64,6 +67,81 @@ def test_styles_that_do_not_belong_together_are_refused(styles):
         mix_styles([styles[0], replace(styles[1], mode="full")], [1, 1])
     with pytest.raises(SettingsError, match="styles and 0 weights"):
         mix_styles([], [])
+
+
+def of_size(style, size_px):
+    return replace(style, settings={"style_size_px": size_px})
+
+
+def test_a_mixture_tells_its_shares_and_has_the_size_between_theirs(random_base, styles):
+    pair = [of_size(styles[0], 64), of_size(styles[1], 256)]
+    mixed = mix_styles(pair, [3, 1])
+    assert mixed.settings == {"blend": ["75% s0", "25% s1"], "style_size_px": 91}  # 64 * 4**(1/4)
+    added = add_styles(random_base, pair, [2.0, -1.0])
+    assert added.settings == {"blend": ["2 s0", "-1 s1"], "style_size_px": 102}  # 64 * 4**(1/3)
+    assert added.name == "2 s0 + -1 s1"
+
+
+def test_a_sum_of_nothing_has_the_size_between_its_styles(random_base, styles):
+    pair = [of_size(styles[0], 64), of_size(styles[1], 256)]
+    assert add_styles(random_base, pair, [0.0, 0.0]).size_px == 128
+    assert scale_style(random_base, pair[1], 0.0).size_px == 256
+
+
+@pytest.mark.parametrize("mode", ["norm", "low_rank", "full"])
+def test_the_base_comes_to_the_device_of_the_first_style(random_base, styles, mode, monkeypatch):
+    away, summed = styles[0].to(torch.device("meta")), []
+
+    def look(sets, _):
+        summed.extend(sets[:2])
+        return {}
+
+    monkeypatch.setattr(mixing, "add_up", look)
+    add_styles(random_base, [away, made_in(random_base, mode)], [0.5, 0.5])
+    assert {t.device.type for each in summed for t in each.values()} == {"meta"}
+
+
+def test_shares_of_a_sum_that_is_small_are_given():
+    assert shares_of_sum([1e-6]) == [1.0]
+
+
+def test_refused_mixtures_are_told_whole(random_base, styles):
+    def refuses(error, message, action, *arguments):
+        with pytest.raises(error, match=f"^{re.escape(message)}$"):
+            action(*arguments)
+
+    other = replace(styles[1], base_sha256="feed" * 16, name="other")
+    refuses(
+        BaseMismatchError,
+        f"Style 'other' was made for base feedfeedfeed and 's0' for {random_base.sha256[:12]}. "
+        "Adapt them again on one base.",
+        mix_styles, [styles[0], other], [1, 1],
+    )  # fmt: skip
+    refuses(
+        SettingsError,
+        "Style 's1' is of mode full and 's0' of mode norm; to mix them give the base too (the "
+        "input 'model'), or mix styles of one mode.",
+        mix_styles, [styles[0], replace(styles[1], mode="full")], [1, 1],
+    )  # fmt: skip
+    lacking = replace(styles[1], fast_weights={})
+    refuses(
+        SettingsError,
+        "Styles 's1' and 's0' of mode norm and norm have different tensors. Adapt one of them "
+        "again.",
+        mix_styles, [styles[0], lacking], [1, 1],
+    )  # fmt: skip
+    refuses(
+        SettingsError,
+        "Weights are [1, -1], which add up to 0; shares of a sum other than 0 are needed. Change "
+        "one of them.",
+        mix_styles, styles[:2], [1, -1],
+    )  # fmt: skip
+    refuses(
+        SettingsError,
+        "Got curve 'linear' and route 'round'; choose a curve of linear, smooth and a route of "
+        "once, there_and_back.",
+        StyleSchedule, tuple(styles), "linear", "round",
+    )  # fmt: skip
 
 
 def test_low_rank_styles_of_different_ranks_mix(random_base):
@@ -177,6 +255,7 @@ def test_a_schedule_visits_its_styles_in_order(styles):
         close(schedule.at_frame(frame, 5), style)
     close(schedule.at_frame(1, 5), mix_styles(styles[:2], [0.5, 0.5]))
     close(schedule.at_frame(0, 1), styles[0])
+    close(schedule.at_frame(1, 2), styles[2])
     assert schedule.name == "s0 > s1 > s2"
 
 
@@ -265,3 +344,14 @@ def test_a_mixture_that_grew_says_so(random_base):
     count = sum(p.numel() for p in random_base.network.parameters())
     assert note.startswith(f"The mixture is of mode full and holds {count:,} numbers; 'style 1'")
     assert growth_note([wide], mixed) is None
+
+
+def test_the_note_of_growth_names_the_smallest_style(random_base):
+    modes = ("low_rank", "norm", "decoder")
+    styles = [made_in(random_base, mode) for mode in modes]
+    mixed = made_in(random_base, "full")
+    sizes = [sum(tensor.numel() for tensor in s.fast_weights.values()) for s in (mixed, styles[1])]
+    assert growth_note(styles, mixed) == (
+        f"The mixture is of mode full and holds {sizes[0]:,} numbers; 'norm' alone is of mode norm "
+        f"and holds {sizes[1]:,}."
+    )
