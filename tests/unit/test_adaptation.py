@@ -1,6 +1,7 @@
 """Adaptation: it lowers the loss, harms nothing it was given, and says what is wrong."""
 
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from samples import TOLERANCES, picture
 from torch import Generator
 
 from metastyle_core import adaptation
+from metastyle_core import base as base_module
 from metastyle_core.adaptation import (
     AdaptationSettings,
     StepReport,
@@ -111,7 +113,7 @@ def test_a_step_judges_by_what_the_seed_draws_and_by_what_counts(
     original, asked = adaptation.style_target, []
 
     def look(features, images, distance, generator, shares):
-        asked.append((generator.initial_seed(), list(features[0]), shares))
+        asked.append((distance, generator.initial_seed(), shares))
         return original(features, images, distance, generator, shares)
 
     monkeypatch.setattr(adaptation, "style_target", look)
@@ -119,10 +121,62 @@ def test_a_step_judges_by_what_the_seed_draws_and_by_what_counts(
     half[..., :64] = 1
     painting, settings = picture(80, 128, seed=1), replace(QUICK, style_size_px=80, seed=11)
     adapt_to_style(random_base, tiny_encoder, [painting], contents, settings, style_masks=[half])
-    ((seed, layers, shares),) = asked
-    assert seed == 11
-    assert layers == list(tiny_encoder.spec.style_layers)
+    ((distance, seed, shares),) = asked
+    assert (distance, seed) == ("sliced", 11)
     assert shares == pytest.approx([0.5], abs=0.02)
+
+
+def test_pictures_are_read_at_the_layers_that_their_loss_asks_for(
+    random_base, tiny_encoder, style_image, contents, monkeypatch
+):
+    spec = replace(tiny_encoder.spec, content_layers=("relu1_1",), style_layers=("relu2_1",))
+    encoder = PerceptualEncoder(spec).requires_grad_(False)
+    original, asked = PerceptualEncoder.forward, []
+
+    def look(self, images, layers=None):
+        asked.append(layers)
+        return original(self, images, layers)
+
+    monkeypatch.setattr(PerceptualEncoder, "forward", look)
+    loss = LossSettings(content_distance="plain")
+    settings = replace(QUICK, steps=1, loss=loss, initialisation="fixed")
+    adapt_to_style(random_base, encoder, [style_image], contents, settings)
+    of_drawn = None  # all that the encoder has
+    assert asked == [("relu2_1",), *[("relu1_1",)] * len(contents), of_drawn]
+
+
+def test_steps_compute_in_formats_that_gradients_bear(
+    random_base, tiny_encoder, style_image, contents, monkeypatch
+):
+    original, asked = adaptation.autocast, []
+
+    def look(precision, device, *, gradients=False):
+        asked.append((precision, gradients))
+        return original(precision, device, gradients=gradients)
+
+    for module in (adaptation, base_module):
+        monkeypatch.setattr(module, "autocast", look)
+    settings = replace(QUICK, steps=1)
+    adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings)
+    assert asked == [("fp32", False), ("fp32", True), ("fp32", True)], "prediction, targets, step"
+
+
+def test_a_style_tells_how_it_was_made(random_base, tiny_encoder, style_image, contents):
+    instant = replace(QUICK, steps=0)
+    first = adapt_to_style(random_base, None, [style_image], settings=instant)
+    wanted = asdict(instant) | {
+        "rank": 0, "encoder": None, "contents": "shipped", "style_images": 1, "resumed_from": None,
+    }  # fmt: skip
+    assert (first.name, first.settings, first.losses) == ("style", wanted, {})
+    second = adapt_to_style(
+        random_base, tiny_encoder, [style_image, style_image], contents, instant,
+        name="wave", resume=first, style_masks=[torch.ones(1, 1, 70, 90)],
+    )  # fmt: skip
+    assert second.name == "wave"
+    assert second.settings == wanted | {
+        "encoder": "tiny", "contents": 3, "style_images": 2, "style_masks": 1,
+        "resumed_from": "style",
+    }  # fmt: skip
 
 
 def test_the_brush_is_the_short_side_within_what_a_style_can_be_read_at():
@@ -193,6 +247,14 @@ def test_resuming_goes_on_from_the_style(random_base, tiny_encoder, style_image,
     )
     for name, tensor in first.fast_weights.items():
         assert torch.equal(again.fast_weights[name], tensor)
+
+
+def test_what_goes_on_from_half_precision_is_in_full(random_base, style_image):
+    instant = replace(QUICK, steps=0)
+    style = adapt_to_style(random_base, None, [style_image], settings=instant)
+    half = style.to(torch.device("cpu"), torch.float16)
+    more = adapt_to_style(random_base, None, [style_image], settings=instant, resume=half)
+    assert {tensor.dtype for tensor in more.fast_weights.values()} == {torch.float32}
 
 
 def test_a_narrow_style_can_be_resumed_wider_but_not_the_reverse(
@@ -374,7 +436,11 @@ def test_a_gradient_that_is_not_finite_is_never_kept(
         return replace(terms, total=terms.total + (stylized - stylized.detach()).sum().abs().sqrt())
 
     monkeypatch.setattr(adaptation, "perceptual_loss", with_a_steep_edge)
-    with pytest.raises(AdaptationDiverged, match="gradient"):
+    words = (
+        "The gradient holds NaN or infinity, also at a lower rate. Lower the learning rate or the "
+        "style weight."
+    )
+    with pytest.raises(AdaptationDiverged, match=f"^{re.escape(words)}$"):
         adapt_to_style(random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=1))
 
 
@@ -401,28 +467,40 @@ def test_a_rate_that_only_the_retry_can_bear_succeeds(
     assert rates == pytest.approx([1.0, 0.1])
 
 
+@pytest.mark.parametrize("role", ["Style", "Content"])
 @pytest.mark.parametrize(
     ("image", "error", "words"),
     [
-        (torch.rand(1, 3, 1, 1), ShapeError, "1x1 px"),
-        (torch.rand(1, 3, 300, 12), ShapeError, "12x300 px"),
-        (torch.rand(3, 80, 80), ShapeError, "B, 3, H, W"),
-        (torch.rand(1, 4, 80, 80), ShapeError, "B, 3, H, W"),
-        (torch.full((1, 3, 80, 80), float("nan")), SettingsError, "NaN"),
+        (torch.rand(1, 3, 1, 1), ShapeError, "{0} image is 1x1 px; both"),
+        (torch.rand(1, 3, 300, 12), ShapeError, "{0} image is 12x300 px; both"),
+        (torch.rand(3, 80, 80), ShapeError, "Got {1} images of shape (3, 80, 80); (B, 3, H, W)"),
+        (torch.rand(1, 4, 80, 80), ShapeError, "Got {1} images of shape (1, 4, 80, 80); (B, 3"),
+        (torch.empty(0, 3, 80, 80), ShapeError, "There is no {1} image; give at least one."),
+        (torch.full((1, 3, 80, 80), float("nan")), SettingsError, "{0} image holds NaN"),
     ],
 )
-def test_bad_style_images_are_refused(random_base, tiny_encoder, image, error, words):
-    with pytest.raises(error, match=words):
-        adapt_to_style(random_base, tiny_encoder, [image], settings=QUICK)
+def test_bad_images_are_refused_by_what_they_are_for(
+    random_base, style_image, role, image, error, words
+):
+    styles, contents = ([image], None) if role == "Style" else ([style_image], image)
+    with pytest.raises(error, match=f"^{re.escape(words.format(role, role.lower()))}"):
+        adapt_to_style(random_base, None, styles, contents, replace(QUICK, steps=0))
+
+
+def test_a_little_overshoot_of_a_picture_is_clamped():
+    beyond = picture(64, 80) * 1.4 - 0.2
+    assert torch.equal(adaptation._checked_batch("Style", beyond, 64), beyond.clamp(0, 1))
 
 
 def test_no_style_no_encoder_no_predictor_are_refused(random_base, tiny_encoder, style_image):
-    with pytest.raises(ShapeError, match="no style image"):
+    with pytest.raises(ShapeError, match=r"^There is no style image; give at least one\.$"):
         adapt_to_style(random_base, tiny_encoder, [], settings=QUICK)
-    with pytest.raises(SettingsError, match="encoder"):
+    words = "Adapting needs an encoder; pass one, or set steps to 0."
+    with pytest.raises(SettingsError, match=f"^{re.escape(words)}$"):
         adapt_to_style(random_base, None, [style_image], settings=QUICK)
     without = replace(random_base, predictor=None)
-    with pytest.raises(SettingsError, match="fixed"):
+    words = "This base has no predictor; choose the initialisation 'fixed'."
+    with pytest.raises(SettingsError, match=f"^{re.escape(words)}$"):
         adapt_to_style(without, tiny_encoder, [style_image], settings=QUICK)
 
 

@@ -142,6 +142,18 @@ def test_losses_are_averaged_and_the_best_average_kept():
     assert tracker.best["style"] == pytest.approx((1.458 + 3.24) / 3.439)
 
 
+def test_until_half_of_few_steps_are_averaged_the_latest_state_counts_as_the_best():
+    for steps, averaged in ((6, 3), (5, 3), (40, 10)):
+        tracker = adaptation._LossTracker(steps)
+        chosen = [tracker.add({"total": float(step)}, step) for step in range(1, averaged + 3)]
+        assert chosen == [True] * averaged + [False, False]
+
+
+def test_of_states_that_are_alike_the_latest_is_kept():
+    tracker = adaptation._LossTracker(steps=2)
+    assert all(tracker.add({"total": 0.0}, step) for step in (1, 2, 3))
+
+
 @pytest.mark.parametrize(
     ("usual", "last"), [(1.0, 10.1), (0.01, 0.11), (1.0, float("nan")), (1.0, float("inf"))]
 )
@@ -151,7 +163,10 @@ def test_a_loss_beyond_ten_times_the_usual_one_is_an_explosion(usual, last):
     tracker.add({"total": 10 * usual}, 2)
     tracker = adaptation._LossTracker(steps=6)
     tracker.add({"total": usual}, 1)
-    words = rf"became {last:.3g} at step 2 \(before: {usual:.3g}\).* Lower the learning rate or"
+    words = (
+        rf"^The loss became {last:.3g} at step 2 \(before: {usual:.3g}\), also at a lower rate\. "
+        r"Lower the learning rate or the style weight\.$"
+    )
     with pytest.raises(AdaptationDiverged, match=words):
         tracker.add({"total": last}, 2)
 
@@ -163,6 +178,29 @@ def test_contents_come_in_a_new_order_whenever_all_were_used():
     assert all(sorted(each) == list(range(6)) for each in rounds)
     assert len({tuple(each) for each in rounds}) == 4
     assert list(range(6)) not in rounds
+
+
+def test_every_batch_is_a_full_one():
+    loop = SimpleNamespace(settings=replace(QUICK, batch=2), _contents=torch.zeros(5, 1))
+    batches = adaptation._InnerLoop._batches(loop, Generator().manual_seed(0))
+    assert [len(next(batches)) for _ in range(6)] == [2] * 6
+
+
+def test_contents_are_read_anywhere_on_the_relief_at_any_strength():
+    down, right = torch.arange(132.0), torch.arange(133.0)
+    slope = (1 + down[:, None] + 1000 * right)[None, None].double()
+    network = SimpleNamespace(with_grain=lambda contents, grain: grain)
+    loop = SimpleNamespace(_relief=slope, _base=SimpleNamespace(network=network))
+    contents, generator = torch.zeros(2, 3, 4, 5), Generator().manual_seed(0)
+    drawn = [adaptation._InnerLoop._with_grain(loop, contents, generator) for _ in range(1500)]
+    grain = torch.cat(drawn)[:, 0]
+    assert grain.shape == (1500, 4, 5), "one piece for all contents of a step"
+    strengths = grain[:, 1, 0] - grain[:, 0, 0]
+    assert 0 < strengths.min() < 0.01
+    assert 0.99 < strengths.max() < 1
+    corners = (grain[:, 0, 0] / strengths - 1).round().long()
+    for places in (corners % 1000, corners // 1000):
+        assert set(places.tolist()) == set(range(129))
 
 
 def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):
