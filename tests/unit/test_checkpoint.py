@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
+from metastyle_core import checkpoint
 from metastyle_core.base import BASE_FORMAT, Predictor, load_base, save_base
 from metastyle_core.checkpoint import (
     content_hash,
+    fill_module,
+    parse_json,
     read_metadata,
     read_tensors,
     refuse_other_keys,
@@ -33,7 +36,7 @@ def write(path, tensors=None, **metadata):
 
 
 def test_round_trip(tmp_path):
-    path = write(tmp_path / "deep" / "a.safetensors", note="hello")
+    path = write(tmp_path / "very" / "deep" / "a.safetensors", note="hello")
     file = read_tensors(path, file_format="test")
     assert torch.equal(file.tensors["a"], TENSORS["a"])
     assert file.metadata["note"] == "hello"
@@ -61,23 +64,31 @@ def test_spoilt_files_are_refused_with_a_reason(tmp_path):
     save_file(TENSORS, plain)
     newer = tmp_path / "newer.safetensors"
     save_file(TENSORS, newer, metadata={"format": "test", "format_version": "99"})
+    damaged = (
+        r" is damaged, cut short or not a safetensors file \(.*\); download or save it again\."
+    )
+    pickle_or_zip = (
+        r" is a pickle or zip file, which may run code when opened; only \.safetensors files are "
+        r"read\. Convert it first\."
+    )
     reasons = {
-        cut: "damaged",
-        text: "damaged",
-        empty: "is empty",
-        pickled: "pickle",
-        zipped: "pickle or zip",
-        spoilt: "NaN",
-        other: "someone else's",
-        plain: "plain safetensors",
-        newer: "version 99",
-        tmp_path / "absent.safetensors": "does not exist",
-        tmp_path: "is a folder",
+        cut: damaged,
+        text: damaged,
+        empty: r" is empty; download or save it again\.",
+        pickled: pickle_or_zip,
+        zipped: pickle_or_zip,
+        spoilt: r": 'a' holds NaN or infinity; the file is spoilt\. Make it again\.",
+        other: r" is a 'someone else's' file; 'test' is needed\. Choose another file\.",
+        plain: r" is a 'plain safetensors' file; 'test' is needed\. Choose another file\.",
+        newer: r" has format version 99; this release reads version 1\. Update MetaStyle or save "
+        r"the file again\.",
+        tmp_path / "absent.safetensors": r" does not exist; check the file's name\.",
+        tmp_path: r" is a folder; a \.safetensors file is needed\.",
     }
     for path, reason in reasons.items():
         # The header alone says nothing of the numbers.
         for read in (read_tensors,) if path == spoilt else (read_tensors, read_metadata):
-            with pytest.raises(CheckpointError, match=f"^{re.escape(str(path))}.*{reason}"):
+            with pytest.raises(CheckpointError, match=f"^{re.escape(str(path))}{reason}$"):
                 read(path, file_format="test")
 
 
@@ -85,9 +96,11 @@ def test_spoilt_files_are_refused_with_a_reason(tmp_path):
 def test_numbers_that_nothing_of_ours_holds_are_refused(tmp_path, dtype):
     path = tmp_path / "odd.safetensors"
     save_file({"a": torch.zeros(2), "b": torch.zeros(2).to(dtype)}, path)
-    with pytest.raises(
-        CheckpointError, match=f"odd.safetensors: 'b' holds numbers of type {dtype}"
-    ):
+    words = (
+        f"{path}: 'b' holds numbers of type {dtype}, which are not read; save it as float32, "
+        "float16 or bfloat16."
+    )
+    with pytest.raises(CheckpointError, match=f"^{re.escape(words)}$"):
         read_tensors(path)
 
 
@@ -103,6 +116,19 @@ def test_what_a_file_lacks_and_what_it_has_too_many_of_is_named():
     with pytest.raises(CheckpointError, match=re.escape("f: 'c' has shape (2, 1); (1,) is needed")):
         refuse_other_keys("f", dict.fromkeys("abd", own) | {"c": torch.zeros(2, 1)}, expected)
     refuse_other_keys("f", dict.fromkeys("abcd", own), expected)
+    with pytest.raises(CheckpointError, match=re.escape("f lacks ['bias', 'weight']; it was")):
+        fill_module("f", torch.nn.Linear(1, 1), {})
+
+
+def test_a_header_entry_that_is_no_object_is_named():
+    for text, words in (
+        ("{", "is missing or damaged; download or save it again."),
+        ("[1]", "is not a JSON object; download or save it again."),
+    ):
+        whole = re.escape(f"f: header entry 'a' {words}")
+        with pytest.raises(CheckpointError, match=f"^{whole}$"):
+            parse_json("f", {"a": text}, "a")
+    assert parse_json("f", {"a": '{"b": 1}'}, "a") == {"b": 1}
 
 
 def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
@@ -110,15 +136,21 @@ def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     path = write(tmp_path / "a.safetensors")
-    monkeypatch.setattr("metastyle_core.checkpoint.safe_open", refuse)
-    for read in (read_tensors, read_metadata):
-        with pytest.raises(CheckpointError, match=r"Cannot read .*Permission denied"):
-            read(path)
+    words = f"Cannot read {path} (Permission denied); check its name, permissions and disk."
+    for place in ("metastyle_core.checkpoint.safe_open", "pathlib.Path.open"):
+        monkeypatch.setattr(place, refuse)
+        for read in (read_tensors, read_metadata):
+            with pytest.raises(CheckpointError, match=f"^{re.escape(words)}$"):
+                read(path)
 
 
 def test_what_cannot_be_read_again_is_not_written(tmp_path):
     for value in (float("nan"), torch.tensor(1e5).half().item()):
-        with pytest.raises(CheckpointError, match="full precision"):
+        words = (
+            f"Cannot write {tmp_path / 'a.safetensors'}: 'a' holds NaN or infinity. Make it again, "
+            "or save it in full precision."
+        )
+        with pytest.raises(CheckpointError, match=f"^{re.escape(words)}$"):
             write(tmp_path / "a.safetensors", {"a": torch.tensor([1.0, value])})
     assert not list(tmp_path.iterdir())
 
@@ -127,11 +159,15 @@ def test_any_flipped_bit_of_the_numbers_is_found(tmp_path):
     path = write(tmp_path / "a.safetensors", {"a": torch.rand(5), "b": torch.ones(3).half()})
     whole = path.read_bytes()
     start = 8 + int.from_bytes(whole[:8], "little")
+    words = (
+        f"{path} is damaged: its numbers do not fit the checksum in its header. Download it again, "
+        "or make it again."
+    )
     for bit in range(8 * start, 8 * len(whole)):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
-        with pytest.raises(CheckpointError, match=r"a\.safetensors is damaged: .* checksum"):
+        with pytest.raises(CheckpointError, match=f"^{re.escape(words)}$"):
             read_tensors(path)
 
 
@@ -162,6 +198,12 @@ def test_the_same_contents_give_the_same_bytes(tmp_path):
     assert len(files) == 1
     found = read_metadata(tmp_path / "0.safetensors")
     assert metadata.items() <= found.items()
+
+
+def test_but_for_the_order_of_its_strings_a_file_is_as_the_library_writes_it():
+    for text in ("\u00e9", "e", "ee", "eee"):
+        found = checkpoint._serialised(TENSORS, {"note": text})
+        assert found == save(TENSORS, metadata={"note": text})
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -143,6 +143,22 @@ def test_an_update_compares_at_the_layers_that_each_loss_asks_for(
     assert asked == [([layer], of_style, ["relu1_1", *of_style])]
 
 
+def test_the_target_of_an_update_is_drawn_from_the_seed_of_its_tasks(
+    tiny_encoder, pool, monkeypatch
+):
+    original, seeds = meta_learning.style_target, []
+
+    def look(features, images, distance, generator):
+        seeds.append(generator.initial_seed())
+        return original(features, images, distance, generator)
+
+    monkeypatch.setattr(meta_learning, "style_target", look)
+    settings = replace(META, styles=1, inner_steps=0)
+    tasks = drawn_tasks(pool, settings)
+    meta_step(make_recipe(tiny_encoder, pool).learner, tasks, settings)
+    assert seeds == [tasks.seed]
+
+
 def test_the_outer_loss_is_the_logarithm_of_a_tenth_above_the_loss(tiny_encoder, pool):
     settings = replace(META, styles=1, inner_steps=0)
     learner = make_recipe(tiny_encoder, pool).learner
