@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from samples import TOLERANCES, low_rank_style, picture
 
+from metastyle_core import stylization
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import ResultError, SettingsError, ShapeError
 from metastyle_core.grain import grain_relief
@@ -17,6 +18,7 @@ from metastyle_core.network import noted_statistics, stylize_with
 from metastyle_core.precision import autocast
 from metastyle_core.steady import steady_mean
 from metastyle_core.stylization import pictures_per_pass, stylize
+from metastyle_core.tiling import Strips
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,29 @@ def test_every_chunk_draws_its_own_styles(random_base, styles, images):
     for i, style in enumerate(styles):
         alone = stylize(random_base, style, images[i : i + 1], precision="fp32")
         torch.testing.assert_close(mixed[i : i + 1], alone, rtol=0, atol=1e-6)
+
+
+def test_their_size_decides_how_many_pictures_go_at_once(random_base, styles, images, monkeypatch):
+    original, asked, passes = stylization.stylize_with, [], []
+
+    def by_rows(height, width, device, how):
+        asked.append((height, width, device.type))
+        return False
+
+    def per_pass(height, width, device):
+        asked.append((height, width, device.type))
+        return 2
+
+    def look(network, weights, chunk, **options):
+        passes.append(len(chunk))
+        return original(network, weights, chunk, **options)
+
+    monkeypatch.setattr(stylization, "goes_by_rows", by_rows)
+    monkeypatch.setattr(stylization, "pictures_per_pass", per_pass)
+    monkeypatch.setattr(stylization, "stylize_with", look)
+    stylize(random_base, styles[0], images, precision="fp32")
+    assert asked == [(34, 45, "cpu")] * 2
+    assert passes == [2, 2, 1]
 
 
 def test_it_is_the_networks_forward(random_base, styles, images):
@@ -154,8 +179,16 @@ def test_strength_also_lightens_the_style_itself(random_base, styles, images):
     torch.testing.assert_close(half, wanted, **TOLERANCES[torch.float32])
 
 
+def test_at_strength_0_nothing_is_drawn(random_base, styles, images):
+    told = []
+    strips = Strips(above_px=0, on_strip=told.append)
+    assert torch.equal(stylize(random_base, styles[0], images, strength=0.0, strips=strips), images)
+    assert not told
+
+
 def test_an_empty_batch_gives_an_empty_batch(random_base, styles):
-    assert stylize(random_base, styles[0], torch.empty(0, 3, 32, 32)).shape == (0, 3, 32, 32)
+    for style in (styles[0], []):
+        assert stylize(random_base, style, torch.empty(0, 3, 32, 32)).shape == (0, 3, 32, 32)
 
 
 def test_bad_input_is_refused(random_base, styles, images):
@@ -171,7 +204,8 @@ def test_bad_input_is_refused(random_base, styles, images):
     with pytest.raises(SettingsError, match="3 styles for 5"):
         stylize(random_base, styles, images)
     several = [styles[0], low_rank_style(random_base, 1)]
-    with pytest.raises(SettingsError, match="several styles needs styles of mode norm; run others"):
+    words = r"^A batch of several styles needs styles of mode norm; run others apart\.$"
+    with pytest.raises(SettingsError, match=words):
         stylize(random_base, several, images[:2])
 
 
@@ -199,7 +233,11 @@ def test_a_little_overshoot_is_clamped(random_base, styles, images):
 
 def test_a_result_with_nan_says_what_to_try(random_base, styles, images):
     weights = {name: tensor * 1e20 for name, tensor in styles[0].fast_weights.items()}
-    with pytest.raises(ResultError, match="adapt the style again, or load another base"):
+    words = (
+        r"^Style 'style' draws NaN or infinity with precision fp32; adapt the style again, or load "
+        r"another base\.$"
+    )
+    with pytest.raises(ResultError, match=words):
         stylize(random_base, replace(styles[0], fast_weights=weights), images, precision="fp32")
 
 

@@ -136,6 +136,15 @@ def test_every_option_does_the_same_in_strips(random_base, styles, tmp_path, opt
     torch.testing.assert_close(cut, filed, rtol=0, atol=1e-5)
 
 
+def test_in_strips_one_style_serves_all_pictures_and_overshoot_is_clamped(random_base, styles):
+    beyond = noisy(61, 47, count=2) * 1.4 - 0.2
+    drawn = stylize(random_base, styles[0], beyond, precision="fp32", strips=CUT)
+    for i in range(2):
+        alone = beyond[i : i + 1].clamp(0, 1)
+        wanted = stylize(random_base, styles[0], alone, precision="fp32", strips=CUT)
+        assert torch.equal(drawn[i : i + 1], wanted)
+
+
 def test_styles_of_other_modes_and_formats_are_drawn_in_strips(random_base):
     style = low_rank_style(random_base, 3)
     image = picture(61, 47)
