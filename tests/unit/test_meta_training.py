@@ -170,14 +170,14 @@ def test_an_update_computes_in_formats_that_gradients_bear(tiny_encoder, pool, m
     original, asked = meta_learning.autocast, []
 
     def look(precision, device, *, gradients=False):
-        asked.append(gradients)
+        asked.append((precision, gradients))
         return original(precision, device, gradients=gradients)
 
     for module in (meta_learning, base_module):
         monkeypatch.setattr(module, "autocast", look)
     settings = replace(META, inner_steps=0)
     meta_step(make_recipe(tiny_encoder, pool).learner, drawn_tasks(pool, settings), settings)
-    assert asked == [True, True, True], "of the target, the prediction and the loss"
+    assert asked == [("fp32", True)] * 3, "of the target, the prediction and the loss"
 
 
 def test_a_learned_rate_keeps_its_name_in_checkpoints():

@@ -82,8 +82,8 @@ def test_other_numbers_and_pictures_in_strips_are_refused(random_base, style):
     with pytest.raises(SettingsError, match="steady is 3; 1 for one drawing"):
         stylize(random_base, style, image, steady=3)
     words = (
-        r"^steady is 2, which needs pictures that are drawn whole; leave it at 1 for large ones and "
-        r"with a brush\.$"
+        r"^steady is 2, which needs pictures that are drawn whole; leave it at 1 for large ones "
+        r"and with a brush\.$"
     )
     for options in ({"strips": Strips(above_px=0)}, {"brush": 1.0}):
         with pytest.raises(SettingsError, match=words):

@@ -108,6 +108,10 @@ def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
     torch.testing.assert_close(found, scaled(drawn, size), **TOLERANCES[torch.float32])
 
 
+def test_pictures_that_have_the_size_to_draw_are_not_scaled(images):
+    assert stylization._interpolate(images, 34, 45) is images
+
+
 def test_steady_drawings_that_wrap_are_shifted_round(random_base, styles, generator):
     images = torch.rand(1, 3, 32, 40, generator=generator)
     draw = partial(
