@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from metastyle_core.colour import Colouring
 from metastyle_core.errors import ResultError
 from metastyle_core.film.drawing import FilmDrawing
 from metastyle_core.network import StylizationNetwork, noted_statistics, stylize_with
-from metastyle_core.rows import Plane, bordered_rows, resampled, rows_of, strips_of
+from metastyle_core.rows import Plane, Rows, bordered_rows, resampled, rows_of, strips_of
 from metastyle_core.stylization import stylize
 from metastyle_core.tiling import (
     Strips,
@@ -75,6 +76,41 @@ def test_strips_have_whole_fours_of_rows_and_what_they_take_is_told():
     assert [rows_of_strip(width, 1200) for width in (100, 80, 109, 1000)] == [12, 12, 8, 8]
     assert strip_bytes(100, 1200) == 12 * 100 * 1200
     assert needed_bytes(84, 184) == 64 * 100 * 200
+
+
+def test_every_pass_has_as_many_strips_as_its_map_and_its_stride_ask_for():
+    """Ten passes over a picture of 32 rows, 48 with its margins, in strips of 8 at its size."""
+    told = []
+    network = StylizationNetwork(channels=4, blocks=1).requires_grad_(False)
+    strips = Strips(strip_px=8 * 44, on_strip=told.append)
+    list(draw_in_strips(network, {}, rows_of(noisy(32, 44)), 44, strips))
+    ends = [10 * share for share in told]
+    counts = [sum(i < end < i + 1.001 for end in ends) for i in range(10)]
+    assert counts == [6, 6, 6, 2, 2, 2, 2, 3, 6, 4]
+
+
+def test_layers_read_no_more_rows_than_they_need():
+    network, read = StylizationNetwork(channels=4, blocks=1).requires_grad_(False), []
+
+    def noted(channels, first, last):
+        read.append((first, last))
+        return torch.zeros(1, channels, last - first, 12)
+
+    run = tiling._Run(network, 12, Strips(), "none")
+    for layer, channels in (
+        (network.residual[0].first.convolution, 16),
+        (network.decoder[0].convolution, 16),
+        (network.output, 4),
+    ):
+        drawn = run.convolved(layer, Rows(32, partial(noted, channels))).read(5, 7)
+        assert drawn.shape[2] == 2
+    # A border of one row; rows 4 to 8 at twice the height and one more; and of four, in pairs.
+    assert read == [(4, 8), (1, 5), (0, 12)]
+
+
+def test_a_network_of_other_parts_is_told():
+    with pytest.raises(TypeError, match=r"^A ReLU stands where a Conv2d should\.$"):
+        tiling._of_kind(torch.nn.ReLU(), torch.nn.Conv2d)
 
 
 def test_both_maps_that_are_kept_lie_in_the_folder(tmp_path, monkeypatch):
