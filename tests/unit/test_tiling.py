@@ -50,7 +50,7 @@ def alpha_with_holes(count=1):
 
 
 @pytest.mark.parametrize("seamless", ["none", "x", "y", "both"])
-@pytest.mark.parametrize("size", [(61, 47), (32, 44), (16, 130)])
+@pytest.mark.parametrize("size", [(61, 47), (96, 24), (16, 130)])
 @pytest.mark.parametrize("in_files", [False, True])
 def test_the_network_draws_in_strips_what_it_draws_whole(tmp_path, seamless, size, in_files):
     torch.manual_seed(0)
@@ -106,6 +106,12 @@ def test_layers_read_no_more_rows_than_they_need():
         assert drawn.shape[2] == 2
     # A border of one row; rows 4 to 8 at twice the height and one more; and of four, in pairs.
     assert read == [(4, 8), (1, 5), (0, 12)]
+    assert run._with_margins(rows_of(noisy(32, 12))).read(3, 9).shape == (1, 3, 6, 28)
+
+
+def test_a_stretch_of_rows_grows_to_whole_groups():
+    assert tiling._grouped(5, 7, 4) == (4, 8)
+    assert tiling._grouped(4, 8, 4) == (4, 8)
 
 
 def test_a_network_of_other_parts_is_told():
