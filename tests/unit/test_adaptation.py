@@ -167,7 +167,8 @@ def test_a_style_tells_how_it_was_made(random_base, tiny_encoder, style_image, c
     wanted = asdict(instant) | {
         "rank": 0, "encoder": None, "contents": "shipped", "style_images": 1, "resumed_from": None,
     }  # fmt: skip
-    assert (first.name, first.settings, first.losses) == ("style", wanted, {})
+    assert (first.name, first.mode) == ("style", "norm")
+    assert (first.settings, first.losses) == (wanted, {})
     second = adapt_to_style(
         random_base, tiny_encoder, [style_image, style_image], contents, instant,
         name="wave", resume=first, style_masks=[torch.ones(1, 1, 70, 90)],

@@ -6,8 +6,9 @@ import pytest
 import torch
 from samples import picture
 
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style, predict_norms
 from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.initialisation import predicted_norms
 from metastyle_core.losses import chroma_variation, style_target
 from metastyle_core.refinement import measure_statistics
 from metastyle_core.style_pictures import StylePicture, style_pictures
@@ -61,6 +62,20 @@ def test_an_instant_style_and_kept_statistics_do_without_what_is_hidden(
     assert kept.chroma == same.chroma
     for layer, quantiles in kept.quantiles.items():
         assert torch.equal(quantiles, same.quantiles[layer])
+
+
+def test_a_prediction_is_that_of_the_mean_of_what_counts_in_each_picture(random_base, framed):
+    paintings, inside = framed
+    pair = style_pictures([paintings[0], picture(96, 112, seed=4)], [inside], 64)
+    predictor = random_base.predictor
+    first, second = (
+        predictor.network.statistics(each.counted(predictor.encoder(each.pixels))) for each in pair
+    )
+    wanted = predicted_norms(
+        random_base.network, predictor.network, (first + second) / 2, torch.tensor([6.0])
+    )
+    for name, tensor in predict_norms(random_base, pair, 6.0, "fp32").items():
+        torch.testing.assert_close(tensor, wanted[name][0])
 
 
 def test_a_white_mask_is_no_mask(random_base, tiny_encoder):
