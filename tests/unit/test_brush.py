@@ -79,8 +79,9 @@ def test_edges_that_the_first_drawing_cannot_hold_are_kept():
 
 @pytest.mark.parametrize("brush", [0.0, -1.0, float("nan"), float("inf")])
 def test_brushes_that_are_none_are_refused(random_base, style, brush):
-    with pytest.raises(SettingsError, match=r"^brush is .*above 0 is needed"):
-        stylize(random_base, style, picture(64, 64), brush=brush)
+    for strength in (0.0, 1.0):
+        with pytest.raises(SettingsError, match=r"^brush is .*above 0 is needed"):
+            stylize(random_base, style, picture(64, 64), brush=brush, strength=strength)
 
 
 @pytest.mark.parametrize(("brush", "px"), [(50.0, "1 px"), (0.1, "640 px")])
