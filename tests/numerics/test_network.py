@@ -7,13 +7,21 @@ from samples import TOLERANCES
 from torch.func import functional_call
 
 from metastyle_core import network as network_module
+from metastyle_core.errors import ShapeError
 from metastyle_core.network import (
+    ConvNorm,
     InstanceNorm,
     OutputConv,
+    ReflectConv,
+    ResidualBlock,
     StylizationNetwork,
     UpsampleConv,
     adapted_parameter_names,
+    adapted_weights,
+    margins,
     norm_parameter_names,
+    noted_statistics,
+    smoothing_kernel,
     stylize_with,
 )
 
@@ -166,3 +174,144 @@ def test_the_layout_in_memory_changes_no_norm(generator, monkeypatch, styles, fi
     assert found.is_contiguous(memory_format=torch.channels_last)
     wanted = functional_call(norm, values, (features,))
     torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float64])
+
+
+def test_each_place_is_normalised_as_its_own_mixture_of_styles():
+    """One style halves and takes away 1/2, the other doubles and takes away 3."""
+    norm = InstanceNorm(1)
+    values = {
+        "weight": torch.tensor([[1.0], [10.0]]),
+        "bias": torch.tensor([[0.0], [1.0]]),
+        "mean": torch.tensor([[1.0], [2.0]]),
+        "variance": torch.tensor([[4.0 - 1e-5], [25.0 - 1e-5]]),
+        "shares": torch.tensor(
+            [[[1.0, 1.0, 0.0, 1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0, 0.0, 1.0, 1.0]]]
+        ).unsqueeze(0),
+    }
+    features = torch.tensor([[[[3.0, 4.0, 5.0]]]])
+    drawn = functional_call(norm, values, (features,))
+    torch.testing.assert_close(drawn, torch.tensor([[[[1.0, 3.25, 7.0]]]]))
+    assert functional_call(norm, values, (features.bfloat16(),)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_far_from_zero_a_norm_keeps_its_digits(layout):
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    features = torch.stack([signs, 8192 - signs])[None].contiguous(memory_format=layout)
+    drawn = InstanceNorm(2)(features)
+    torch.testing.assert_close(drawn, torch.stack([signs, -signs])[None], rtol=0, atol=1e-4)
+
+
+def test_two_pictures_with_pixels_side_by_side_stay_two():
+    features = torch.tensor([0.0, 2.0, 5.0, 9.0]).view(2, 1, 1, 2).expand(-1, 2, -1, -1)
+    drawn = InstanceNorm(2)(features.contiguous(memory_format=torch.channels_last))
+    wanted = torch.tensor([-1.0, 1.0]).expand(2, 2, 1, 2)
+    torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_norm_with_half_of_its_statistics_takes_its_own(layout):
+    norm = InstanceNorm(2)
+    features = torch.tensor([0.0, 2.0]).expand(1, 2, 1, 2).contiguous(memory_format=layout)
+    own = norm(features)
+    for half in ({"mean": torch.ones(2)}, {"variance": torch.ones(2)}):
+        assert torch.equal(functional_call(norm, half, (features,)), own)
+
+
+def test_what_a_norm_is_given_to_normalise_by_is_no_part_of_its_state():
+    norm = InstanceNorm(2)
+    norm.mean = norm.variance = norm.shares = torch.ones(2)
+    assert list(norm.state_dict()) == ["weight", "bias"]
+
+
+def test_a_skip_is_added_to_what_is_convolved():
+    layer = ConvNorm(ReflectConv(1, 1, 1), 1, skips=True)
+    layer.load_state_dict(
+        {
+            "convolution.weight": torch.ones(1, 1, 1, 1),
+            "convolution.bias": torch.zeros(1),
+            "skip.weight": torch.full((1, 1, 1, 1), 2.0),
+            "norm.weight": torch.ones(1),
+            "norm.bias": torch.zeros(1),
+        }
+    )
+    features = torch.tensor([[[[0.0, 1.0]]]])
+    rising, falling = torch.tensor([[[[-1.0, 1.0]]]]), torch.tensor([[[[1.0, -1.0]]]])
+    torch.testing.assert_close(layer(features), rising, rtol=0, atol=1e-4)
+    drawn = layer(features, "none", torch.tensor([[[[1.0, 0.0]]]]))
+    torch.testing.assert_close(drawn, falling, rtol=0, atol=1e-4)
+
+
+def test_a_residual_block_adds_its_change():
+    block = ResidualBlock(2)
+    torch.nn.init.zeros_(block.second.norm.weight)
+    torch.nn.init.constant_(block.second.norm.bias, 0.25)
+    features = torch.rand(1, 2, 4, 4)
+    torch.testing.assert_close(block(features), features + 0.25)
+
+
+def test_half_of_a_smoothing_lies_between_nothing_and_a_binomial():
+    assert smoothing_kernel(0.5).tolist() == [
+        [1 / 32, 1 / 16, 1 / 32],
+        [1 / 16, 5 / 8, 1 / 16],
+        [1 / 32, 1 / 16, 1 / 32],
+    ]
+
+
+def test_a_network_without_options_has_none_of_them():
+    network = StylizationNetwork()
+    assert (network.reads_grain, network.skips, network.smoothing) == (False, False, 0.0)
+
+
+def test_an_untrained_network_has_every_option_of_its_model():
+    model = StylizationNetwork(4, 1, reads_grain=True, skips=True, smoothing=0.5)
+    other = model.untrained()
+    assert (other.reads_grain, other.skips, other.smoothing) == (True, True, 0.5)
+    own, theirs = model.state_dict(), other.state_dict()
+    assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in theirs.items()}
+    assert not torch.equal(own["output.weight"], theirs["output.weight"])
+
+
+def test_grain_is_added_or_handed_on_with_its_gain():
+    pictures, relief = torch.full((2, 3, 1, 2), 0.5, dtype=F64), torch.tensor([[[[0.1, -0.1]]]])
+    added = StylizationNetwork(4, 1).with_grain(pictures, relief)
+    torch.testing.assert_close(added, torch.tensor([0.6, 0.4]).to(F64).expand(2, 3, 1, 2))
+    read = StylizationNetwork(4, 1, reads_grain=True).with_grain(pictures, relief)
+    assert torch.equal(read[:, :3], pictures)
+    torch.testing.assert_close(read[:, 3:], torch.tensor([0.32, -0.32]).to(F64).expand(2, 1, 1, 2))
+
+
+def test_margins_fill_a_side_up_to_a_multiple_of_4():
+    assert [margins(side, False) for side in (16, 17, 18, 19)] == [(8, 8), (8, 11), (8, 10), (8, 9)]
+    assert margins(16, True) == (0, 0)
+    with pytest.raises(
+        ShapeError, match=r"^A side of 18 px cannot wrap; resize it to a multiple of 4 px\.$"
+    ):
+        margins(18, True)
+
+
+def test_a_picture_below_16_px_is_refused_by_its_size(network):
+    with pytest.raises(ShapeError, match=r"^Image is 15x16 px; both sides must be at least 16 px"):
+        network(torch.rand(1, 3, 16, 15, dtype=F64))
+
+
+def test_statistics_are_those_of_all_pictures_in_full_precision():
+    layers = torch.nn.Sequential(InstanceNorm(1), torch.nn.ReLU(), InstanceNorm(1))
+    features = torch.tensor([0.0, 2.0, 4.0, 6.0]).view(2, 1, 1, 2).bfloat16()
+    with noted_statistics(layers) as noted:
+        layers(features)
+    assert set(noted) == {"0.mean", "0.variance", "2.mean", "2.variance"}
+    assert noted["0.mean"].dtype == noted["0.variance"].dtype == torch.float32
+    assert (noted["0.mean"].tolist(), noted["0.variance"].tolist()) == ([3.0], [5.0])
+    layers(10 * features)
+    assert noted["0.mean"].tolist() == [3.0], "outside of the block nothing is noted"
+
+
+def test_low_rank_adapts_norms_and_updates_of_its_rank():
+    network = StylizationNetwork(4, 1)
+    norms = norm_parameter_names(network)
+    assert tuple(adapted_weights(network, "norm", 3)) == norms
+    weights = adapted_weights(network, "low_rank", 3)
+    updates = {name: value for name, value in weights.items() if name not in norms}
+    assert updates
+    assert all(value.requires_grad and 3 in value.shape for value in updates.values())
