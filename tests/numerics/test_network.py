@@ -238,8 +238,10 @@ def test_a_skip_is_added_to_what_is_convolved():
     features = torch.tensor([[[[0.0, 1.0]]]])
     rising, falling = torch.tensor([[[[-1.0, 1.0]]]]), torch.tensor([[[[1.0, -1.0]]]])
     torch.testing.assert_close(layer(features), rising, rtol=0, atol=1e-4)
-    drawn = layer(features, "none", torch.tensor([[[[1.0, 0.0]]]]))
-    torch.testing.assert_close(drawn, falling, rtol=0, atol=1e-4)
+    earlier = torch.tensor([[[[1.0, 0.0]]]])
+    torch.testing.assert_close(layer(features, "none", earlier), falling, rtol=0, atol=1e-4)
+    plain = ConvNorm(layer.convolution, 1)
+    torch.testing.assert_close(plain(features, "none", earlier), rising, rtol=0, atol=1e-4)
 
 
 def test_a_residual_block_adds_its_change():

@@ -4,7 +4,9 @@ import json
 import math
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,10 +19,11 @@ from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, TrainingError
 from metastyle_core.training import meta_training
+from metastyle_core.training import trainer as trainer_module
 from metastyle_core.training.average import MovingAverage
 from metastyle_core.training.meta_learning import meta_step
 from metastyle_core.training.meta_training import MetaTraining
-from metastyle_core.training.recipe import Outcome
+from metastyle_core.training.recipe import Outcome, Shard
 from metastyle_core.training.state import save_state
 from metastyle_core.training.trainer import Trainer, TrainerSettings
 
@@ -359,3 +362,222 @@ def test_the_learning_rate_warms_up_and_falls():
 def test_illegal_settings_of_a_trainer_are_refused(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         TrainerSettings(**{"optimizer": "adam"} | wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"log_every": 0}, "log_every is 0; a whole number from 1 up is needed."),
+        ({"warmup_updates": -1}, "warmup_updates is -1; a whole number from 0 up is needed."),
+        ({"decay_from": -1}, "decay_from is -1; a whole number from 0 up is needed."),
+        ({"picture_every": -1}, "picture_every is -1; a whole number from 0 up is needed."),
+        ({"max_minutes": -0.5}, "max_minutes is -0.5; a finite number from 0 up is needed."),
+        ({"gradient_clip": 0.0}, "gradient_clip is 0.0; a finite number above 0 is needed."),
+        ({"average_decay": -0.1}, "average_decay is -0.1; 0 up to below 1 is needed."),
+    ],
+)
+def test_what_a_trainer_is_wrongly_set_to_is_told_in_one_line(wrong, line):
+    with pytest.raises(SettingsError) as told:
+        replace(LOOP, **wrong)
+    assert str(told.value) == line
+
+
+def test_the_least_settings_of_a_trainer_are_legal():
+    least = {"updates": 1, "log_every": 1, "warmup_updates": 0, "decay_from": 0}
+    least |= {"picture_every": 0, "max_minutes": 0.0, "average_decay": 0.0}
+    assert replace(LOOP, **least).rate_at(0) == LOOP.learning_rate
+
+
+def test_beyond_the_last_update_the_rate_stays_at_a_hundredth():
+    settings = replace(LOOP, updates=20, learning_rate=1.0, warmup_updates=0)
+    assert settings.rate_at(20) == settings.rate_at(32) == pytest.approx(0.01)
+    assert replace(settings, decay_from=20).rate_at(21) == pytest.approx(0.01)
+    assert replace(settings, decay_from=20).rate_at(20) == 1.0
+
+
+class _Scripted(_Bare):
+    """A recipe with given outcomes, whose tasks each add 1 to every gradient, or NaN."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self.modules, self.outcomes = nn.Linear(2, 1), list(outcomes)
+        self.exported: list[dict[str, object]] = []
+
+    def accumulate_gradients(self, generator, shard) -> Outcome:
+        outcome = self.outcomes.pop(0)
+        for parameter in self.modules.parameters():
+            parameter.grad += outcome.count * outcome.metrics.get("gradient", 1)
+        return outcome
+
+    def export(self, folder, provenance) -> None:
+        self.exported.append(provenance)
+
+
+def _log_of(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def _clock(monkeypatch, step_s: float) -> None:
+    """Let each look at the clock come `step_s` after the one before."""
+    clock = count(100.0, step_s)
+    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+
+GOOD = Outcome(1, 0, {})
+BAD = Outcome(2, 1, {"gradient": math.nan})
+
+
+def test_lines_of_the_log_are_means_since_the_line_before(tmp_path, monkeypatch):
+    _clock(monkeypatch, 10.0)
+    outcomes = [
+        Outcome(1, 2, {"total": 4.0, "content": 1.0}),
+        Outcome(3, 1, {"total": 8.0, "content": 1.0}),
+        Outcome(2, 0, {"total": 5.0, "content": 3.0}),
+    ]
+    settings = replace(LOOP, updates=3, log_every=2, gradient_clip=10.0, schedule="constant")
+    reports = []
+    Trainer(_Scripted(*outcomes), settings, tmp_path).run(reports.append)
+    first, last = _log_of(tmp_path)
+    assert [asdict(report) for report in reports] == [first, last]
+    norm = pytest.approx(math.sqrt(3))
+    assert first == {
+        "update": 2, "updates": 3, "learning_rate": 1e-3, "gradient_norm": norm, "skipped": 3,
+        "elapsed_s": 20.0, "samples": 4, "metrics": {"total": 3.0, "content": 0.5},
+    }  # fmt: skip
+    assert last == {
+        "update": 3, "updates": 3, "learning_rate": 1e-3, "gradient_norm": norm, "skipped": 3,
+        "elapsed_s": 30.0, "samples": 6, "metrics": {"total": 2.5, "content": 1.5},
+    }  # fmt: skip
+
+
+def test_an_update_without_a_gradient_is_left_out_of_steps_and_means(tmp_path):
+    outcomes = [Outcome(0, 3, {}), Outcome(0, 0, {}), BAD, Outcome(2, 0, {"total": 6.0})]
+    trainer = Trainer(
+        _Scripted(*outcomes), replace(LOOP, log_every=4, gradient_clip=10.0), tmp_path
+    )
+    rates, averaged = [], []
+    trainer.state.optimizer.step = rates.append
+    trainer.state.average.update = averaged.append
+    trainer.run()
+    assert rates == [LOOP.rate_at(3)]
+    assert averaged == [3]
+    assert (trainer.state.samples, trainer.state.skipped) == (2, 3 + 1 + 3)
+    (line,) = _log_of(tmp_path)
+    assert line["metrics"] == {"total": 3.0}
+    assert line["gradient_norm"] == pytest.approx(math.sqrt(3) / 4)
+
+
+def test_failures_are_counted_from_the_last_good_update(tmp_path):
+    trainer = Trainer(_Scripted(BAD, GOOD, *[BAD] * 60), replace(LOOP, updates=100), tmp_path)
+    with pytest.raises(TrainingError) as told:
+        trainer.run()
+    assert trainer.state.update == 52
+    assert str(told.value) == ("50 updates in a row gave no finite loss; lower the learning rate.")
+
+
+@pytest.mark.parametrize(("step_s", "saved"), [(60.0, [2, 4, 5]), (60.5, [1, 2, 3, 4, 5, 5])])
+def test_checkpoints_are_written_when_more_than_their_minutes_have_passed(
+    tmp_path, monkeypatch, step_s, saved
+):
+    _clock(monkeypatch, step_s)
+    recipe = _Scripted(*[GOOD] * 5)
+    run(recipe, tmp_path, replace(LOOP, updates=5, checkpoint_minutes=1.0))
+    assert [provenance["updates"] for provenance in recipe.exported] == saved
+
+
+@pytest.mark.parametrize(
+    ("step_s", "minutes", "updates"), [(60.0, 2.0, 3), (60.5, 1.0, 1), (0.7, 0.01, 1), (60, 0.0, 4)]
+)
+def test_a_run_stops_once_its_minutes_are_over(tmp_path, monkeypatch, step_s, minutes, updates):
+    _clock(monkeypatch, step_s)
+    trainer = run(_Scripted(*[GOOD] * 4), tmp_path, replace(LOOP, max_minutes=minutes))
+    assert trainer.state.update == updates
+
+
+def test_a_run_stops_when_it_is_asked_to(tmp_path):
+    recipe, answers = _Scripted(*[GOOD] * 4), iter([False, True])
+    trainer = Trainer(recipe, LOOP, tmp_path)
+    trainer.run(should_stop=lambda: next(answers))
+    assert trainer.state.update == 2
+    assert [provenance["updates"] for provenance in recipe.exported] == [2]
+
+
+def test_a_finished_run_is_written_again_and_says_where_it_goes_on(tmp_path, monkeypatch, caplog):
+    _clock(monkeypatch, 10.25)
+    recipe, settings = _Scripted(GOOD, Outcome(2, 1, {})), replace(LOOP, updates=2)
+    run(recipe, tmp_path, settings)
+    wanted = {
+        "trainer": asdict(settings), "updates": 2, "samples": 3, "skipped": 1, "elapsed_s": 20,
+        "processes": 1,
+    }  # fmt: skip
+    assert recipe.exported == [wanted]
+    caplog.set_level("INFO")
+    again = _Scripted(GOOD)
+    run(again, tmp_path, settings, resume=True)
+    assert again.exported == [wanted]
+    assert "continuing from update 2" in caplog.text
+    longer = run(again, tmp_path, replace(settings, updates=3), resume=True)
+    assert longer.state.elapsed_s == 20.5 + 10.25
+
+
+def test_what_is_shown_and_shipped_is_the_average(tmp_path):
+    recipe, seen = _Scripted(*[GOOD] * 4), []
+
+    def look() -> None:
+        seen.append((trainer.state.update, recipe.modules.weight.detach().clone()))
+
+    recipe.draw_picture = look
+    recipe.export = lambda folder, provenance: look()
+    trainer = Trainer(
+        recipe, replace(LOOP, picture_every=2, updates=3, learning_rate=0.1), tmp_path
+    )
+    trainer.run()
+    assert [update for update, _ in seen] == [2, 3]
+    average = trainer.state.average["weight"]
+    assert torch.equal(seen[-1][1], average)
+    assert not torch.equal(recipe.modules.weight, average)
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_a_group_adds_up_gradients_counts_and_metrics(tmp_path, monkeypatch):
+    """The other processes have 0, 1, 2, ... where this one has its gradients and its counts."""
+    monkeypatch.setattr(
+        torch.distributed,
+        "all_reduce",
+        lambda own: own.add_(torch.arange(own.numel()).view_as(own)),
+    )
+    recipe, stepped = _Scripted(Outcome(2, 4, {"total": 6.0, "content": 2.0})), []
+    trainer = Trainer(recipe, replace(LOOP, updates=1, gradient_clip=10.0), tmp_path)
+    trainer._shard = Shard(0, 2)
+    modules = recipe.modules
+    trainer.state.optimizer.step = lambda _: stepped.extend(p.grad for p in modules.parameters())
+    trainer.run()
+    weight, bias = stepped
+    torch.testing.assert_close(weight, torch.tensor([[2 / 5, 3 / 5]]))
+    torch.testing.assert_close(bias, torch.tensor([4 / 5]))
+    assert (trainer.state.samples, trainer.state.skipped) == (5, 8)
+    (line,) = _log_of(tmp_path)
+    assert line["metrics"] == {"total": 12 / 5, "content": 7 / 5}
+    assert recipe.exported[-1]["processes"] == 2
+
+
+@pytest.mark.parametrize(("own", "others", "updates"), [(0, 0, 4), (1, 0, 1), (0, 1, 1)])
+def test_a_group_goes_on_until_one_of_it_stops(tmp_path, monkeypatch, own, others, updates):
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda numbers: numbers.add_(others))
+    recipe = _Scripted(*[GOOD] * 4)
+    recipe.draw_picture = lambda: torch.zeros(3, 16, 16)
+    trainer = Trainer(recipe, replace(LOOP, picture_every=1), tmp_path / "run")
+    trainer._shard = Shard(1, 2)
+    trainer.run(should_stop=lambda: bool(own))
+    assert trainer.state.update == updates
+    assert not (tmp_path / "run").exists(), "the first process alone writes"
+    assert recipe.exported == []
+
+
+def test_a_log_that_cannot_be_written_is_told_with_its_reason(tmp_path):
+    (tmp_path / "run" / "log.jsonl").mkdir(parents=True)
+    with pytest.raises(TrainingError) as told:
+        run(_Scripted(GOOD), tmp_path / "run")
+    assert str(told.value) == (
+        f"Cannot write {tmp_path / 'run' / 'log.jsonl'} (Is a directory); choose an output folder "
+        "that can be written and has room."
+    )
