@@ -1,11 +1,14 @@
 """Refinement: losses fall, seeds repeat, tiles change nothing, and bad input is one clear line."""
 
 from dataclasses import replace
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 from samples import picture
 
+from metastyle_core import refinement
 from metastyle_core.adaptation import StopLearning
 from metastyle_core.encoder import load_encoder
 from metastyle_core.encoder_tiles import plan_tiles, rim_px
@@ -14,6 +17,7 @@ from metastyle_core.images import resize
 from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
+    chroma_variation,
     content_layers,
     nearest_distance,
     perceptual_loss,
@@ -28,6 +32,7 @@ from metastyle_core.refinement import (
     refine,
     sizes_px,
 )
+from metastyle_core.style_pictures import style_pictures
 
 QUICK = RefinementSettings(steps=12, precision="fp32")
 
@@ -357,3 +362,271 @@ def test_stopping_keeps_the_picture_at_its_full_size(tiny_encoder, painting, las
     assert found.shape == start.shape
     assert not found.requires_grad
     assert (found - start).abs().mean() > 1e-3
+
+
+class _Judge:
+    """Stands in for the loss: keeps what it was made of, and pulls as its class says."""
+
+    made: list["_Judge"]
+    gradient = staticmethod(torch.zeros_like)
+
+    def __init__(self, encoder, photograph, target, **options) -> None:
+        self.encoder, self.photograph, self.target, self.options = (
+            encoder, photograph, target, options,
+        )  # fmt: skip
+        self.made.append(self)
+
+    def look(self, picture, generator):
+        return {"content": 1.0, "style": 2.0, "total": 3.0}, self.gradient(picture)
+
+
+@pytest.fixture
+def judge(monkeypatch) -> type[_Judge]:
+    class Judge(_Judge):
+        made: list[_Judge] = []  # noqa: RUF012
+
+    monkeypatch.setattr(refinement, "PictureLoss", Judge)
+    return Judge
+
+
+@pytest.fixture
+def encoded_sizes(tiny_encoder):
+    """Sizes of what the encoder sees, while a test runs."""
+    sizes: list[tuple[int, int]] = []
+    hook = tiny_encoder.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:]))
+    )
+    yield sizes
+    hook.remove()
+
+
+def gray(height: int, width: int, level: float = 0.5) -> torch.Tensor:
+    return torch.full((1, 3, height, width), level)
+
+
+def test_every_size_is_judged_as_the_settings_say(judge, tiny_encoder, painting):
+    def on_tile() -> None:
+        raise AssertionError
+
+    options = {"style_weight": 3.0, "chroma_weight": 5.0, "tile_px": 100, "precision": "fp32"}
+    settings = RefinementSettings(steps=2, **options)
+    photograph = picture(64, 600)
+    refine(tiny_encoder, photograph, photograph, [painting], settings, on_tile=on_tile)
+    assert [each.photograph.shape[-2:] for each in judge.made] == [(55, 512), (64, 600)]
+    torch.testing.assert_close(judge.made[1].photograph, photograph)
+    for each in judge.made:
+        assert each.encoder is tiny_encoder
+        assert each.options == {**options, "places": 4096, "on_tile": on_tile}
+        assert {layer.compared for layer in each.target.layers.values()} == {4096}
+        assert each.target.layers.keys() == set(tiny_encoder.spec.style_layers)
+        torch.testing.assert_close(each.target.chroma, chroma_variation(painting))
+        assert each.target.detail.tolist() == [0.0]
+
+
+def test_what_a_style_keeps_is_all_that_is_asked_for(judge, tiny_encoder, painting):
+    kept = measure_statistics(tiny_encoder, [painting], 64)
+    refine(tiny_encoder, gray(16, 16), gray(16, 16), kept, replace(QUICK, steps=1))
+    (each,) = judge.made
+    assert {layer.compared for layer in each.target.layers.values()} == {4096}
+    assert (each.target.chroma.tolist(), each.target.detail.tolist()) == (
+        [pytest.approx(kept.chroma)],
+        [0.0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("style_size_px", "seen"),
+    [(None, [(140, 109), (164, 128)]), (100, [(109, 85), (128, 100)]), (64, [(82, 64)] * 2)],
+)
+def test_brushes_shrink_with_the_picture_down_to_64_px(
+    judge, tiny_encoder, encoded_sizes, style_size_px, seen
+):
+    """Beside 128x600 px, refined at 109x512 first, a style of 256x200 px has 128 px."""
+    settings = replace(QUICK, steps=1, style_size_px=style_size_px)
+    refine(tiny_encoder, gray(128, 600), gray(128, 600), [picture(256, 200)], settings)
+    assert encoded_sizes == seen
+
+
+def test_a_style_picture_is_never_enlarged_unasked(judge, tiny_encoder, encoded_sizes, painting):
+    refine(tiny_encoder, gray(90, 90), gray(90, 90), [painting], replace(QUICK, steps=1))
+    assert encoded_sizes == [(80, 64)]
+
+
+def test_a_long_style_picture_is_kept_within_its_pixels(tiny_encoder, encoded_sizes, monkeypatch):
+    monkeypatch.setattr(refinement, "MAX_STYLE_PIXELS", 64 * 256)
+    kept = measure_statistics(tiny_encoder, [picture(64, 256)], 128)
+    assert encoded_sizes == [(64, 256)]
+    assert kept.style_size_px == 128
+
+
+@pytest.mark.parametrize(
+    ("steps", "rates"),
+    [
+        (4, {1: 1.0, 2: 0.8535534, 3: 0.5, 4: 0.1464466}),
+        (20, {1: 0.5, 2: 0.9938442, 3: 0.9755283, 20: 0.0061558}),
+    ],
+)
+def test_the_rate_rises_for_a_tenth_and_falls_as_a_cosine(
+    judge, tiny_encoder, painting, steps, rates
+):
+    judge.gradient = staticmethod(torch.ones_like)
+    levels = [0.5]
+    settings = replace(QUICK, steps=steps, learning_rate=0.01)
+    refine(
+        tiny_encoder, gray(16, 16), gray(16, 16), [painting], settings,
+        on_step=lambda report: levels.append(report.preview().mean().item()),
+    )  # fmt: skip
+    moved = [before - after for before, after in pairwise(levels)]
+    assert len(moved) == steps
+    for step, share in rates.items():
+        assert moved[step - 1] == pytest.approx(0.01 * share, abs=1e-6)
+
+
+def test_a_run_that_diverged_is_begun_again_at_a_tenth_of_the_rate(judge, tiny_encoder, painting):
+    looks = []
+
+    def spoilt_once(image):
+        looks.append(image.mean().item())
+        if len(looks) == 2:
+            raise AdaptationDiverged("Refinement met NaN")
+        return torch.ones_like(image)
+
+    judge.gradient = staticmethod(spoilt_once)
+    settings = replace(QUICK, steps=2)
+    refined = refine(tiny_encoder, gray(16, 16), gray(16, 16), [painting], settings)
+    assert looks == pytest.approx([0.5, 0.48, 0.5, 0.498])
+    torch.testing.assert_close(refined, gray(16, 16, 0.497))
+
+
+def test_reports_count_the_steps_of_all_sizes(judge, tiny_encoder, painting, monkeypatch):
+    clock = count(100.0, 2.0)
+    monkeypatch.setattr(refinement, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    photograph = gray(16, 600)
+    reports = losses_of(tiny_encoder, photograph, photograph, [painting], replace(QUICK, steps=3))
+    assert [(r.step, r.steps) for r in reports] == [(n, 5) for n in range(1, 6)]
+    assert [r.elapsed_s for r in reports] == [2, 4, 6, 8, 10]
+    assert {(r.content, r.style, r.total) for r in reports} == {(1.0, 2.0, 3.0)}
+    reports = losses_of(tiny_encoder, photograph, photograph, [painting], replace(QUICK, steps=1))
+    assert [r.steps for r in reports] == [2, 2], "every size has a step"
+
+
+def test_a_change_is_enlarged_bilinearly_onto_the_start(judge, tiny_encoder, painting):
+    """Darker by 0.02 on the left and brighter on the right, where the start is 0.3 and 0.6."""
+
+    def apart(image):
+        pull = torch.ones_like(image)
+        pull[..., 256:] = -1
+        return pull
+
+    def stop(report) -> None:
+        raise StopLearning
+
+    judge.gradient = staticmethod(apart)
+    start = torch.cat([gray(16, 512, 0.3), gray(16, 512, 0.6)], 3)
+    settings = replace(QUICK, steps=1)
+    refined = refine(tiny_encoder, start, start, [painting], settings, on_step=stop)
+    assert refined.shape == start.shape
+    change = (refined - start)[0, :, 3]
+    middle = torch.tensor([-0.02, -0.02, -0.01, 0.01, 0.02, 0.02]).expand(3, 6)
+    torch.testing.assert_close(change[:, 509:515], middle, rtol=0, atol=1e-5)
+    torch.testing.assert_close(change[:, [0, 1023]], middle[:, [0, 5]], rtol=0, atol=1e-5)
+
+
+def test_nothing_leaves_the_range_of_pictures(judge, tiny_encoder, painting):
+    start = torch.cat([gray(16, 8, -0.5), gray(16, 8, 0.01), gray(16, 8, 0.99), gray(16, 8, 2)], 3)
+    settings = replace(QUICK, steps=1)
+    kept = refine(tiny_encoder, start, start, [painting], settings)
+    torch.testing.assert_close(kept, start.clamp(0, 1))
+    judge.gradient = staticmethod(lambda image: (0.5 - image).sign())
+    spread = refine(tiny_encoder, start, start, [painting], settings)
+    torch.testing.assert_close(spread, (start > 0.5).float())
+    assert judge.made[0].photograph.aminmax() == (0.0, 1.0)
+
+
+def test_without_settings_there_are_80_steps(judge, tiny_encoder, painting):
+    steps = []
+    refine(
+        tiny_encoder, gray(16, 16), gray(16, 16), [painting],
+        on_step=lambda report: steps.append(report.steps),
+    )  # fmt: skip
+    assert steps == [80] * 80
+
+
+def test_sizes_lead_from_512_px_up_in_equal_ratios_and_no_side_falls_below_16_px():
+    assert sizes_px(100, 200) == [(100, 200)]
+    assert sizes_px(100, 513) == [(100, 512), (100, 513)]
+    assert sizes_px(20, 2048) == [(16, 512), (16, 1024), (20, 2048)]
+    assert sizes_px(2048, 20) == [(512, 16), (1024, 16), (2048, 20)]
+    assert sizes_px(1152, 1152) == [(512, 512), (768, 768), (1152, 1152)]
+
+
+def test_colours_vary_as_in_what_counts_of_the_mean_picture(tiny_encoder):
+    red, blue = (torch.tensor(c).view(1, 3, 1, 1) for c in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]))
+    striped = torch.where(torch.arange(128) % 2 == 0, red, blue).expand(1, 3, 64, 128)
+    two = measure_statistics(tiny_encoder, [striped, gray(64, 128)], 64, "fp32")
+    assert two.chroma == pytest.approx(chroma_variation(striped).item() / 2)
+    mask = torch.zeros(1, 1, 64, 128)
+    mask[..., :64] = 1
+    (left,) = style_pictures([striped], [mask], 64)
+    half = measure_statistics(tiny_encoder, [striped], 64, "fp32", [mask])
+    assert half.chroma == pytest.approx(2 * chroma_variation(left.pixels).item())
+    mask[..., 0, 0] = 0
+    with pytest.raises(ShapeError, match=r"leaves 4095 pixels .* as many as 64x64 are needed"):
+        measure_statistics(tiny_encoder, [striped], 64, "fp32", [mask])
+
+
+def test_the_least_settings_of_a_refinement_are_legal():
+    RefinementSettings(steps=0, style_weight=0.0, chroma_weight=0.0, tile_px=64, style_size_px=64)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"steps": -1}, "steps is -1; a whole number from 0 up is needed."),
+        ({"style_weight": -0.5}, "style_weight is -0.5; a finite number from 0 up is needed."),
+        ({"chroma_weight": -0.5}, "chroma_weight is -0.5; a finite number from 0 up is needed."),
+        ({"tile_px": 63}, "tile_px is 63; a whole number from 64 up is needed."),
+        ({"style_size_px": 63}, "style_size_px is 63; a whole number from 64 up is needed."),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; a finite number above 0 is needed."),
+    ],
+)
+def test_what_a_refinement_is_wrongly_set_to_is_told_in_one_line(wrong, line):
+    with pytest.raises(SettingsError) as told:
+        RefinementSettings(**wrong)
+    assert str(told.value) == line
+
+
+def test_pictures_that_do_not_fit_are_told_in_one_line(tiny_encoder):
+    good = {"photograph": gray(16, 20), "start": gray(16, 20), "style": [gray(64, 64)]}
+    for wrong, error, line in (
+        (
+            {"start": gray(16, 24)}, ShapeError,
+            "The start is 24x16 px and the photograph 20x16 px; one size is needed. "
+            "Refine what was drawn from this photograph.",
+        ),
+        (
+            {"start": gray(16, 20)[:, :2]}, ShapeError,
+            "The start has shape (1, 2, 16, 20); (1, 3, H, W) is needed.",
+        ),
+        (
+            {"photograph": gray(15, 20)}, ShapeError,
+            "The photograph is 20x15 px; both sides must be at least 16 px. "
+            "Resize it or pick a larger image.",
+        ),
+        (
+            {"style": [gray(63, 64)]}, ShapeError,
+            "The style is 64x63 px; both sides must be at least 64 px. "
+            "Resize it or pick a larger image.",
+        ),
+        (
+            {"style": []}, ShapeError,
+            "There is no picture of the style; give at least one.",
+        ),
+        (
+            {"start": gray(16, 20, torch.inf)}, SettingsError,
+            "The start holds NaN or infinity; load or render it again.",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(error) as told:
+            refine(tiny_encoder, **good | wrong, settings=QUICK)
+        assert str(told.value) == line
