@@ -275,12 +275,15 @@ def test_an_untrained_network_has_every_option_of_its_model():
 
 
 def test_grain_is_added_or_handed_on_with_its_gain():
-    pictures, relief = torch.full((2, 3, 1, 2), 0.5, dtype=F64), torch.tensor([[[[0.1, -0.1]]]])
+    pictures, relief = torch.full((2, 3, 2, 2), 0.5).half(), torch.tensor([[[[0.1], [-0.1]]]])
+    relief = relief.expand(1, 1, 2, 2)
     added = StylizationNetwork(4, 1).with_grain(pictures, relief)
-    torch.testing.assert_close(added, torch.tensor([0.6, 0.4]).to(F64).expand(2, 3, 1, 2))
+    wanted = torch.tensor([[0.6], [0.4]]).half().expand(2, 3, 2, 2)
+    torch.testing.assert_close(added, wanted)
     read = StylizationNetwork(4, 1, reads_grain=True).with_grain(pictures, relief)
     assert torch.equal(read[:, :3], pictures)
-    torch.testing.assert_close(read[:, 3:], torch.tensor([0.32, -0.32]).to(F64).expand(2, 1, 1, 2))
+    wanted = torch.tensor([[0.32], [-0.32]]).half().expand(2, 1, 2, 2)
+    torch.testing.assert_close(read[:, 3:], wanted)
 
 
 def test_margins_fill_a_side_up_to_a_multiple_of_4():
@@ -309,10 +312,11 @@ def test_statistics_are_those_of_all_pictures_in_full_precision():
     assert noted["0.mean"].tolist() == [3.0], "outside of the block nothing is noted"
 
 
-def test_low_rank_adapts_norms_and_updates_of_its_rank():
+def test_a_mode_adapts_its_parameters_and_low_rank_updates_besides():
     network = StylizationNetwork(4, 1)
     norms = norm_parameter_names(network)
     assert tuple(adapted_weights(network, "norm", 3)) == norms
+    assert list(adapted_weights(network, "full", 3)) == [n for n, _ in network.named_parameters()]
     weights = adapted_weights(network, "low_rank", 3)
     updates = {name: value for name, value in weights.items() if name not in norms}
     assert updates

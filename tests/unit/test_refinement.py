@@ -296,34 +296,65 @@ def test_statistics_of_another_encoder_are_refused(
         refine(tiny_encoder, photograph, start, kept, QUICK)
 
 
+def test_the_least_settings_of_a_refinement_are_legal():
+    RefinementSettings(steps=0, style_weight=0.0, chroma_weight=0.0, tile_px=64, style_size_px=64)
+
+
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("wrong", "line"),
     [
-        ({"steps": -1}, "steps is -1"),
-        ({"style_weight": float("nan")}, "style_weight is nan"),
-        ({"chroma_weight": -2.0}, "chroma_weight is -2"),
-        ({"style_size_px": 8}, "style_size_px is 8"),
-        ({"learning_rate": 0.0}, "learning_rate is 0"),
-        ({"tile_px": 1}, "tile_px is 1"),
+        ({"steps": -1}, "steps is -1; a whole number from 0 up is needed."),
+        (
+            {"style_weight": float("nan")},
+            "style_weight is nan; a finite number from 0 up is needed.",
+        ),
+        ({"style_weight": -0.5}, "style_weight is -0.5; a finite number from 0 up is needed."),
+        ({"chroma_weight": -0.5}, "chroma_weight is -0.5; a finite number from 0 up is needed."),
+        ({"tile_px": 63}, "tile_px is 63; a whole number from 64 up is needed."),
+        ({"style_size_px": 63}, "style_size_px is 63; a whole number from 64 up is needed."),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; a finite number above 0 is needed."),
     ],
 )
-def test_bad_settings_are_refused(changed, words):
-    with pytest.raises(SettingsError, match=words):
-        RefinementSettings(**changed)
+def test_bad_settings_are_refused_in_one_line(wrong, line):
+    with pytest.raises(SettingsError) as told:
+        RefinementSettings(**wrong)
+    assert str(told.value) == line
 
 
-def test_bad_pictures_are_refused(tiny_encoder, photograph, start, painting):
-    for changed, error, words in (
-        ({"start": picture(64, 64)}, ShapeError, r"start is 64x64 px and the photograph 88x72 px"),
-        ({"photograph": picture(72, 88)[0]}, ShapeError, r"photograph has shape .*\(1, 3, H, W\)"),
-        ({"start": picture(8, 88)}, ShapeError, r"start is 88x8 px; .* at least 16 px"),
-        ({"start": start * float("nan")}, SettingsError, "start holds NaN"),
-        ({"style": [picture(32, 80)]}, ShapeError, r"style is 80x32 px; .* at least 64 px"),
-        ({"style": []}, ShapeError, "no picture of the style"),
-    ):
-        given = {"photograph": photograph, "start": start, "style": [painting]} | changed
-        with pytest.raises(error, match=words):
-            refine(tiny_encoder, **given, settings=QUICK)
+def test_bad_pictures_are_refused_in_one_line(tiny_encoder):
+    good = {"photograph": gray(16, 20), "start": gray(16, 20), "style": [gray(64, 64)]}
+    for wrong, error, line in (
+        (
+            {"start": gray(16, 24)}, ShapeError,
+            "The start is 24x16 px and the photograph 20x16 px; one size is needed. "
+            "Refine what was drawn from this photograph.",
+        ),
+        (
+            {"start": gray(16, 20)[:, :2]}, ShapeError,
+            "The start has shape (1, 2, 16, 20); (1, 3, H, W) is needed.",
+        ),
+        (
+            {"photograph": gray(15, 20)}, ShapeError,
+            "The photograph is 20x15 px; both sides must be at least 16 px. "
+            "Resize it or pick a larger image.",
+        ),
+        (
+            {"style": [gray(63, 64)]}, ShapeError,
+            "The style is 64x63 px; both sides must be at least 64 px. "
+            "Resize it or pick a larger image.",
+        ),
+        (
+            {"style": []}, ShapeError,
+            "There is no picture of the style; give at least one.",
+        ),
+        (
+            {"start": gray(16, 20, torch.inf)}, SettingsError,
+            "The start holds NaN or infinity; load or render it again.",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(error) as told:
+            refine(tiny_encoder, **good | wrong, settings=QUICK)
+        assert str(told.value) == line
 
 
 def test_a_gradient_that_is_not_finite_is_tried_once_more_and_told(
@@ -573,60 +604,3 @@ def test_colours_vary_as_in_what_counts_of_the_mean_picture(tiny_encoder):
     mask[..., 0, 0] = 0
     with pytest.raises(ShapeError, match=r"leaves 4095 pixels .* as many as 64x64 are needed"):
         measure_statistics(tiny_encoder, [striped], 64, "fp32", [mask])
-
-
-def test_the_least_settings_of_a_refinement_are_legal():
-    RefinementSettings(steps=0, style_weight=0.0, chroma_weight=0.0, tile_px=64, style_size_px=64)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "line"),
-    [
-        ({"steps": -1}, "steps is -1; a whole number from 0 up is needed."),
-        ({"style_weight": -0.5}, "style_weight is -0.5; a finite number from 0 up is needed."),
-        ({"chroma_weight": -0.5}, "chroma_weight is -0.5; a finite number from 0 up is needed."),
-        ({"tile_px": 63}, "tile_px is 63; a whole number from 64 up is needed."),
-        ({"style_size_px": 63}, "style_size_px is 63; a whole number from 64 up is needed."),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0; a finite number above 0 is needed."),
-    ],
-)
-def test_what_a_refinement_is_wrongly_set_to_is_told_in_one_line(wrong, line):
-    with pytest.raises(SettingsError) as told:
-        RefinementSettings(**wrong)
-    assert str(told.value) == line
-
-
-def test_pictures_that_do_not_fit_are_told_in_one_line(tiny_encoder):
-    good = {"photograph": gray(16, 20), "start": gray(16, 20), "style": [gray(64, 64)]}
-    for wrong, error, line in (
-        (
-            {"start": gray(16, 24)}, ShapeError,
-            "The start is 24x16 px and the photograph 20x16 px; one size is needed. "
-            "Refine what was drawn from this photograph.",
-        ),
-        (
-            {"start": gray(16, 20)[:, :2]}, ShapeError,
-            "The start has shape (1, 2, 16, 20); (1, 3, H, W) is needed.",
-        ),
-        (
-            {"photograph": gray(15, 20)}, ShapeError,
-            "The photograph is 20x15 px; both sides must be at least 16 px. "
-            "Resize it or pick a larger image.",
-        ),
-        (
-            {"style": [gray(63, 64)]}, ShapeError,
-            "The style is 64x63 px; both sides must be at least 64 px. "
-            "Resize it or pick a larger image.",
-        ),
-        (
-            {"style": []}, ShapeError,
-            "There is no picture of the style; give at least one.",
-        ),
-        (
-            {"start": gray(16, 20, torch.inf)}, SettingsError,
-            "The start holds NaN or infinity; load or render it again.",
-        ),
-    ):  # fmt: skip
-        with pytest.raises(error) as told:
-            refine(tiny_encoder, **good | wrong, settings=QUICK)
-        assert str(told.value) == line
