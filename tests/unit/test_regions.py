@@ -43,7 +43,8 @@ def whole(base, style, images, **more):
 
 def test_shares_need_statistics(random_base, styles):
     weights = {name: tensor[None] for name, tensor in styles[0].fast_weights.items()}
-    with pytest.raises(SettingsError, match="need the statistics of each"):
+    words = r"^Shares of styles need the statistics of each; note them before\.$"
+    with pytest.raises(SettingsError, match=words):
         stylize_with(random_base.network, weights, picture(40, 50), shares=torch.ones(1, 1, 40, 50))
 
 

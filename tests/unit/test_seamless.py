@@ -8,7 +8,12 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.borders import bordered
 from metastyle_core.errors import ShapeError
 from metastyle_core.grain import FULL_GRAIN, grain_relief
-from metastyle_core.network import StylizationNetwork
+from metastyle_core.network import (
+    StylizationNetwork,
+    norm_parameter_names,
+    noted_statistics,
+    stylize_with,
+)
 from metastyle_core.stylization import stylize
 
 
@@ -37,6 +42,26 @@ def test_moving_the_picture_round_moves_the_drawing(seamless, move):
     moved = network(images.roll(move, (2, 3)), seamless)
     torch.testing.assert_close(moved, drawn.roll(move, (2, 3)), rtol=0, atol=1e-9)
     assert (network(images) - drawn).abs().max() > 1e-3
+
+
+def test_moving_the_picture_and_its_regions_round_moves_the_drawing():
+    torch.manual_seed(0)
+    network = StylizationNetwork(channels=4, blocks=1).double().requires_grad_(False)
+    images = torch.rand(1, 3, 32, 40, dtype=torch.float64)
+    shares = torch.rand(1, 2, 32, 40, dtype=torch.float64).softmax(1)
+    with noted_statistics(network) as noted:
+        network(images)
+    own = dict(network.named_parameters())
+    styles = {n: torch.stack([own[n], own[n] + 0.5]) for n in norm_parameter_names(network)}
+    statistics = {name: torch.stack([value, 2 * value]) for name, value in noted.items()}
+
+    def draw(seamless, move):
+        rolled = (each.roll(move, (2, 3)) for each in (images, shares))
+        return stylize_with(network, styles, next(rolled), statistics, seamless, next(rolled))
+
+    drawn = draw("both", (0, 0))
+    torch.testing.assert_close(draw("both", (8, 12)), drawn.roll((8, 12), (2, 3)))
+    assert (draw("none", (0, 0)) - drawn).abs().max() > 1e-3
 
 
 def test_borders_come_from_the_other_edge_only_where_they_wrap():
