@@ -136,9 +136,7 @@ class ReflectConv(nn.Conv2d):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(
-            inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect"
-        )
+        super().__init__(inputs, outputs, kernel, stride)
 
     def forward(self, input: Tensor, seamless: Seamless = "none") -> Tensor:
         """Convolve (B, C, H, W)."""

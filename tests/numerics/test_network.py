@@ -224,6 +224,27 @@ def test_what_a_norm_is_given_to_normalise_by_is_no_part_of_its_state():
     assert list(norm.state_dict()) == ["weight", "bias"]
 
 
+def test_in_short_numbers_the_layout_in_memory_changes_nothing(generator):
+    features = (10 + torch.rand(1, 3, 40, 40, generator=generator)).bfloat16()
+    beside = features.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(InstanceNorm(3)(beside), InstanceNorm(3)(features))
+
+
+def test_a_convolution_mirrors_the_picture_beyond_its_edge():
+    """Of every second pixel, the one above and to the right, with 0.5 added."""
+    layer = ReflectConv(1, 1, 3, stride=2)
+    kernel = torch.zeros(1, 1, 3, 3)
+    kernel[0, 0, 0, 2] = 1
+    layer.load_state_dict({"weight": kernel, "bias": torch.tensor([0.5])})
+    assert layer(torch.arange(8.0).view(1, 1, 2, 4)).tolist() == [[[[5.5, 7.5]]]]
+
+
+def test_what_is_convolved_in_short_numbers_leaves_in_those_of_the_pictures():
+    image = torch.rand(1, 3, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert StylizationNetwork(4, 1)(image).dtype == torch.float32
+
+
 def test_a_skip_is_added_to_what_is_convolved():
     layer = ConvNorm(ReflectConv(1, 1, 1), 1, skips=True)
     layer.load_state_dict(
