@@ -107,8 +107,9 @@ def test_spoilt_statistics_are_refused(tmp_path, style_with_statistics):
         metadata = {k: v for k, v in file.metadata.items() if k != "statistics"}
         metadata |= {} if description is None else {"statistics": description}
         write_tensors(path, tensors, file_format=STYLE_FORMAT, metadata=metadata)
-        with pytest.raises(CheckpointError, match=words):
+        with pytest.raises(CheckpointError, match=words) as told:
             load_style(path)
+        assert str(told.value).startswith(f"{path}:")
 
 
 def test_even_a_noisy_thumbnail_stays_small(random_base):
@@ -139,6 +140,8 @@ def test_missing_extra_and_misshapen_tensors_are_refused(random_base):
     ):
         with pytest.raises(CheckpointError, match="adapt it again"):
             check_style(replace(style, fast_weights=changed), random_base)
+    with pytest.raises(CheckpointError, match="adapt it again"):
+        check_style(replace(style, mode="full"), random_base)
 
 
 def test_low_rank_styles_of_any_rank_fit_their_base_and_spoilt_ones_do_not(tmp_path, random_base):
@@ -178,6 +181,16 @@ def test_spoilt_headers_are_refused(tmp_path, random_base):
         write_tensors(path, file.tensors, file_format=STYLE_FORMAT, metadata={**kept, **change})
         with pytest.raises(CheckpointError, match=reason):
             load_style(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path, random_base):
+    path = tmp_path / "a.safetensors"
+    save_style(make_style(random_base, 1), path)
+    file = read_tensors(path)
+    kept = {k: v for k, v in file.metadata.items() if not k.startswith("format")}
+    write_tensors(path, file.tensors, file_format="metastyle.base", metadata=kept)
+    with pytest.raises(CheckpointError, match=r"metastyle\.base"):
+        load_style(path)
 
 
 def test_a_thumbnail_that_is_no_picture_is_dropped(tmp_path, random_base):
@@ -292,6 +305,7 @@ def test_what_a_header_lacks_is_told_in_one_line(tmp_path):
     for key, line in (
         ("mode", "unknown adaptation mode 'None'; update MetaStyle."),
         ("losses", "header entry 'losses' is missing or damaged; download or save it again."),
+        ("settings", "header entry 'settings' is missing or damaged; download or save it again."),
     ):
         with pytest.raises(CheckpointError) as told:
             load_without(key)
