@@ -422,20 +422,32 @@ def test_lines_of_the_log_are_means_since_the_line_before(tmp_path, monkeypatch)
         Outcome(3, 1, {"total": 8.0, "content": 1.0}),
         Outcome(2, 0, {"total": 5.0, "content": 3.0}),
     ]
-    settings = replace(LOOP, updates=3, log_every=2, gradient_clip=10.0, schedule="constant")
+    settings = replace(LOOP, updates=3, log_every=2, gradient_clip=10.0)
     reports = []
     Trainer(_Scripted(*outcomes), settings, tmp_path).run(reports.append)
     first, last = _log_of(tmp_path)
     assert [asdict(report) for report in reports] == [first, last]
     norm = pytest.approx(math.sqrt(3))
     assert first == {
-        "update": 2, "updates": 3, "learning_rate": 1e-3, "gradient_norm": norm, "skipped": 3,
-        "elapsed_s": 20.0, "samples": 4, "metrics": {"total": 3.0, "content": 0.5},
-    }  # fmt: skip
+        "update": 2,
+        "updates": 3,
+        "learning_rate": pytest.approx(7.525e-4),
+        "skipped": 3,
+        "gradient_norm": norm,
+        "elapsed_s": 20.0,
+        "samples": 4,
+        "metrics": {"total": 3.0, "content": 0.5},
+    }
     assert last == {
-        "update": 3, "updates": 3, "learning_rate": 1e-3, "gradient_norm": norm, "skipped": 3,
-        "elapsed_s": 30.0, "samples": 6, "metrics": {"total": 2.5, "content": 1.5},
-    }  # fmt: skip
+        "update": 3,
+        "updates": 3,
+        "learning_rate": pytest.approx(2.575e-4),
+        "skipped": 3,
+        "gradient_norm": norm,
+        "elapsed_s": 30.0,
+        "samples": 6,
+        "metrics": {"total": 2.5, "content": 1.5},
+    }
 
 
 def test_an_update_without_a_gradient_is_left_out_of_steps_and_means(tmp_path):
@@ -460,7 +472,7 @@ def test_failures_are_counted_from_the_last_good_update(tmp_path):
     with pytest.raises(TrainingError) as told:
         trainer.run()
     assert trainer.state.update == 52
-    assert str(told.value) == ("50 updates in a row gave no finite loss; lower the learning rate.")
+    assert str(told.value) == "50 updates in a row gave no finite loss; lower the learning rate."
 
 
 @pytest.mark.parametrize(("step_s", "saved"), [(60.0, [2, 4, 5]), (60.5, [1, 2, 3, 4, 5, 5])])
