@@ -431,6 +431,10 @@ def encoded_sizes(tiny_encoder):
     hook.remove()
 
 
+def stop_at_once(report) -> None:
+    raise StopLearning
+
+
 def gray(height: int, width: int, level: float = 0.5) -> torch.Tensor:
     return torch.full((1, 3, height, width), level)
 
@@ -549,13 +553,10 @@ def test_a_change_is_enlarged_bilinearly_onto_the_start(judge, tiny_encoder, pai
         pull[..., 64:] = -1
         return pull
 
-    def stop(report) -> None:
-        raise StopLearning
-
     judge.gradient = staticmethod(apart)
     start = torch.cat([gray(16, 512, 0.3), gray(16, 512, 0.6)], 3)
     settings = replace(QUICK, steps=1)
-    refined = refine(tiny_encoder, start, start, [painting], settings, on_step=stop)
+    refined = refine(tiny_encoder, start, start, [painting], settings, on_step=stop_at_once)
     assert refined.shape == start.shape
     change = (refined - start)[0, :, 3]
     middle = torch.tensor([-0.02, -0.02, -0.01, 0.01, 0.02, 0.02]).expand(3, 6)
@@ -572,6 +573,10 @@ def test_nothing_leaves_the_range_of_pictures(judge, tiny_encoder, painting):
     spread = refine(tiny_encoder, start, start, [painting], settings)
     torch.testing.assert_close(spread, (start > 0.5).float())
     assert judge.made[0].photograph.aminmax() == (0.0, 1.0)
+    dark = torch.where(torch.arange(512) % 2 == 0, 0.0, 0.02).expand(1, 3, 16, 512)
+    fine = torch.cat([dark, 1 - dark], 3)
+    enlarged = refine(tiny_encoder, fine, fine, [painting], settings, on_step=stop_at_once)
+    assert enlarged.aminmax() == (0.0, 1.0)
 
 
 def test_without_settings_there_are_80_steps(judge, tiny_encoder, painting):

@@ -497,7 +497,7 @@ def test_a_run_stops_once_its_minutes_are_over(tmp_path, monkeypatch, step_s, mi
 def test_a_run_stops_when_it_is_asked_to(tmp_path):
     recipe, answers = _Scripted(*[GOOD] * 4), iter([False, True])
     trainer = Trainer(recipe, LOOP, tmp_path)
-    trainer.run(should_stop=lambda: next(answers))
+    assert trainer.run(should_stop=lambda: next(answers)) is trainer.state
     assert trainer.state.update == 2
     assert [provenance["updates"] for provenance in recipe.exported] == [2]
 
