@@ -420,12 +420,13 @@ def test_lines_of_the_log_are_means_since_the_line_before(tmp_path, monkeypatch)
     outcomes = [
         Outcome(1, 2, {"total": 4.0, "content": 1.0}),
         Outcome(3, 1, {"total": 8.0, "content": 1.0}),
-        Outcome(2, 0, {"total": 5.0, "content": 3.0}),
+        Outcome(1, 0, {"total": 5.0, "content": 3.0}),
     ]
     settings = replace(LOOP, updates=3, log_every=2, gradient_clip=10.0)
     reports = []
-    Trainer(_Scripted(*outcomes), settings, tmp_path).run(reports.append)
-    first, last = _log_of(tmp_path)
+    folder = tmp_path / "runs" / "first"
+    Trainer(_Scripted(*outcomes), settings, folder).run(reports.append)
+    first, last = _log_of(folder)
     assert [asdict(report) for report in reports] == [first, last]
     norm = pytest.approx(math.sqrt(3))
     assert first == {
@@ -445,8 +446,8 @@ def test_lines_of_the_log_are_means_since_the_line_before(tmp_path, monkeypatch)
         "skipped": 3,
         "gradient_norm": norm,
         "elapsed_s": 30.0,
-        "samples": 6,
-        "metrics": {"total": 2.5, "content": 1.5},
+        "samples": 5,
+        "metrics": {"total": 5.0, "content": 3.0},
     }
 
 
