@@ -564,6 +564,13 @@ def test_a_change_is_enlarged_bilinearly_onto_the_start(judge, tiny_encoder, pai
     torch.testing.assert_close(change[:, [0, 1023]], middle[:, [0, 5]], rtol=0, atol=1e-5)
 
 
+def test_stopping_at_the_only_size_keeps_what_was_changed(judge, tiny_encoder, painting):
+    judge.gradient = staticmethod(torch.ones_like)
+    start, settings = gray(16, 16), replace(QUICK, steps=1)
+    refined = refine(tiny_encoder, start, start, [painting], settings, on_step=stop_at_once)
+    torch.testing.assert_close(refined, gray(16, 16, 0.48))
+
+
 def test_nothing_leaves_the_range_of_pictures(judge, tiny_encoder, painting):
     start = torch.cat([gray(16, 8, -0.5), gray(16, 8, 0.01), gray(16, 8, 0.99), gray(16, 8, 2)], 3)
     settings = replace(QUICK, steps=1)
