@@ -443,7 +443,10 @@ def test_every_size_is_judged_as_the_settings_say(judge, tiny_encoder, painting)
     def on_tile() -> None:
         raise AssertionError
 
-    options = {"style_weight": 3.0, "chroma_weight": 5.0, "tile_px": 100, "precision": "fp32"}
+    options = {
+        "style_weight": 3.0, "nearest_weight": 7.0, "chroma_weight": 5.0, "tile_px": 100,
+        "precision": "fp32",
+    }  # fmt: skip
     settings = RefinementSettings(steps=2, **options)
     photograph = picture(64, 600)
     refine(tiny_encoder, photograph, photograph, [painting], settings, on_tile=on_tile)
