@@ -132,8 +132,9 @@ def settings_from(
     """Settings from the arguments that have the names of their fields.
 
     Args:
-        arguments: from a parser with options of `add_setting`. A field without an argument
-            keeps its default; one that is settings itself is put together likewise.
+        arguments: from a parser with options of `add_setting`. A field without an argument,
+            or whose argument is None, keeps its default; one that is settings itself is put
+            together likewise.
         settings: the class.
         extra: values that no argument gives.
 
@@ -146,8 +147,7 @@ def settings_from(
             continue
         if is_dataclass(field.type):
             values[field.name] = settings_from(arguments, cast("type[Settings]", field.type))
-        elif hasattr(arguments, field.name):
-            value = getattr(arguments, field.name)
+        elif (value := getattr(arguments, field.name, None)) is not None:
             values[field.name] = tuple(value) if isinstance(value, list) else value
     return settings(**values)
 

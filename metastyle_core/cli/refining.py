@@ -10,12 +10,18 @@ from ..adaptation import StepReport
 from ..encoder import PerceptualEncoder
 from ..errors import SettingsError
 from ..images import load_batch
+from ..losses import LossSettings
 from ..refinement import RefinementSettings, refine
 from ..style import AdaptedStyle
 from ..style_statistics import StyleStatistics
 from ..transparency import fill_hidden
 from .inputs import image_of_style, open_encoder
-from .options import add_encoder_options, add_setting, non_negative_float, non_negative_int
+from .options import (
+    add_encoder_options,
+    non_negative_float,
+    non_negative_int,
+    settings_from,
+)
 from .progress import progress_bar
 from .stopping import LearningStop
 
@@ -45,13 +51,20 @@ def add_refinement_options(parser: argparse.ArgumentParser) -> None:
         help="pictures of the style to refine by (default: the image that --style names, or what "
         "the style file keeps of its own)",
     )
-    add_setting(
-        group,
-        RefinementSettings,
+    group.add_argument(
         "--style-weight",
-        kind=non_negative_float,
+        type=non_negative_float,
         metavar="X",
-        help="style against content, while adapting and refining",
+        help="style against content, while adapting to an image that --style names (default: "
+        f"{LossSettings.style_weight:g}) and while refining (default: {_DEFAULTS.style_weight:g})",
+    )
+    group.add_argument(
+        "--nearest-weight",
+        type=non_negative_float,
+        metavar="X",
+        help="how much of the style loss asks of each place whether the painting has anything like "
+        f"it, which gives strokes; while adapting (default: {LossSettings.nearest_weight:g}) and "
+        f"while refining (default: {_DEFAULTS.nearest_weight:g}); 0 leaves it out",
     )
     add_encoder_options(parser)
 
@@ -68,13 +81,7 @@ class Refiner:
             SettingsError: the style has neither pictures nor statistics.
             CheckpointError: its statistics belong to another encoder.
         """
-        self._settings = RefinementSettings(
-            steps=arguments.refine,
-            style_weight=arguments.style_weight,
-            style_size_px=arguments.style_size_px,
-            seed=arguments.seed,
-            precision=arguments.precision,
-        )
+        self._settings = settings_from(arguments, RefinementSettings, steps=arguments.refine)
         self._goal = _find_goal(arguments, style)
         self._encoder: PerceptualEncoder = open_encoder(arguments, device)
         if isinstance(self._goal, StyleStatistics):

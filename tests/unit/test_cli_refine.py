@@ -52,6 +52,24 @@ def test_refining_goes_on_from_what_is_drawn(tmp_path, photograph, painting):
     assert torch.equal(kept, load_image(photograph).pixels)
 
 
+def test_adapting_and_refining_have_their_own_weights_unless_one_is_given(
+    tmp_path, photograph, painting, monkeypatch
+):
+    seen, kept = [], refining.refine
+    monkeypatch.setattr(refining, "refine", lambda *a, **k: seen.append(a[4]) or kept(*a, **k))
+    style = ["--style", str(painting), "--style-size", "64"]
+    for name, *options in (["usual"], ["given", "--style-weight", "9", "--nearest-weight", "2"]):
+        stylize(photograph, tmp_path / f"{name}.png", *style, "--refine", "1", *options)
+    assert [(each.style_weight, each.nearest_weight) for each in seen] == [(12, 0.25), (9, 2)]
+    file = adapt(painting, tmp_path / "style.safetensors")
+    assert load_style(file).settings["loss"]["style_weight"] == 6
+    at_once = stylize(photograph, tmp_path / "at_once.png", *style)
+    from_file = stylize(photograph, tmp_path / "from_file.png", "--style", str(file))
+    freely = stylize(photograph, tmp_path / "freely.png", *style, "--style-weight", "40")
+    assert (at_once - from_file).abs().mean() < 0.5 / 255, "half precision"
+    assert (freely - at_once).abs().mean() > 3 / 255
+
+
 def test_a_style_file_with_statistics_needs_no_painting(tmp_path, photograph, painting, capsys):
     bare = adapt(painting, tmp_path / "bare.safetensors")
     full = adapt(painting, tmp_path / "full.safetensors", "--keep-statistics")
