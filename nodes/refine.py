@@ -9,7 +9,7 @@ from .hosting.model import MetaStyleModel
 from .hosting.pictures import to_host
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
 from .hosting.watcher import Watcher
-from .hosting.widgets import seed_input
+from .hosting.widgets import seed_input, strokes_input
 
 _DEFAULTS = RefinementSettings()
 _LARGEST_BRUSH_PX = 2048
@@ -49,10 +49,15 @@ class Refine(io.ComfyNode):
         seed: int,
         stylized: Tensor | None = None,
         style_images: Tensor | None = None,
+        strokes: float = _DEFAULTS.nearest_weight,
     ) -> io.NodeOutput:
         """Refine, with progress and losses on the way."""
         settings = RefinementSettings(
-            steps=steps, style_weight=style_weight, style_size_px=brush_size or None, seed=seed
+            steps=steps,
+            style_weight=style_weight,
+            nearest_weight=strokes,
+            style_size_px=brush_size or None,
+            seed=seed,
         )
         request = RefinementRequest(style, images, stylized, style_images, settings)
         watcher = Watcher(str(cls.hidden.unique_id))
@@ -84,6 +89,7 @@ def _inputs() -> list[io.Input]:
             "that keeps statistics, an option of Adapt to Style, can do without. "
             f"At least {MIN_STYLE_SIDE_PX} px on each side.",
         ),
+        strokes_input(_DEFAULTS.nearest_weight),
     ]
 
 

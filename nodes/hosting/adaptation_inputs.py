@@ -1,7 +1,7 @@
 """What the node that adapts receives: lists, as the host sends them to a node that takes lists."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from torch import Tensor
@@ -133,7 +133,7 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         mode=cast(AdaptationMode, inputs.word("mode")),
         steps=inputs.whole("steps"),
         style_size_px=brush_or_default(inputs.whole("brush_size"), contents),
-        loss=LossSettings(style_weight=inputs.number("style_weight")),
+        loss=_loss(inputs),
         seed=inputs.whole("seed"),
     )
     settings, encoder = with_quality(settings, inputs.word("encoder"), inputs.quality())
@@ -147,6 +147,14 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         style_masks=masks or None,
         keep_statistics=bool(inputs.values.get("keep_statistics")),
     )
+
+
+def _loss(inputs: AdaptationInputs) -> LossSettings:
+    """The weights; workflows of older releases have no strokes, and get the usual ones."""
+    loss = LossSettings(style_weight=inputs.number("style_weight"))
+    if inputs.values.get("strokes") is None:
+        return loss
+    return replace(loss, nearest_weight=inputs.number("strokes"))
 
 
 def _styles(inputs: AdaptationInputs) -> list[Tensor]:

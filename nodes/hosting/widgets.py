@@ -26,6 +26,20 @@ def share_input(name: str, default: float, tooltip: str, *, optional: bool = Fal
     )
 
 
+def strokes_input(default: float) -> io.Input:
+    """The weight of the nearest places of a style."""
+    return io.Float.Input(
+        "strokes",
+        default=default,
+        min=0.0,
+        max=10.0,
+        step=0.05,
+        optional=True,
+        tooltip="How much each place of a picture takes after the nearest place of the style "
+        "picture: 0 gives its textures, more gives strokes that follow the shapes.",
+    )
+
+
 def seed_input(tooltip: str, *, optional: bool = False) -> io.Input:
     """A seed that stays as it is from run to run."""
     return io.Int.Input(

@@ -62,6 +62,14 @@ def test_gray_pictures_are_refined_too(refine):
     assert refine(images=image(64, 80, channels=1)).images.shape == (1, 64, 80, 3)
 
 
+def test_strokes_are_the_weight_of_the_nearest_places(refine):
+    usual, same, none = (
+        refine(**more).images for more in ({}, {"strokes": 0.25}, {"strokes": 0.0})
+    )
+    assert torch.equal(usual, same)
+    assert not torch.equal(usual, none)
+
+
 def test_losses_and_the_picture_so_far_are_shown(refine, fake_host):
     curve = refine().ui["metastyle_losses"]
     events = [message for event, message, _ in fake_host.sent if event == "metastyle.losses"]

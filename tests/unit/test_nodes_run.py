@@ -628,6 +628,18 @@ def test_styles_done_before_one_that_fails_are_not_learned_twice(adapt, pack, mo
     assert learned == [1, 2, 3, 3]
 
 
+def test_strokes_are_the_weight_of_the_nearest_places(adapt):
+    def weight(**more):
+        return adapt(steps=1, **more).style.settings["loss"]["nearest_weight"]
+
+    assert weight() == 0.5, "as a workflow of an older release"
+    assert weight(strokes=2.0) == 2.0
+    assert weight(strokes=0) == 0
+    assert [
+        s.settings["loss"]["nearest_weight"] for s in adapt(steps=1, strokes=[0.0, 1.0]).styles
+    ] == [0, 1]
+
+
 def test_masks_in_a_list_are_one_each(adapt):
     pictures = [image(72, 80), image(96, 70, seed=4)]
     masks = [torch.ones(1, 72, 80), torch.ones(96, 70)]

@@ -23,7 +23,7 @@ INPUTS = {
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
         "content_images", "resume", "style_mask", "quality",
-        "keep_statistics",
+        "keep_statistics", "strokes",
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
@@ -35,7 +35,7 @@ INPUTS = {
     "MetaStyleBlendSchedule": ["styles", "curve", "route", "model"],
     "MetaStyleRefine": [
         "model", "style", "images", "steps", "style_weight", "brush_size", "seed", "stylized",
-        "style_images",
+        "style_images", "strokes",
     ],
     "MetaStyleRegions": [
         "model", "images", "styles", "masks", "rest", "feather", "strength", "precision", "grain",
