@@ -81,7 +81,7 @@ class LossSettings:
     content_distance: ContentDistance = "standardised"
     style_weight: float = 6.0
     style_distance: StyleDistance = "sliced"
-    nearest_weight: float = 0.5
+    nearest_weight: float = 0.2
     style_scales: int = 1
     tv_weight: float = 0.0
     chroma_weight: float = 300.0

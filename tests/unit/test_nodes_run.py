@@ -632,7 +632,7 @@ def test_strokes_are_the_weight_of_the_nearest_places(adapt):
     def weight(**more):
         return adapt(steps=1, **more).style.settings["loss"]["nearest_weight"]
 
-    assert weight() == 0.5, "as a workflow of an older release"
+    assert weight() == 0.2, "as a workflow of an older release"
     assert weight(strokes=2.0) == 2.0
     assert weight(strokes=0) == 0
     assert [
