@@ -230,7 +230,8 @@ def _shift_error(
     height, width = (side - STRIDE_PX for side in contents.shape[-2:])
     # As large for every shift: what is compiled or tuned for one size serves all.
     window = (..., slice(down, down + height), slice(right, right + width))
-    with torch.no_grad(), autocast(settings.precision, contents.device):
+    # In the format of the picture that it is compared with, through which gradients flow.
+    with torch.no_grad(), autocast(settings.precision, contents.device, gradients=True):
         moved = stylize_with(network, weights, contents[window])
     difference = at_least_float32(stylized[window]) - at_least_float32(moved)
     # At its borders a picture may change: what it reflects there has changed.
@@ -265,10 +266,7 @@ def _adam_steps(
     moving = {name: weight.detach().clone().requires_grad_() for name, weight in start.items()}
     optimizer = torch.optim.Adam(moving.values(), lr=settings.inner_lr)
     for _ in range(settings.inner_steps):
-        losses = _losses(
-            learner, moving, tasks, tasks.support_contents, target, generator, settings
-        )
-        gradients = torch.autograd.grad(losses.objective.sum(), list(moving.values()))
+        gradients = _support_gradients(learner, moving, tasks, target, generator, settings)
         for weight, gradient in zip(moving.values(), gradients, strict=True):
             weight.grad = gradient
         optimizer.step()
@@ -289,10 +287,7 @@ def _inner_step(
         inputs = {name: w.detach().requires_grad_() for name, w in weights.items()}
     else:
         inputs = weights
-    losses = _losses(learner, inputs, tasks, tasks.support_contents, target, generator, settings)
-    gradients = torch.autograd.grad(
-        losses.objective.sum(), list(inputs.values()), create_graph=second_order
-    )
+    gradients = _support_gradients(learner, inputs, tasks, target, generator, settings)
     rates = learner.inner_log_rates
     updated: dict[str, Tensor] = {}
     for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
@@ -300,6 +295,23 @@ def _inner_step(
         rate = rates[key].exp() if key in rates else settings.inner_lr
         updated[name] = weight - rate * gradient
     return updated
+
+
+def _support_gradients(
+    learner: Learner,
+    weights: dict[str, Tensor],
+    tasks: Tasks,
+    target: StyleTarget,
+    generator: Generator,
+    settings: MetaSettings,
+) -> tuple[Tensor, ...]:
+    """Gradients of the loss on the support contents, differentiable where MAML needs it."""
+    losses = _losses(learner, weights, tasks, tasks.support_contents, target, generator, settings)
+    return torch.autograd.grad(
+        losses.objective.sum(),
+        list(weights.values()),
+        create_graph=settings.algorithm == "maml",
+    )
 
 
 def _backward_reptile(start: dict[str, Tensor], adapted: dict[str, Tensor]) -> None:

@@ -175,9 +175,9 @@ def test_an_update_computes_in_formats_that_gradients_bear(tiny_encoder, pool, m
 
     for module in (meta_learning, base_module):
         monkeypatch.setattr(module, "autocast", look)
-    settings = replace(META, inner_steps=0)
+    settings = replace(META, inner_steps=0, shift_weight=1.0)
     meta_step(make_recipe(tiny_encoder, pool).learner, drawn_tasks(pool, settings), settings)
-    assert asked == [("fp32", True)] * 3, "of the target, the prediction and the loss"
+    assert asked == [("fp32", True)] * 4, "of target, prediction, loss and moved picture"
 
 
 def test_a_learned_rate_keeps_its_name_in_checkpoints():
