@@ -205,7 +205,7 @@ class _Run:
         for size, steps in zip(self._sizes, self._steps, strict=True):
             picture = self._begin(size, picture)
             judge = self._judge(size, generator)
-            optimizer = torch.optim.Adam([picture], lr=rate)
+            optimizer = torch.optim.Adam([picture])
             for step in range(1, steps + 1):
                 optimizer.param_groups[0]["lr"] = rate * _schedule(step, steps)
                 losses, picture.grad = judge.look(picture, generator)

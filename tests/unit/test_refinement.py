@@ -309,6 +309,7 @@ def test_the_least_settings_of_a_refinement_are_legal():
             "style_weight is nan; a finite number from 0 up is needed.",
         ),
         ({"style_weight": -0.5}, "style_weight is -0.5; a finite number from 0 up is needed."),
+        ({"nearest_weight": -0.5}, "nearest_weight is -0.5; a finite number from 0 up is needed."),
         ({"chroma_weight": -0.5}, "chroma_weight is -0.5; a finite number from 0 up is needed."),
         ({"tile_px": 63}, "tile_px is 63; a whole number from 64 up is needed."),
         ({"style_size_px": 63}, "style_size_px is 63; a whole number from 64 up is needed."),
@@ -461,6 +462,16 @@ def test_every_size_is_judged_as_the_settings_say(judge, tiny_encoder, painting)
         assert each.target.detail.tolist() == [0.0]
 
 
+def test_which_places_of_a_large_style_are_kept_is_drawn_by_the_seed(judge, tiny_encoder):
+    start, style = gray(128, 128), picture(136, 128)
+    for seed in (1, 1, 2):
+        refine(tiny_encoder, start, start, [style], replace(QUICK, steps=1, seed=seed))
+    first, second, other = (each.target.layers["relu1_1"].places for each in judge.made)
+    assert torch.equal(first, second)
+    assert first.shape == other.shape == (1, 128 * 128, 6)
+    assert not torch.equal(first, other)
+
+
 def test_what_a_style_keeps_is_all_that_is_asked_for(judge, tiny_encoder, painting):
     kept = measure_statistics(tiny_encoder, [painting], 64)
     refine(tiny_encoder, gray(16, 16), gray(16, 16), kept, replace(QUICK, steps=1))
@@ -539,13 +550,13 @@ def test_a_run_that_diverged_is_begun_again_at_a_tenth_of_the_rate(judge, tiny_e
 def test_reports_count_the_steps_of_all_sizes(judge, tiny_encoder, painting, monkeypatch):
     clock = count(100.0, 2.0)
     monkeypatch.setattr(refinement, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    photograph = gray(16, 600)
+    photograph = gray(16, 1100)
     reports = losses_of(tiny_encoder, photograph, photograph, [painting], replace(QUICK, steps=3))
-    assert [(r.step, r.steps) for r in reports] == [(n, 5) for n in range(1, 6)]
-    assert [r.elapsed_s for r in reports] == [2, 4, 6, 8, 10]
+    assert [(r.step, r.steps) for r in reports] == [(n, 6) for n in range(1, 7)]
+    assert [r.elapsed_s for r in reports] == [2, 4, 6, 8, 10, 12]
     assert {(r.content, r.style, r.total) for r in reports} == {(1.0, 2.0, 3.0)}
     reports = losses_of(tiny_encoder, photograph, photograph, [painting], replace(QUICK, steps=1))
-    assert [r.steps for r in reports] == [2, 2], "every size has a step"
+    assert [r.steps for r in reports] == [3, 3, 3], "every size has a step"
 
 
 def test_a_change_is_enlarged_bilinearly_onto_the_start(judge, tiny_encoder, painting):
