@@ -3,6 +3,8 @@
 import math
 import os
 import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from metastyle_core.images import (
     luminance,
     opacity,
     open_rows,
+    quantised,
     resize,
     resize_short_side,
     save_image,
@@ -213,6 +216,7 @@ def test_sixteen_bits_pass_through_a_file(tmp_path, suffix, channels):
     loaded = load_image(path)
     assert loaded.depth == 16
     torch.testing.assert_close(loaded.pixels, pixels, rtol=0, atol=1.5 / 65535)
+    assert torch.equal(open_rows(path).colour.read(0, 24), loaded.pixels[None])
     if alpha is not None:
         torch.testing.assert_close(loaded.alpha, alpha, rtol=0, atol=1e-6)
     with Image.open(path) as picture:
@@ -259,8 +263,9 @@ def test_deep_gray_tiffs_keep_their_values_or_are_refused(tmp_path, kind, value,
     path = tmp_path / "a.tif"
     gray_tiff(path, np.full((8, 8), value, kind))
     if isinstance(wanted, str):
-        with pytest.raises(ImageFileError, match=wanted):
-            load_image(path)
+        for read in (load_image, open_rows):
+            with pytest.raises(ImageFileError, match=f"^{path} h.*{wanted}"):
+                read(path)
     else:
         assert float(load_image(path).pixels.mean()) == pytest.approx(wanted, abs=1e-4)
 
@@ -378,6 +383,28 @@ def test_a_picture_beyond_what_pillow_opens_is_refused_where_it_cannot_be_read_s
         image_size(tmp_path / "a.jpg")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_read_as_the_file_is(tmp_path, monkeypatch):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def piped(path, read, **options):
+        with ThreadPoolExecutor() as workers:
+            workers.submit(pipe.write_bytes, path.read_bytes())
+            return read(pipe, **options)
+
+    deep = tmp_path / "deep.png"
+    save_image(sixteen_bits(3)[0], deep, depth=16)
+    assert torch.equal(piped(deep, load_image).pixels, load_image(deep).pixels)
+    monkeypatch.setattr(images_module, "_MOST_READ_WHOLE", 2000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    for suffix in (".png", ".jpg"):
+        Image.new("RGB", (120, 60)).save(tmp_path / f"a{suffix}")
+    assert piped(tmp_path / "a.jpg", image_size, long_side_px=30) == (30, 60)
+    with pytest.raises(ImageFileError, match=r"pipe declares more than .* pixels"):
+        piped(tmp_path / "a.png", image_size, long_side_px=30)
+
+
 def test_alpha_is_saved_with_png_and_lies_over_white_in_a_jpeg(tmp_path):
     image, alpha = torch.rand(3, 8, 8), torch.zeros(1, 8, 8)
     save_image(image, tmp_path / "a.png", alpha=alpha)
@@ -409,10 +436,12 @@ def broken_files(folder):
     floating = folder / "float.tif"
     Image.fromarray(np.full((8, 8), 7, dtype=np.float32)).save(floating)
     return {
-        text: "not an image",
+        text: r"not an image that can be read; save it as PNG, JPEG, WebP or TIFF, the latter "
+        r"with 8 or 16 bits\.$",
         cut: r"damaged or cut short \(.*truncated",
         empty: "not an image",
-        animated: "2 frames",
+        animated: r"2 frames or pages; a still picture is needed\. "
+        r"Extract the frames into a folder first\.$",
         floating: "from 7 to 7",
         folder / "absent.png": "does not exist",
         folder: "is a folder",
@@ -452,8 +481,37 @@ def test_a_place_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch
         load_image(path)
 
 
+def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise EOFError
+
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ImageFileError, match=r"is damaged or cut short \(EOFError\); export or"):
+        load_image(path)
+
+
+def test_of_what_pillow_warns_of_the_size_alone_is_kept_quiet(tmp_path, monkeypatch):
+    path, opened = tmp_path / "a.png", Image.open
+    Image.new("RGB", (60, 40)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 40 - 1)
+
+    def complain(source: object) -> Image.Image:
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        return opened(source)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_image(path)
+    monkeypatch.setattr(Image, "open", complain)
+    with pytest.warns(UserWarning, match="something else"):
+        load_image(path)
+
+
 def test_too_many_pixels_are_refused_before_decoding(tmp_path):
     Image.new("1", (400, 300)).save(tmp_path / "bomb.png")
+    assert load_image(tmp_path / "bomb.png", max_pixels=120_000).pixels.shape == (3, 300, 400)
     with pytest.raises(ImageFileError, match="400x300"):
         load_image(tmp_path / "bomb.png", max_pixels=100_000)
 
@@ -473,6 +531,7 @@ def test_saving_refuses_unknown_suffixes_and_bad_places(tmp_path):
 def test_one_picture_of_a_batch_is_saved_and_what_filters_leave_beyond_white_is_clamped():
     image = torch.tensor([-0.02, 0.5, 1.02]).view(1, 3, 1, 1)
     assert to_pil(image).getpixel((0, 0)) == (0, 128, 255)
+    assert quantised(image, None, 65535).dtype == torch.int32
     with pytest.raises(ShapeError, match=r"shape \(2, 3, 1, 1\)"):
         to_pil(image.repeat(2, 1, 1, 1))
     with pytest.raises(ShapeError, match=r"shape \(1, 1\)"):
@@ -626,6 +685,7 @@ def test_sizes():
         center_crop(images, 41)
     height, width = fit_within(1000, 2000, 500_000)
     assert (height, width) == (500, 1000)
+    assert fit_within(10, 20, 500_000) == (10, 20)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -654,6 +714,8 @@ def test_a_blurred_point_is_a_gaussian_and_the_border_reflects():
     across = torch.tensor(bell) / sum(bell)
     found = gaussian_blur(image, 1.5)
     torch.testing.assert_close(found[0, 0], across[3:18, None] * across)
+    assert found[0, 0, 7, 17] == 0 < found[0, 0, 7, 16]
+    torch.testing.assert_close(gaussian_blur(image.double(), 1.5).float(), found)
     reached = torch.cat([across.cumsum(0).flip(0)[1:], torch.zeros(1)])
     torch.testing.assert_close(found[0, 1], reached.expand(15, -1))
     narrow = torch.tensor([0.0, 1.0, 0.0]).view(1, 1, 1, 3).expand(1, 1, 3, 3)
@@ -666,6 +728,7 @@ def test_resizing_a_flat_picture_changes_no_colour():
     flat = torch.tensor([0.2, 0.5, 0.9]).view(1, 3, 1, 1).expand(1, 3, 33, 47)
     resized = resize_short_side(flat, 20)
     torch.testing.assert_close(resized.amax((2, 3)), resized.amin((2, 3)), rtol=0, atol=1e-6)
+    assert resize(torch.tensor([-0.2, 1.2]).expand(1, 3, 4, 2), 2, 4).aminmax() == (0, 1)
 
 
 def test_luminance_by_hand():
@@ -682,5 +745,8 @@ def test_contact_sheet_places_pictures():
     assert sheet[0, 0, 6] == 0.5
     assert sheet[0, 4, 4] == 1
     assert sheet[0, 6, 0] == 0.5
+    assert contact_sheet([[black, gray]]).shape == (3, 4, 12)
+    beyond = torch.tensor([-0.2, 1.2]).expand(3, 4, 2)
+    assert contact_sheet([[beyond]]).aminmax() == (0, 1)
     with pytest.raises(ShapeError, match="2 different sizes"):
         contact_sheet([[black, torch.zeros(3, 5, 5)]])
