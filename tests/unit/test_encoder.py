@@ -1,5 +1,6 @@
 """Encoders: layer names, borders of computation, weights in two naming schemes."""
 
+import json
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -78,6 +79,12 @@ def test_features_are_those_of_plain_convolutions(name):
         torch.testing.assert_close(features, wanted[layer], rtol=1e-4, atol=1e-4)
 
 
+def test_weights_lie_channels_last():
+    weight = PerceptualEncoder(TINY_SPEC).convolutions["conv2_1"].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+
+
 def test_nothing_deeper_than_the_last_wanted_layer_is_computed(vgg16):
     deep = vgg16.convolutions["conv3_1"]
     calls = []
@@ -132,9 +139,10 @@ def test_weights_under_our_names_and_under_torchvisions(tmp_path, vgg16):
 def downloads(monkeypatch):
     """A torchvision whose weights are a function of what it is asked for."""
 
-    def install(fetch):
+    def install(name, fetch):
         weights = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(get_state_dict=fetch))
-        models = SimpleNamespace(VGG16_Weights=weights, VGG19_Weights=None)
+        models = SimpleNamespace(VGG16_Weights=None, VGG19_Weights=None)
+        setattr(models, f"{name.upper()}_Weights", weights)
         monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(models=models))
         monkeypatch.setitem(sys.modules, "torchvision.models", models)
 
@@ -154,31 +162,46 @@ def test_torchvision_downloads_into_the_folder_and_checks_what_came(tmp_path, do
         asked.append(options)
         return state
 
-    downloads(fetch)
+    downloads("vgg16", fetch)
     loaded = load_encoder("vgg16", download_folder=tmp_path)
     assert asked == [{"model_dir": str(tmp_path), "progress": True, "check_hash": True}]
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, vgg16.state_dict()[name])
 
 
-@pytest.mark.parametrize("error", [OSError("no network"), RuntimeError("invalid hash value")])
-def test_a_download_that_fails_names_the_encoder_that_needs_none(tmp_path, downloads, error):
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("vgg16", OSError("no network")), ("vgg19", RuntimeError("invalid hash value"))],
+)
+def test_a_download_that_fails_names_the_encoder_that_needs_none(tmp_path, downloads, name, error):
     def fetch(**_: object) -> None:
         raise error
 
-    downloads(fetch)
-    with pytest.raises(EncoderWeightsError, match=rf"vgg16.*\({error}\).*'compact'"):
-        load_encoder("vgg16", download_folder=tmp_path)
+    downloads(name, fetch)
+    words = (
+        rf"weights of {name} into {tmp_path} \({error}\)\. Try again with a network, or choose "
+        r"the encoder 'compact', which needs none\.$"
+    )
+    with pytest.raises(EncoderWeightsError, match=words):
+        load_encoder(name, download_folder=tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path, vgg16):
     own = {k.removeprefix("convolutions."): v.contiguous() for k, v in vgg16.state_dict().items()}
     lacking = {k: v for k, v in own.items() if "conv4" not in k}
     save_file(lacking, tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match="lacks 'conv4_1"):
+    words = (
+        r"a\.safetensors lacks 'conv4_1\.weight'; it does not hold the weights of vgg16\. "
+        r"Choose another file\.$"
+    )
+    with pytest.raises(CheckpointError, match=words):
         load_encoder("vgg16", weights=tmp_path / "a.safetensors")
     save_file({**own, "conv1_1.weight": torch.zeros(1, 3, 3, 3)}, tmp_path / "b.safetensors")
-    with pytest.raises(CheckpointError, match="shape"):
+    words = (
+        r"b\.safetensors: 'conv1_1\.weight' has shape \(1, 3, 3, 3\); vgg16 needs "
+        r"\(64, 3, 3, 3\)\. Choose another file\.$"
+    )
+    with pytest.raises(CheckpointError, match=words):
         load_encoder("vgg16", weights=tmp_path / "b.safetensors")
 
 
@@ -221,15 +244,33 @@ def test_a_file_of_another_kind_is_no_compact_encoder(tmp_path, tiny_encoder):
     write_tensors(path, {}, file_format="metastyle.encoder", metadata={})
     with pytest.raises(CheckpointError, match=r"a\.safetensors: header entry 'spec' is missing"):
         load_encoder("compact", weights=path)
+    spec = {"spec": json.dumps(TINY_SPEC.to_json())}
+    write_tensors(path, {}, file_format="metastyle.encoder", metadata=spec)
+    with pytest.raises(CheckpointError, match=f"^{path}"):
+        load_encoder("compact", weights=path)
+    words = r"a\.safetensors: the encoder's description is damaged; download or save it again\.$"
+    write_tensors(path, {}, file_format="metastyle.encoder", metadata={"spec": "{}"})
+    with pytest.raises(CheckpointError, match=words):
+        load_encoder("compact", weights=path)
 
 
 @pytest.mark.parametrize(
     ("name", "origin"),
-    [("vgg16", "torchvision's vgg16 weights"), ("vgg19_caffe", "the original Caffe release")],
+    [
+        ("vgg16", "torchvision's vgg16 weights saved as safetensors, or a download folder"),
+        (
+            "vgg19_caffe",
+            r"the original Caffe release converted to safetensors \(keys conv1_1.weight, \.\.\.\)",
+        ),
+    ],
 )
 def test_weights_that_are_asked_for_are_named(tmp_path, name, origin):
+    remedy = (
+        rf"Pass a file with --encoder-weights: {origin}\. "
+        r"The encoder 'compact' needs none: it ships with MetaStyle\.$"
+    )
     for weights, words in ((None, f"{name} needs its weights"), (tmp_path / "a", "do not exist")):
-        with pytest.raises(EncoderWeightsError, match=rf"{words}\. .*{origin}.*'compact' needs"):
+        with pytest.raises(EncoderWeightsError, match=rf"{words}\. {remedy}"):
             load_encoder(name, weights=weights)
 
 
@@ -275,7 +316,7 @@ def test_coarser_sizes_have_the_style_layers_of_the_smaller_picture(tiny_encoder
         ({"blocks": ()}, "has blocks"),
         ({"blocks": ((6,), ())}, "has blocks"),
         ({"blocks": ((0,), (8,))}, "has blocks"),
-        ({"blocks": ((4097,), (8,))}, "1 to 4096 channels"),
+        ({"blocks": ((4097,), (8,))}, r"; 1 to 4096 channels and layers are possible\.$"),
         ({"projected_channels": {"relu1_1": 0}}, "has blocks"),
         ({"content_layers": ("relu2_2",)}, r"no layers \['relu2_2'\]"),
         ({"style_layers": ("relu1_1", "relu3_1")}, r"no layers \['relu3_1'\]"),
@@ -285,7 +326,7 @@ def test_coarser_sizes_have_the_style_layers_of_the_smaller_picture(tiny_encoder
         ({"mean": (0.5, 0.5)}, "three means"),
         ({"scale": float("inf")}, "three means"),
         ({"mean": (0.5, float("nan"), 0.5)}, "three means"),
-        ({"std": (0.5, 0.0, 0.5)}, "deviations above 0"),
+        ({"std": (0.5, 0.0, 0.5)}, r"three deviations above 0 are needed\.$"),
     ],
 )
 def test_an_encoder_that_cannot_be_is_refused(tiny_encoder, changed, words):
@@ -298,7 +339,8 @@ def test_encoders_of_one_channel_and_of_the_most_are_possible(tiny_encoder):
 
 
 def test_a_missing_file_of_the_compact_encoder_is_named(tmp_path):
-    with pytest.raises(EncoderWeightsError, match=r"none\.safetensors do not exist; install"):
+    remedy = r"install MetaStyle again, or name the file with --encoder-weights\.$"
+    with pytest.raises(EncoderWeightsError, match=rf"none\.safetensors do not exist; {remedy}"):
         load_encoder("compact", weights=tmp_path / "none.safetensors")
 
 
