@@ -197,18 +197,21 @@ def _shot(frames: range, looks: Sequence[_Look]) -> Shot:
 
 def _gains(frames: range, looks: Sequence[_Look]) -> dict[int, float]:
     levels = {place: looks[place].level for place in frames}
+    lit = [place for place in frames if not looks[place].black]
     gains: dict[int, float] = {}
-    if looks[frames[-1]].black:
-        gains |= _gains_of_fade(levels, frames)
-    if looks[frames[0]].black:
-        gains |= _gains_of_fade(levels, frames[::-1])
+    if lit and looks[frames[-1]].black:
+        gains = _gains_of_fade(levels, frames, lit[-1])
+    if lit and looks[frames[0]].black:
+        gains |= _gains_of_fade(levels, frames[::-1], lit[0])
     gains.pop(max(levels, key=levels.__getitem__), None)
     return gains
 
 
-def _gains_of_fade(levels: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
-    """Shares of the brightness from which frames fall to the last one, which is black."""
-    first = len(order) - 1
+def _gains_of_fade(
+    levels: Mapping[int, float], order: Sequence[int], last_lit: int
+) -> dict[int, float]:
+    """Shares of the brightness from which frames fall to the black ones after the last lit one."""
+    first = order.index(last_lit) + 1
     while first > 0:
         earlier = range(max(0, first - _FADE_STEPS), first)
         brightest = max(earlier, key=lambda index: levels[order[index]])

@@ -99,6 +99,12 @@ def test_a_cut_is_thrice_what_changes_in_the_four_frames_before_and_after(amplit
         ([0.5, 0.2, 0.3, 0.0], {1: 0.4, 2: 0.6, 3: 0.0}),
         ([0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.0], {5: 1.0, 6: 0.5, 7: 0.0}),
         ([0.5, 0.2, 0.1], {}),
+        (
+            [0.5, 0.4, 0.2, 0.01, *[0.0] * 5],
+            {1: 0.8, 2: 0.4, 3: 0.02} | dict.fromkeys(range(4, 9), 0),
+        ),
+        ([0.0, 0.25, 0.5, 0.25, 0.0], {0: 0.0, 1: 0.5, 3: 0.5, 4: 0.0}),
+        ([0.01] * 5, {}),
     ],
 )
 def test_gains_of_a_fade_are_shares_of_the_brightness_it_falls_from(levels, gains):
@@ -165,7 +171,7 @@ def test_a_fade_to_black_fades_and_one_from_black_comes_back(locked, draw):
     image = picture(64, 64, seed=4)
     unlocked = [float(draw(f, None).mean()) for f in fade(image, 11)]
     assert unlocked[-2] > 0.9 * unlocked[0]
-    down = [image] * 3 + fade(image, 11)
+    down = [image] * 3 + fade(image, 11) + [torch.zeros_like(image)] * 4
     for frames in (down, down[::-1]):
         means = [float(drawn.mean()) for drawn in locked(frames, "first")]
         wanted = [unlocked[0] * float(f.mean() / image.mean()) for f in frames]
