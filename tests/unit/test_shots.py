@@ -83,6 +83,9 @@ def test_cuts_are_found_and_pans_are_none():
         # Beside the step of 0.2 are two of 0.1 and two of 0, half of them above a third of it.
         ([0.1, 0.3, 0.3, 0.2, 0.3, 0.3, 0.2], [1]),
         ([0.2, 0.3, 0.3, 0.2, 0.3, 0.3, 0.1], [6]),
+        # Of the four beside the step of 0.2, three are 0.1.
+        ([0.1, 0.3, 0.3, 0.2, 0.3, 0.2], []),
+        ([0.2, 0.3, 0.2, 0.3, 0.3, 0.1], []),
     ],
 )
 def test_a_cut_is_thrice_what_changes_in_the_four_frames_before_and_after(amplitudes, cuts):
@@ -115,9 +118,17 @@ def test_gains_of_a_fade_are_shares_of_the_brightness_it_falls_from(levels, gain
     assert back.gains == pytest.approx({last - place: gain for place, gain in gains.items()})
 
 
+def test_a_shot_that_fades_in_and_out_keeps_its_brightest_frame():
+    (shot,) = find_shots(flat(0.0, 0.5, 0.5, 0.0))
+    assert shot.clear == (1,)
+    assert shot.gains == {0: 0.0, 2: 1.0, 3: 0.0}
+
+
 @pytest.mark.parametrize(
     ("contrasts", "clear"),
     [
+        ([0.0, 0.0], (0, 1)),
+        ([0.03, 0.03, 0.03, 0.07, 0.1, 0.1], (4, 5)),
         ([0.1, 0.1, 0.1, 0.07, 0.1], (0, 1, 2, 4)),
         ([0.1, 0.09, 0.085, 0.1], (0, 1, 2, 3)),
         ([0.02, 0.02, 0.06, 0.1, 0.1], (3, 4)),
@@ -126,6 +137,16 @@ def test_gains_of_a_fade_are_shares_of_the_brightness_it_falls_from(levels, gain
 def test_clear_frames_have_the_contrast_that_the_better_half_of_the_shot_has(contrasts, clear):
     (shot,) = find_shots(woven(*contrasts))
     assert shot.clear == clear
+
+
+def test_of_a_large_frame_every_second_pixel_is_looked_at():
+    (cells,) = woven(0.5)
+    unlike = cells.repeat_interleave(8, -2).repeat_interleave(8, -1)
+    seen = torch.full_like(unlike, 0.5)
+    hidden = unlike.clone()
+    hidden[..., ::2, ::2] = 0.5
+    assert starts([seen, hidden]) == [0]
+    assert starts([seen, unlike]) == [0, 1]
 
 
 def test_an_object_a_flash_and_noise_are_no_cuts(generator):
@@ -195,8 +216,9 @@ def test_the_chosen_frame_rules_its_shot_alone(locked, draw, number):
 
 
 def test_a_chosen_frame_beyond_the_film_is_refused(locked):
+    remedy = r"choose one of them\.$"
     for frames in ([*pan(1, 4), *pan(2, 4)], pan(1, 5)):
-        with pytest.raises(SettingsError, match=f"frame 9, the film has {len(frames)}; choose"):
+        with pytest.raises(SettingsError, match=rf"frame 9, the film has {len(frames)}; {remedy}"):
             locked(frames, "9")
 
 
@@ -309,12 +331,14 @@ def test_what_need_not_be_drawn_is_passed_on(random_base, draw):
 
 
 def test_bad_locks_and_empty_films_are_refused():
+    remedy = r"write first, a frame's number, mean:N for the mean of N frames, or slow\.$"
     for text in ("", "last", "mean", "-3", "first:2", "mean:x", "mean8"):
-        with pytest.raises(SettingsError, match=f"'{text}'; write first"):
+        with pytest.raises(SettingsError, match=f"'{text}'; {remedy}"):
             Lock.parse(text)
     for text in ("0", "mean:0"):
         with pytest.raises(SettingsError, match="number is 0"):
             Lock.parse(text)
     assert Lock.parse("mean:8") == Lock("mean", 8)
-    with pytest.raises(SettingsError, match="no frame"):
+    words = r"^The film has no frame; choose another one or another part of it\.$"
+    with pytest.raises(SettingsError, match=words):
         find_shots([])
