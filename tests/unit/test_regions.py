@@ -8,6 +8,7 @@ import torch
 from samples import low_rank_style, picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.colour import Colouring
 from metastyle_core.errors import BaseMismatchError, ResultError, SettingsError, ShapeError
 from metastyle_core.network import stylize_with
 from metastyle_core.regions import (
@@ -54,7 +55,8 @@ def test_shares_need_statistics(random_base, styles):
 def test_one_region_over_all_is_the_style_itself(random_base, styles, mode, grain, hidden):
     images = torch.cat([picture(40, 50), picture(40, 50, seed=4)])
     style = styles[0] if mode == "norm" else low_rank_style(random_base, 5)
-    more = {"grain": grain, "seed": 3, "strength": 0.7}
+    colouring = Colouring("match", palette=picture(20, 30, seed=6))
+    more = {"grain": grain, "seed": 3, "strength": 0.7, "colouring": colouring}
     alpha = halves(40, 50)[0].expand(2, -1, -1, -1) if hidden else None
     regions = [Region(style, torch.ones(1, 1, 40, 50))]
     settings = RegionSettings(precision="fp32", **more)
@@ -167,6 +169,7 @@ def test_feathering_spreads_an_edge_over_its_width_and_keeps_sums():
     for place in (69, 79, 89, 99, 100, 110, 120):
         wanted = 0.5 * math.erfc((place + 0.5 - 100) / (10 * math.sqrt(2)))
         assert soft[place].item() == pytest.approx(wanted, abs=3e-3)
+    assert soft[129] > 0 == soft[130], "three deviations"
     torch.testing.assert_close(feathered(left, 40.0) + feathered(right, 40.0), left + right)
     assert torch.equal(feathered(left, 0.0), left)
     torch.testing.assert_close(feathered(left.mT, 40.0), feathered(left, 40.0).mT)
@@ -210,10 +213,11 @@ def test_a_bad_mask_is_named_by_its_number(random_base, styles, mask, kind, word
 
 def test_six_regions_that_cover_nothing_are_refused_with_and_without_a_rest(random_base, styles):
     regions = [Region(styles[0], torch.zeros(1, 1, 40, 60))] * 6
+    words = r"^There is no region; give at least one style with its mask\.$"
     for rest in (None, styles[1]):
         with pytest.raises(SettingsError, match="Mask 1 is empty"):
             stylize_regions(random_base, regions, picture(40, 60), EXACT, rest=rest)
-    with pytest.raises(SettingsError, match="There is no region"):
+    with pytest.raises(SettingsError, match=words):
         stylize_regions(random_base, [], picture(40, 60), EXACT)
 
 
