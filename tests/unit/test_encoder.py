@@ -186,6 +186,18 @@ def test_a_download_that_fails_names_the_encoder_that_needs_none(tmp_path, downl
         load_encoder(name, download_folder=tmp_path)
 
 
+def test_a_download_of_another_network_is_named_by_its_folder(tmp_path, downloads):
+    downloads("vgg16", lambda **_: {})
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path} lacks 'conv1_1\.weight'; it does not"):
+        load_encoder("vgg16", download_folder=tmp_path)
+
+
+def test_an_encoder_of_another_name_is_refused():
+    words = r"^There is no encoder 'vgg11'; choose one of vgg16, vgg19, vgg19_caffe, compact\.$"
+    with pytest.raises(SettingsError, match=words):
+        load_encoder("vgg11")
+
+
 def test_weights_of_another_network_are_refused(tmp_path, vgg16):
     own = {k.removeprefix("convolutions."): v.contiguous() for k, v in vgg16.state_dict().items()}
     lacking = {k: v for k, v in own.items() if "conv4" not in k}

@@ -7,6 +7,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -294,6 +295,27 @@ def test_further_formats_are_read_where_a_library_reads_them(tmp_path, suffix):
     assert list_images(tmp_path) == [path]
 
 
+@pytest.mark.parametrize(
+    ("installed", "wanted"),
+    [
+        ({"pillow_heif"}, ["pillow_heif", "registered"]),
+        ({"pillow_jxl"}, ["pillow_jxl"]),
+        (set(), []),
+    ],
+)
+def test_installed_plugins_teach_pillow_their_formats(monkeypatch, installed, wanted):
+    found = []
+
+    def import_module(name: str) -> SimpleNamespace:
+        found.append(name)
+        return SimpleNamespace(register_heif_opener=lambda: found.append("registered"))
+
+    monkeypatch.setattr(images_module, "_is_installed", installed.__contains__)
+    monkeypatch.setattr(images_module, "importlib", SimpleNamespace(import_module=import_module))
+    images_module._register_plugins.__wrapped__()
+    assert found == wanted
+
+
 def test_what_is_left_out_of_a_folder_is_counted(tmp_path, caplog):
     for name in ("a.png", "b.txt", "c.txt", "d.mov", ".hidden"):
         (tmp_path / name).touch()
@@ -488,7 +510,7 @@ def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     Image.new("RGB", (8, 8)).save(path)
     monkeypatch.setattr(Image, "open", refuse)
-    with pytest.raises(ImageFileError, match=r"is damaged or cut short \(EOFError\); export or"):
+    with pytest.raises(ImageFileError, match=r"a\.png is damaged or cut short \(EOFError\);"):
         load_image(path)
 
 
@@ -512,7 +534,7 @@ def test_of_what_pillow_warns_of_the_size_alone_is_kept_quiet(tmp_path, monkeypa
 def test_too_many_pixels_are_refused_before_decoding(tmp_path):
     Image.new("1", (400, 300)).save(tmp_path / "bomb.png")
     assert load_image(tmp_path / "bomb.png", max_pixels=120_000).pixels.shape == (3, 300, 400)
-    with pytest.raises(ImageFileError, match="400x300"):
+    with pytest.raises(ImageFileError, match=r"bomb\.png is 400x300 px"):
         load_image(tmp_path / "bomb.png", max_pixels=100_000)
 
 
@@ -600,6 +622,22 @@ def test_values_are_rounded_to_the_nearest_level(tmp_path, suffix, depth, white)
     save_image(levels / white, tmp_path / f"a{suffix}", depth=depth)
     found = load_image(tmp_path / f"a{suffix}").pixels * white
     assert found[0, 0].round().tolist() == [0, 1, 1, 100]
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_why_a_picture_cannot_be_written_is_told(tmp_path, monkeypatch, numbered):
+    words = "No space left on device"
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, words) if numbered else OSError(words)
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    path = tmp_path / "new" / "folder" / "a.png"
+    with pytest.raises(ImageFileError) as told:
+        save_image(torch.zeros(3, 8, 8), path)
+    wanted = f"Cannot write {path} ({words}); choose a folder that can be written."
+    assert str(told.value) == wanted
+    assert path.parent.is_dir()
 
 
 def test_a_failed_rename_leaves_nothing_behind(tmp_path):

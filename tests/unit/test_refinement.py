@@ -1,5 +1,6 @@
 """Refinement: losses fall, seeds repeat, tiles change nothing, and bad input is one clear line."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count, pairwise
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from samples import picture
 
 from metastyle_core import refinement
 from metastyle_core.adaptation import StopLearning
-from metastyle_core.encoder import load_encoder
+from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
 from metastyle_core.encoder_tiles import plan_tiles, rim_px
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, ShapeError
 from metastyle_core.images import resize
@@ -460,6 +461,26 @@ def test_every_size_is_judged_as_the_settings_say(judge, tiny_encoder, painting)
         assert each.target.layers.keys() == set(tiny_encoder.spec.style_layers)
         torch.testing.assert_close(each.target.chroma, chroma_variation(painting))
         assert each.target.detail.tolist() == [0.0]
+
+
+def test_of_a_style_its_own_layers_alone_are_compared(judge, painting):
+    spec = EncoderSpec("x", ((4,), (4,)), content_layers=("relu2_1",), style_layers=("relu1_1",))
+    start = gray(16, 16)
+    refine(PerceptualEncoder(spec), start, start, [painting], replace(QUICK, steps=1))
+    assert judge.made[0].target.layers.keys() == {"relu1_1"}
+
+
+def test_a_style_is_seen_in_the_format_that_gradients_have(tiny_encoder, painting, monkeypatch):
+    """Before Ampere that is another one than `auto` takes without them."""
+    asked = []
+
+    def autocast(precision, device, **options):
+        asked.append((precision, device.type, options))
+        return nullcontext()
+
+    monkeypatch.setattr(refinement, "autocast", autocast)
+    measure_statistics(tiny_encoder, [painting], 64)
+    assert asked == [("auto", "cpu", {"gradients": True})]
 
 
 def test_which_places_of_a_large_style_are_kept_is_drawn_by_the_seed(judge, tiny_encoder):

@@ -139,6 +139,12 @@ def test_clear_frames_have_the_contrast_that_the_better_half_of_the_shot_has(con
     assert shot.clear == clear
 
 
+def test_a_dark_frame_with_a_lamp_is_not_black():
+    lamp = torch.zeros(1, 3, 64, 64)
+    lamp[..., :8, :8] = 1.0
+    assert starts([*flat(0.5, 0.5), lamp, lamp]) == [0, 2]
+
+
 def test_of_a_large_frame_every_second_pixel_is_looked_at():
     (cells,) = woven(0.5)
     unlike = cells.repeat_interleave(8, -2).repeat_interleave(8, -1)
