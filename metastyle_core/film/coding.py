@@ -152,7 +152,7 @@ def _pixel_format(codec: str, facts: FilmFacts) -> str:
             "leave it out."
         ) from error
     taken = [each.name for each in found.video_formats or ()] if found.type == "video" else []
-    wanted = ["yuv420p10le"] * facts.deep + ["yuv420p", "pal8", "bgra"]
+    wanted = ["yuv420p10le"] * facts.deep + ["yuv420p", "bgra", "rgba", "pal8"]
     if codec == "libwebp_anim":
         wanted = ["bgra"]
     for name in wanted:
