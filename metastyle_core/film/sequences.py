@@ -34,7 +34,7 @@ _PATTERN = re.compile(r"%(?:0(\d+))?d")
 
 def is_animation(path: Path) -> bool:
     """Whether a file is a GIF or WebP picture of several frames; damaged ones are none."""
-    if path.suffix.lower() not in ANIMATION_SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in ANIMATION_SUFFIXES:
         return False
     try:
         with Image.open(path) as picture:
@@ -155,7 +155,7 @@ def in_numeric_order(paths: Iterable[Path]) -> dict[int, Path]:
 
 def _numeric(path: Path) -> list[tuple[int, str]]:
     parts = re.split(r"(\d+)", path.name)
-    return [(int(part), part) if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
 
 
 class NumberedPictures:
