@@ -176,7 +176,7 @@ class FilmFile:
         self._reformatter = pyav().video.reformatter.VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._last_pts = -1
-        self._durations: dict[int, int] = {}
+        self._durations: dict[int | None, int] = {}
         self._sound: _SoundCopy | None = None
         self._note_losses()
 
@@ -283,8 +283,7 @@ class FilmFile:
         if form == "pal8":
             return frames.from_ndarray(_to_palette(pixels, alpha), format=form)
         if colours is None:
-            rgba = _with_alpha(pixels, alpha)
-            return self._reformatter.reformat(frames.from_ndarray(rgba, format="rgba"), format=form)
+            return frames.from_ndarray(_with_alpha(pixels, alpha), format="rgba")
         layout = "rgb48le" if self._coding.deep else "rgb24"
         matrix = conversion_matrix(colours)
         frame = frames.from_ndarray(pixels, format=layout)
@@ -296,13 +295,11 @@ class FilmFile:
             dst_color_range=full_range_or_none(colours.range),
         )
         coded.color_range, coded.colorspace = colours.range, colours.matrix
-        if hasattr(coded, "color_primaries"):  # older PyAV has it on the stream alone
-            coded.color_primaries, coded.color_trc = colours.primaries, colours.transfer
         return coded
 
     def _mux(self, packets: "Sequence[Packet[Any]]") -> None:
         for packet in packets:
-            duration = self._durations.pop(packet.pts or 0, None)
+            duration = self._durations.pop(packet.pts, None)
             if duration:
                 packet.duration = duration
             self._container.mux(packet)
