@@ -84,7 +84,7 @@ class VideoFile:
             require_file(source)
         with self.opened() as container:
             stream = self._video_of(container)
-            self._zero = Fraction(stream.start_time or 0) * _time_base(stream)
+            self._zero = _start_s(stream)
             first = next(_decoded(container, stream, self.name, []), None)
             if first is None:
                 raise FilmError(f"{self.name} has no frame that can be read; export it again.")
@@ -203,7 +203,9 @@ def _decoded(
             packet = next(packets, None)
         except av.FFmpegError as error:
             problems.append(f"{name} breaks off ({error.strerror})")
-            return
+            # An empty packet has the decoder give the frames that it still holds.
+            packets, packet = iter(()), av.Packet()
+            packet.stream = stream
         if packet is None:
             return
         try:
@@ -215,12 +217,17 @@ def _decoded(
 
 
 def _place_of(packet: "Packet[Any]") -> str:
+    # Near: decoders of several threads tell of a packet when they get a later one.
     time = packet.pts if packet.pts is not None else packet.dts
-    return "a frame" if time is None else f"the frame at {float(time * packet.time_base):.2f} s"
+    return "a frame" if time is None else f"a frame near {float(time * packet.time_base):.2f} s"
 
 
 def _time_base(stream: "VideoStream") -> Fraction:
     return stream.time_base or Fraction(1, 1000)
+
+
+def _start_s(stream: "VideoStream") -> Fraction:
+    return Fraction(stream.start_time or 0) * _time_base(stream)
 
 
 def _time_of(frame: "VideoFrame", otherwise_s: Fraction) -> Fraction:
@@ -242,8 +249,9 @@ def _said_duration_s(container: "InputContainer", stream: "VideoStream") -> Frac
         return stream.duration * _time_base(stream)
     clock = _MATROSKA_CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
     if clock:
+        # FFmpeg counts from 0 even where the first frame is shown later.
         hours, minutes, seconds = clock.groups()
-        return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+        return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds) - _start_s(stream)
     if container.duration and len(container.streams) == 1:
         return Fraction(container.duration, 1_000_000)
     return None

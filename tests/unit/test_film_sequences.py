@@ -82,8 +82,11 @@ def test_frames_of_an_animation_are_numbered_and_last_as_long_as_it_says(tmp_pat
 
 
 def test_gray_animations_are_films_of_colours(tmp_path):
-    film = AnimatedPicture(animate(tmp_path / "gray.gif", 2, "L"))
-    for frame, picture in zip(film.frames(), pictures(2, "L"), strict=True):
+    ramp = np.arange(512, dtype=np.uint16).reshape(16, 32) // 2
+    grays = [Image.fromarray(level.astype(np.uint8)) for level in (ramp, 255 - ramp)]
+    path = tmp_path / "gray.gif"
+    grays[0].save(path, save_all=True, append_images=grays[1:])
+    for frame, picture in zip(AnimatedPicture(path).frames(), grays, strict=True):
         assert np.array_equal(frame.pixels, np.array(picture.convert("RGB")))
 
 

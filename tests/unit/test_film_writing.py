@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-av = pytest.importorskip("av", reason="PyAV, which reads and writes films, is not installed")
+pytest.importorskip("av", reason="PyAV, which reads and writes films, is not installed")
 
-from unit.films import gradient, look_of, make_film, pixels_of, times_of
+from unit.films import av, gradient, look_of, make_film, pixels_of, times_of
 
 from metastyle_core.errors import FilmError, ShapeError
 from metastyle_core.film.frames import FilmFacts, FilmFrame
