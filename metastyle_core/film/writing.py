@@ -22,6 +22,7 @@ from ..images import DEEP_SUFFIXES, SAVE_SUFFIXES, resize, save_image
 from .coding import Coding, choose_coding, conversion_matrix
 from .frames import FilmFacts, FilmFrame, Pixels, pyav, to_sixteen_bits
 from .reading import VideoFile, full_range_or_none
+from .webp import set_length
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -124,17 +125,28 @@ def film_file(
     Raises:
         FilmError: container, codec and sound do not fit, or the file cannot be written.
     """
-    av = pyav()
     coding = choose_coding(path, facts, codec, crf)
-    with _told(path), ExitStack() as stack:
+    with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = stack.enter_context(atomic_file(path))
-        options = dict(coding.container.options)
+        with atomic_file(path) as temporary:
+            with _begun(temporary, path.name, coding, facts, sound) as film:
+                yield film
+            if coding.container.format == "webp" and film.length:
+                set_length(temporary, film.length)
+
+
+@contextmanager
+def _begun(
+    temporary: Path, name: str, coding: Coding, facts: FilmFacts, sound: VideoFile | None
+) -> "Generator[FilmFile]":
+    """A film in an open file, finished when the block ends well."""
+    kind, options = coding.container, dict(coding.container.options)
+    with ExitStack() as stack:
         container = stack.enter_context(
-            av.open(str(temporary), "w", format=coding.container.format, options=options)
+            pyav().open(str(temporary), "w", format=kind.format, options=options)
         )
-        film = FilmFile(path.name, container, coding, facts)
-        if sound is not None and coding.container.plays:
+        film = FilmFile(name, container, coding, facts)
+        if sound is not None and kind.plays:
             film.copy_sound(sound, stack.enter_context(sound.opened()))
         yield film
         film.finish()
@@ -154,13 +166,20 @@ def _told(path: Path) -> Generator[None]:
 
 
 class FilmFile:
-    """One film while it is written; see `FilmWriter` and `film_file`."""
+    """One film while it is written; see `FilmWriter` and `film_file`.
+
+    Attributes:
+        notes: what had to be given up, a line each.
+        length: from the beginning of the first frame to the end of the last, in the unit of
+            timestamps; 0 where the last frame does not say how long it is.
+    """
 
     def __init__(
         self, name: str, container: "OutputContainer", coding: Coding, facts: FilmFacts
     ) -> None:
         """Begin a film without frames in an open container."""
         self.notes: list[str] = []
+        self.length = 0
         self._name, self._container, self._coding, self._facts = name, container, coding, facts
         container.metadata.update(facts.metadata)
         try:
@@ -175,6 +194,7 @@ class FilmFile:
         self._turns = coding.container.plays and hasattr(self._stream, "set_display_rotation")
         self._reformatter = pyav().video.reformatter.VideoReformatter()
         self._size: tuple[int, int] | None = None
+        self._first_pts: int | None = None
         self._last_pts = -1
         self._durations: dict[int | None, int] = {}
         self._sound: _SoundCopy | None = None
@@ -272,10 +292,17 @@ class FilmFile:
         # Containers round times to their unit; none can show two frames at once.
         coded.pts = max(round(frame.time_s / unit_s), self._last_pts + 1)
         coded.time_base = unit_s
-        self._last_pts = coded.pts
-        if frame.duration_s:
-            self._durations[coded.pts] = round(frame.duration_s / unit_s)
+        self._note_time(coded.pts, round((frame.duration_s or 0) / unit_s))
         return coded
+
+    def _note_time(self, pts: int, duration: int) -> None:
+        """Remember when a frame is shown and, unless it is 0, for how long, in units."""
+        if self._first_pts is None:
+            self._first_pts = pts
+        self._last_pts = pts
+        self.length = pts + duration - self._first_pts if duration else 0
+        if duration:
+            self._durations[pts] = duration
 
     def _converted(self, pixels: Pixels, alpha: NDArray[np.float32] | None) -> "VideoFrame":
         frames = pyav().VideoFrame

@@ -15,6 +15,7 @@ from metastyle_core.errors import FilmError, ShapeError
 from metastyle_core.film.frames import FilmFacts, FilmFrame
 from metastyle_core.film.reading import Cut, VideoFile
 from metastyle_core.film.sequences import AnimatedPicture, NumberedName
+from metastyle_core.film.webp import set_length
 from metastyle_core.film.writing import NumberedFiles, film_file
 from metastyle_core.images import load_image
 
@@ -98,11 +99,45 @@ def test_no_two_frames_are_shown_at_once_and_none_before_the_start(tmp_path):
     assert packets_of(path)[-1] == (Fraction(9, 10), Fraction(3, 10))
 
 
-def test_the_last_frame_of_an_animation_lasts_as_long_as_in_the_source(tmp_path):
-    frames = [frame_of(0, 0, 2 * TENTH_S), frame_of(1, 2 * TENTH_S, 7 * TENTH_S)]
-    write(tmp_path / "film.gif", frames)
-    copied = AnimatedPicture(tmp_path / "film.gif").frames()
-    assert [frame.duration_s for frame in copied] == [2 * TENTH_S, 7 * TENTH_S]
+@pytest.mark.parametrize("name", ["film.gif", "film.webp"])
+@pytest.mark.parametrize("times", [[0, 2, 3], [5, 6, 10]])
+def test_the_last_frame_of_an_animation_lasts_as_long_as_in_the_source(tmp_path, name, times):
+    ends = [*times[1:], times[-1] + 7]
+    frames = [
+        frame_of(place, begin * TENTH_S, (end - begin) * TENTH_S)
+        for place, (begin, end) in enumerate(zip(times, ends, strict=True))
+    ]
+    write(tmp_path / name, frames)
+    copied = list(AnimatedPicture(tmp_path / name).frames())
+    assert [frame.duration_s for frame in copied] == [frame.duration_s for frame in frames]
+    with Image.open(tmp_path / name) as picture:
+        assert picture.n_frames == 3
+
+
+def test_a_last_frame_of_no_known_duration_lasts_as_long_as_the_others(tmp_path):
+    frames = [frame_of(place, 3 * place * TENTH_S) for place in range(3)]
+    write(tmp_path / "film.webp", [replace(frames[0], duration_s=TENTH_S), *frames[1:]])
+    copied = AnimatedPicture(tmp_path / "film.webp").frames()
+    assert [frame.duration_s for frame in copied] == [3 * TENTH_S] * 3
+
+
+def test_a_webp_file_of_frames_that_are_alike_lasts_as_long(tmp_path):
+    frames = [frame_of(place, place * TENTH_S, TENTH_S) for place in (0, 1, 2)]
+    alike = [replace(frames[1], time_s=frame.time_s) for frame in frames[1:]]
+    write(tmp_path / "film.webp", [frames[0], *alike])
+    copied = AnimatedPicture(tmp_path / "film.webp").frames()
+    assert sum(frame.duration_s for frame in copied) == 3 * TENTH_S
+    write(tmp_path / "still.webp", frames[:1])
+    before = (tmp_path / "still.webp").read_bytes()
+    set_length(tmp_path / "still.webp", 5)
+    assert (tmp_path / "still.webp").read_bytes() == before
+
+
+def test_no_frame_of_a_webp_file_lasts_longer_than_it_can_say(tmp_path):
+    long_s = Fraction(20_000)
+    write(tmp_path / "film.webp", [frame_of(0, 0, TENTH_S), frame_of(1, TENTH_S, long_s)])
+    *_, last = AnimatedPicture(tmp_path / "film.webp").frames()
+    assert last.duration_s == Fraction(2**24 - 1, 1000)
 
 
 def test_the_rate_is_that_of_the_source(tmp_path):

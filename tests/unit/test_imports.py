@@ -21,7 +21,7 @@ LAYERS = (
     "core.decoding core.deep_files",
     "core.checkpoint core.images core.low_rank",
     "core.colour core.content core.encoder core.masks core.network core.sheets",
-    "core.film core.film.frames core.losses core.shots",
+    "core.film core.film.frames core.film.webp core.losses core.shots",
     "core.film.reading",
     "core.film.coding core.film.sequences",
     "core.film.writing",
