@@ -12,13 +12,15 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import load_base
 from metastyle_core.colour import Colouring
 from metastyle_core.errors import SettingsError, ShapeError
+from metastyle_core.film import drawing as film_drawing
 from metastyle_core.film.drawing import FilmDrawing, draw_film
 from metastyle_core.film.frames import FilmFrame
-from metastyle_core.images import load_image, resize
+from metastyle_core.images import limit_long_side, load_image, resize
 from metastyle_core.network import noted_statistics
 from metastyle_core.presets import load_preset
 from metastyle_core.shots import Lock
 from metastyle_core.stylization import stylize
+from metastyle_core.tiling import WHOLE
 
 LEVEL = 1 / 255
 SHIPPED = ("van_gogh_starry_night", "hokusai_great_wave", "munch_the_scream")
@@ -151,6 +153,62 @@ def test_kept_frames_are_passed_on(random_base, style, lock):
     found = drawn(film, drawing, kept=lambda frame: frame.number == 2)
     assert found[1] is None
     assert torch.equal(found[3], whole[3])
+
+
+def test_a_slow_mean_moves_over_frames_that_are_kept_too(random_base, style):
+    film = Frames([picture(48, 64, seed=4) * (1 - n / 20) for n in range(4)])
+    drawing = FilmDrawing(random_base, style, "fp32", lock=Lock("slow"))
+    whole = drawn(film, drawing)
+    found = drawn(film, drawing, kept=lambda frame: frame.number in {2, 3})
+    assert found[1] is found[2] is None
+    assert torch.equal(found[3], whole[3])
+
+
+@pytest.mark.parametrize(("lock", "looks"), [(None, []), (Lock("first"), [1, 2, 3, 1])])
+def test_a_lock_looks_for_cuts_and_at_what_it_holds_before_the_first_frame_is_drawn(
+    random_base, style, lock, looks
+):
+    film = Frames([picture(48, 64, seed=2)] * 3)
+    seen: list[int] = []
+    drawing = FilmDrawing(random_base, style, "fp32", lock=lock)
+    found = draw_film(film, drawing, on_look=lambda frame: seen.append(frame.number))
+    next(found)
+    assert seen == looks
+    assert len(list(found)) == 2
+    assert film.reads == (3 if lock else 1)
+
+
+@pytest.mark.parametrize("lock", [None, Lock("first")])
+def test_frames_are_shrunk_to_a_long_side(random_base, style, lock):
+    film = Frames([picture(48, 64, seed=2)])
+    drawing = FilmDrawing(random_base, style, "fp32", lock=lock, max_size_px=32)
+    (found,) = drawn(film, drawing)
+    small = limit_long_side(next(film.frames()).image(), 32)
+    assert found.shape == small.shape == (1, 3, 24, 32)
+    wanted = stylize(random_base, style, small, precision="fp32")
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_what_is_not_kept_is_drawn_and_whole_for_its_statistics_are_noted(
+    random_base, style, monkeypatch
+):
+    strips = []
+
+    def noting(*args, **options):
+        strips.append(options["strips"])
+        return stylize(*args, **options)
+
+    monkeypatch.setattr(film_drawing, "stylize", noting)
+    film = Frames([picture(48, 64, seed=2)] * 3)
+    drawn(film, FilmDrawing(random_base, style, "fp32"), kept=lambda frame: frame.number == 2)
+    assert strips == [WHOLE] * 2
+
+
+def test_a_film_has_one_mask(random_base, style):
+    film = Frames([picture(48, 64, seed=2)])
+    masks = FilmDrawing(random_base, style, "fp32", mask=torch.ones(2, 1, 48, 64))
+    with pytest.raises(ShapeError, match="mask"):
+        drawn(film, masks)
 
 
 def test_strength_0_gives_frames_back(random_base, style):

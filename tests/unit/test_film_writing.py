@@ -133,6 +133,19 @@ def test_a_webp_file_of_frames_that_are_alike_lasts_as_long(tmp_path):
     assert (tmp_path / "still.webp").read_bytes() == before
 
 
+def test_chunks_of_odd_size_are_passed_over_with_their_padding(tmp_path):
+    frames = [frame_of(place, place * TENTH_S, TENTH_S) for place in range(2)]
+    plain, other = tmp_path / "plain.webp", tmp_path / "other.webp"
+    write(plain, frames)
+    header, chunks = plain.read_bytes()[:12], plain.read_bytes()[12:]
+    before = header + b"EXIF\x05\0\0\0" + b"12345\0"
+    other.write_bytes(before + chunks)
+    for path in (plain, other):
+        set_length(path, 900)
+    assert [f.duration_s for f in AnimatedPicture(plain).frames()] == [TENTH_S, 8 * TENTH_S]
+    assert other.read_bytes() == before + plain.read_bytes()[12:]
+
+
 def test_no_frame_of_a_webp_file_lasts_longer_than_it_can_say(tmp_path):
     long_s = Fraction(20_000)
     write(tmp_path / "film.webp", [frame_of(0, 0, TENTH_S), frame_of(1, TENTH_S, long_s)])
