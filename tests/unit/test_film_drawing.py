@@ -207,7 +207,7 @@ def test_what_is_not_kept_is_drawn_and_whole_for_its_statistics_are_noted(
 def test_a_film_has_one_mask(random_base, style):
     film = Frames([picture(48, 64, seed=2)])
     masks = FilmDrawing(random_base, style, "fp32", mask=torch.ones(2, 1, 48, 64))
-    with pytest.raises(ShapeError, match="mask"):
+    with pytest.raises(ShapeError, match="1 picture"):
         drawn(film, masks)
 
 

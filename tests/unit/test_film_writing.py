@@ -166,9 +166,19 @@ def test_quality_reaches_the_encoder(tmp_path):
     assert good > bad + 500
 
 
-def test_titles_are_kept(tmp_path):
-    write(tmp_path / "film.mkv", [frame_of(0)], replace(FACTS, metadata={"title": "Waves"}))
-    with av.open(str(tmp_path / "film.mkv")) as container:
+def test_films_can_be_played_before_they_are_there_whole_and_animations_go_on(tmp_path):
+    write(tmp_path / "film.mp4", [frame_of(0)])
+    data = (tmp_path / "film.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    write(tmp_path / "film.gif", [frame_of(0), frame_of(1, TENTH_S)])
+    with Image.open(tmp_path / "film.gif") as picture:
+        assert picture.info["loop"] == 0
+
+
+def test_titles_are_kept_and_folders_made(tmp_path):
+    path = tmp_path / "new" / "folder" / "film.mkv"
+    write(path, [frame_of(0)], replace(FACTS, metadata={"title": "Waves"}))
+    with av.open(str(path)) as container:
         assert container.metadata["title"] == "Waves"
 
 
