@@ -125,6 +125,14 @@ def test_a_film_says_what_it_is(tmp_path):
     deep = VideoFile(small_film(tmp_path / "deep.mp4", layout="yuv420p10le")).facts
     assert deep.deep
     assert not deep.transparent
+    nine = small_film(tmp_path / "nine.mkv", [0], codec="ffv1", layout="yuv420p9le")
+    assert VideoFile(nine).facts.deep
+
+
+def test_sound_in_a_codec_that_is_not_known_is_called_so(tmp_path):
+    path = small_film(tmp_path / "clip.mov", audio="pcm_s16le")
+    path.write_bytes(path.read_bytes().replace(b"sowt", b"zzzz"))
+    assert VideoFile(path).facts.audio == ("unknown",)
 
 
 def test_shape_of_pixels_and_each_number_of_the_colours_are_read(tmp_path):
@@ -206,8 +214,9 @@ def test_frames_to_come_are_estimated(tmp_path, cut, count):
 
 
 def test_films_of_hours_are_as_long_as_they_say(tmp_path):
-    film = VideoFile(small_film(tmp_path / "long.mkv", [0, 37255]))
-    assert film.facts.count == 37256
+    assert VideoFile(small_film(tmp_path / "hour.mkv", [*range(9), 37255])).facts.count == 37256
+    day = small_film(tmp_path / "day.flv", [*range(9), 999_999], codec="flv")
+    assert VideoFile(day).facts.count == 1_000_000
     film = VideoFile(small_film(tmp_path / "sound.flv", codec="flv", audio="aac"))
     assert film.facts.count == pytest.approx(10, abs=1)
 
@@ -290,12 +299,28 @@ def test_a_film_that_breaks_off_is_told_and_read_until_there(tmp_path):
                 raise av.FFmpegError(5, "Input/output error")
             yield packet
 
-    film = Changed(png_film(tmp_path / "clip.mov"), packets=torn)
+    film = Changed(png_film(tmp_path / "clip.mov", range(5, 15)), packets=torn)
     assert len(list(film.frames())) == 4
     assert film.problems == [
         f"{film.name} breaks off (Input/output error)",
         f"{film.name} ends at 0.40 s of 1.00 s; the rest is missing",
     ]
+
+
+@pytest.mark.parametrize("kept", [35, 36])
+def test_an_end_may_be_missing_by_two_frames_and_a_twentieth_of_a_second(tmp_path, kept):
+    facts = FilmFacts(*SMALL, Fraction(40), Fraction(1, 40), None)
+    with film_file(tmp_path / "clip.mov", facts, codec="png") as writer:
+        for place in range(40):
+            frame = FilmFrame(place + 1, Fraction(place, 40), None, gradient(0, SMALL))
+            writer.write(frame, frame.image())
+
+    def torn(packets):
+        return (p for place, p in enumerate(packets) if place < kept or not p.size)
+
+    film = Changed(tmp_path / "clip.mov", packets=torn)
+    assert len(list(film.frames())) == kept
+    assert bool(film.problems) == (kept == 35)
 
 
 class Streams(list):
@@ -329,16 +354,16 @@ def test_each_track_of_sound_is_read_until_the_end_of_the_part_and_no_farther(tm
         return SimpleNamespace(stream_index=track, pts=pts, dts=dts, time_base=TENTH_S)
 
     def packets(_):
-        yield from (packet(0, n) for n in (4, 5, 6, 7))
-        yield from (packet(1, None), packet(1, 5, None))
-        yield from (packet(1, n) for n in (4, 5, 6, 7))
+        yield from (packet(0, n) for n in (14, 15, 16, 17))
+        yield from (packet(1, None), packet(1, 15, None))
+        yield from (packet(1, n) for n in (14, 15, 16, 17))
         pytest.fail("what follows need not be read")
 
-    film = VideoFile(png_film(tmp_path / "clip.mov"), part(0.5, 0.7))
+    film = VideoFile(png_film(tmp_path / "clip.mov"), part(1.5, 1.7))
     container = Container(None, packets, SimpleNamespace(audio=[0, 1]))
     found = [(each.stream_index, each.pts) for each in film.audio_packets(container)]
-    assert found == [(0, 5), (0, 6), (1, 5), (1, 6)]
-    assert container.seeks == [500_000]
+    assert found == [(0, 15), (0, 16), (1, 15), (1, 16)]
+    assert container.seeks == [1_500_000]
     assert list(film.audio_packets(Container(None, None, SimpleNamespace(audio=[])))) == []
 
 
