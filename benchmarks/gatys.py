@@ -42,7 +42,7 @@ def optimise_picture(
     Source:
         Gatys, Ecker, Bethge 2016, equations 1 to 7; L-BFGS as in section 3.
     """
-    settings = loss or LossSettings(nearest_weight=0.0)
+    settings = loss or LossSettings(nearest_weight=0.0, blotch_weight=0.0)
     with torch.no_grad():
         layers = content_layers(encoder.spec, settings.content_distance)
         targets = encoder(content, layers)
@@ -71,7 +71,9 @@ def optimise_picture(
         outside = (picture - picture.clamp(0, 1)).square().sum()
         # The line search needs one function: every evaluation draws the same.
         generator = torch.Generator().manual_seed(_SEED)
-        terms = perceptual_loss(picture, encoder(picture), targets, goal, settings, generator)
+        terms = perceptual_loss(
+            picture, content, encoder(picture), targets, goal, settings, generator
+        )
         total = terms.total.mean() + outside
         total.backward()
         evaluations += 1

@@ -10,6 +10,7 @@ _MAIN = (
     ("style", "sliced style"), ("content", "content"), ("total", "sliced total"),
     ("gram_total", "Gram total"), ("ssim", "SSIM"), ("structure", "structure"),
     ("code_distance", "style code"), ("weave", "weave"), ("hatching", "hatching"),
+    ("blotches", "blotches"),
     ("band_1", "finest band"), ("band_2", "2nd"), ("band_3", "3rd"), ("band_4", "4th"),
     ("colour_noise", "colour noise"),
 )  # fmt: skip

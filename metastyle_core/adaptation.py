@@ -350,7 +350,13 @@ class _InnerLoop:
             features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
         content = {layer: f[rows] for layer, f in self._content_features.items()}
         terms = perceptual_loss(
-            stylized, features, content, self._target, self.settings.loss, generator
+            stylized,
+            self._contents[rows],
+            features,
+            content,
+            self._target,
+            self.settings.loss,
+            generator,
         )
         # Not backward(): that would also fill .grad of a base that is being trained.
         gradients = torch.autograd.grad(terms.total.mean(), list(weights.values()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Generator, Tensor
 
 from .checks import require_from, require_one_of
@@ -40,6 +41,11 @@ _TINY = 1e-8
 _VARIANCE_FLOOR = 1e-2
 # How far the finest octave is asked whether it repeats itself.
 _REPETITION_PX = 6
+# Over which colours are averaged before they are asked for blotches: wider than strokes. Small
+# pictures have cells enough to tell a map of colours from chance.
+_CELL_PX, _LEAST_CELLS = 16, 8
+# Beside the sums of squares of the map's terms and of the colours, per cell.
+_RIDGE, _FLAT = 1e-4, (2 / 255) ** 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,9 @@ class LossSettings:
         hatching_weight: factor of the hatching: how much more, or otherwise, the finest octave
             repeats itself than the style's does; see `fine_repetition`. Encoders forgive a
             grating of 3 px, and a network that is charged for softness draws it.
+        blotch_weight: factor of the blotches: the share of the colours that those of the content
+            do not explain; see `blotches`. The style distance does not ask where the light and
+            dark of a painting go, and a network puts them as fog and bands on whatever is there.
         normalisation: `target_energy` divides each layer's error by the energy or
             spread of its target, so that a weight means the same for every style;
             `none` is the paper's plain mean. A standardised content has its own.
@@ -87,12 +96,14 @@ class LossSettings:
     chroma_weight: float = 300.0
     detail_weight: float = 0.0
     hatching_weight: float = 0.0
+    blotch_weight: float = 2.0
     normalisation: Normalisation = "target_energy"
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         require_from(self, 0.0, "content_weight", "style_weight", "nearest_weight")
         require_from(self, 0.0, "tv_weight", "chroma_weight", "detail_weight", "hatching_weight")
+        require_from(self, 0.0, "blotch_weight")
         for layer, weight in self.layer_weights.items():
             if not 0 <= weight < float("inf"):
                 raise SettingsError(
@@ -314,8 +325,44 @@ def hatching(repetition: Tensor, wanted: Tensor) -> Tensor:
     return 2 * error[:, 1:].sum((1, 2)) + error[:, 0].sum(1)
 
 
+def blotches(images: Tensor, contents: Tensor) -> Tensor:
+    """The share of the colours of pictures that the colours of their contents do not explain.
+
+    Colours are averaged over cells of 16 px, and those of the picture fitted by a polynomial of
+    degree two in those of the content. What is left is fog, bands and stains: places that look
+    alike in the content and otherwise in the picture. Any palette is free.
+
+    Args:
+        images: (B, 3, H, W), RGB, [0, 1], at least 8 px on each side. Gradients flow, twice too.
+        contents: of the same shape.
+
+    Returns:
+        (B,), 0 to 1.
+
+    Source:
+        Polynomial regression, and its coefficient of determination, of which this is the rest.
+    """
+    cell = max(1, min(_CELL_PX, *(side // _LEAST_CELLS for side in images.shape[-2:])))
+    colours, own = (F.avg_pool2d(v, cell).flatten(2).mT for v in (contents.detach(), images))
+    terms = _quadratic(colours - colours.mean(1, keepdim=True))
+    own = own - own.mean(1, keepdim=True)
+    ridge = _RIDGE * terms.shape[1] * torch.eye(terms.shape[2]).to(terms)
+    fit = torch.linalg.solve(terms.mT @ terms + ridge, terms.mT @ own)
+    rest = (own - terms @ fit).square().mean((1, 2))
+    return rest / (own.square().mean((1, 2)) + _FLAT)
+
+
+def _quadratic(colours: Tensor) -> Tensor:
+    """The terms (B, N, 9) of a polynomial of degree two in (B, N, 3), each without its mean."""
+    products = colours[..., :, None] * colours[..., None, :]
+    rows, columns = torch.triu_indices(3, 3, device=colours.device)
+    terms = torch.cat([colours, products[..., rows, columns]], dim=-1)
+    return terms - terms.mean(1, keepdim=True)
+
+
 def perceptual_loss(
     stylized: Tensor,
+    contents: Tensor,
     features: Features,
     content_targets: Features,
     target: StyleTarget,
@@ -327,6 +374,7 @@ def perceptual_loss(
 
     Args:
         stylized: (B, 3, H, W), [0, 1]; used by the penalties.
+        contents: (B, 3, H, W), [0, 1]; likewise.
         features: of `stylized`, layer name to (B, C, H, W). Gradients flow.
         content_targets: of the contents; its names are the content layers, see
             `content_layers`.
@@ -367,6 +415,9 @@ def perceptual_loss(
     if settings.hatching_weight:
         repetition = fine_repetition(at_least_float32(stylized))
         total = total + settings.hatching_weight * hatching(repetition, target.repetition)
+    if settings.blotch_weight:
+        stained = blotches(at_least_float32(stylized), at_least_float32(contents))
+        total = total + settings.blotch_weight * stained
     if settings.detail_weight:
         missing = (target.detail - fine_detail(at_least_float32(stylized))).clamp_min(0)
         share = missing / (target.detail + _LEAST_DETAIL)

@@ -20,6 +20,7 @@ from .errors import SettingsError
 from .images import gaussian_blur, luminance
 from .losses import (
     FINEST_SIGMA_PX,
+    blotches,
     chroma_variation,
     content_loss,
     fine_repetition,
@@ -62,9 +63,9 @@ def measure(
         `style`, the mean of the sliced distances of the style layers, which stand beside it
         as `style_relu1_2` and so on; `content`, the relative squared feature error;
         `total`, content + 20 style; `gram_style` and `gram_total`, the same by Gram matrices;
-        `ssim`, `structure`, `weave`, `hatching` of the finest octave against the style's,
-        `colour_noise` (root of the chroma's variation, levels of 255), `band_1` (finest) to
-        `band_4`.
+        `ssim`, `structure`, `weave`, `blotches`, `hatching` of the finest octave against the
+        style's, `colour_noise` (root of the chroma's variation, levels of 255), `band_1`
+        (finest) to `band_4`.
     """
     spec = encoder.spec
     own, of_content = encoder(stylized), encoder(content, spec.content_layers)
@@ -93,6 +94,7 @@ def measure(
         "ssim": structural_similarity(stylized, content),
         "structure": structure_distance(encoder, stylized, content),
         "weave": weave(stylized, content),
+        "blotches": float(blotches(stylized, content)),
         "hatching": float(hatching(fine_repetition(stylized), fine_repetition(style_image))),
         "colour_noise": 255 * float(chroma_variation(stylized).sqrt()),
         **{f"band_{number}": ratio for number, ratio in enumerate(bands, start=1)},

@@ -1,7 +1,8 @@
 """The loss of one picture's pixels and its gradient, whole or in tiles.
 
-Standardised content and sliced style distance under an encoder, and the penalty on colour
-noise. Tiles bound memory: their gradients add up to that of the whole picture, up to rounding.
+Standardised content and sliced style distance under an encoder, and the penalties on colour
+noise and blotches. Tiles bound memory: their gradients add up to that of the whole picture, up
+to rounding.
 """
 
 import math
@@ -16,6 +17,7 @@ from .encoder_tiles import Tile, gather, map_size, plan_tiles, stride_of
 from .errors import AdaptationDiverged
 from .losses import (
     StyleTarget,
+    blotches,
     chroma_variation,
     content_layers,
     nearest_distance,
@@ -86,6 +88,7 @@ class PictureLoss:
         style_weight: float,
         nearest_weight: float,
         chroma_weight: float,
+        blotch_weight: float,
         places: int,
         tile_px: int,
         precision: Precision,
@@ -100,6 +103,7 @@ class PictureLoss:
             style_weight: factor of the style loss.
             nearest_weight: within it, of the distance from the nearest places of the style.
             chroma_weight: factor of the colour noise.
+            blotch_weight: factor of the blotches.
             places: most places of a layer that one look compares.
             tile_px: most rows and columns that are encoded at once, without their rims.
             precision: of the convolutions.
@@ -107,7 +111,7 @@ class PictureLoss:
         """
         self._encoder, self._photograph, self._target = encoder, photograph, target
         self._style_weight, self._chroma_weight = style_weight, chroma_weight
-        self._nearest_weight = nearest_weight
+        self._nearest_weight, self._blotch_weight = nearest_weight, blotch_weight
         self._precision: Precision = precision
         self._on_tile = on_tile
         self._places = places
@@ -135,7 +139,7 @@ class PictureLoss:
         seen, sums = self._seen(picture, asked, alone)
         style, pulls = self._style(seen, generator)
         content, content_pulls = self._content(sums)
-        colour, gradient = self._colour(picture)
+        penalty, gradient = self._penalty(picture)
         for tile in self._tiles:
             pixels, features = alone or self._encode(tile, picture)
             own, wanted = self._owned(tile, features), self._content_of(tile)
@@ -143,7 +147,7 @@ class PictureLoss:
             pulled = self._pulled(tile, features, asked, pulls)
             (found,) = torch.autograd.grad(torch.stack([*kept, pulled]).sum(), pixels)
             tile.cut(gradient).add_(found)
-        total = content + self._style_weight * style + colour
+        total = content + self._style_weight * style + penalty
         if not math.isfinite(total) or not bool(gradient.sum().isfinite()):
             raise AdaptationDiverged(
                 "Refinement met NaN or infinity, also at a lower rate. Lower the style weight, "
@@ -262,13 +266,17 @@ class PictureLoss:
             parts.append((at_least_float32(picked) * pulls[layer][:, mask]).sum())
         return torch.stack(parts).sum()
 
-    def _colour(self, picture: Tensor) -> tuple[float, Tensor]:
-        """The weighted penalty on colour noise and its gradient in the pixels."""
-        if self._chroma_weight == 0:
-            return 0.0, torch.zeros_like(picture)
+    def _penalty(self, picture: Tensor) -> tuple[float, Tensor]:
+        """The weighted penalties on colour noise and blotches and their gradient in the pixels."""
         leaf = picture.detach().requires_grad_()
-        excess = (chroma_variation(leaf) - self._target.chroma).clamp_min(0)
-        penalty = self._chroma_weight * excess.mean()
+        penalty = torch.zeros((), device=leaf.device)
+        if self._chroma_weight:
+            excess = (chroma_variation(leaf) - self._target.chroma).clamp_min(0)
+            penalty = penalty + self._chroma_weight * excess.mean()
+        if self._blotch_weight:
+            penalty = penalty + self._blotch_weight * blotches(leaf, self._photograph).mean()
+        if not penalty.requires_grad:
+            return 0.0, torch.zeros_like(picture)
         (gradient,) = torch.autograd.grad(penalty, leaf)
         return float(penalty.detach()), gradient
 

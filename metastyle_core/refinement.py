@@ -26,7 +26,7 @@ from .checks import require_above_zero, require_from
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .images import fit_within, resize
-from .losses import StyleTarget, chroma_variation
+from .losses import LossSettings, StyleTarget, chroma_variation
 from .network import MIN_SIDE_PX
 from .picture_loss import PictureLoss
 from .precision import Precision, autocast
@@ -52,6 +52,7 @@ class RefinementSettings:
         nearest_weight: factor, in the style loss, of the distance from the nearest places of the
             style; see `LossSettings`. Statistics keep no places: there it counts nothing.
         chroma_weight: factor of what the variation of the colours exceeds the style's by.
+        blotch_weight: factor of the colours that those of the photograph do not explain.
         style_size_px: short side of the style pictures beside the finished picture: the
             brush size. None takes the short side of the finished picture itself.
         learning_rate: of Adam at its highest, in units of [0, 1].
@@ -64,6 +65,7 @@ class RefinementSettings:
     style_weight: float = 12.0
     nearest_weight: float = 0.25
     chroma_weight: float = 300.0
+    blotch_weight: float = LossSettings.blotch_weight
     style_size_px: int | None = None
     learning_rate: float = 0.02
     tile_px: int = 512
@@ -72,7 +74,7 @@ class RefinementSettings:
 
     def __post_init__(self) -> None:
         require_from(self, 0, "steps")
-        require_from(self, 0.0, "style_weight", "nearest_weight", "chroma_weight")
+        require_from(self, 0.0, "style_weight", "nearest_weight", "chroma_weight", "blotch_weight")
         require_from(self, MIN_STYLE_SIDE_PX, "tile_px")
         require_above_zero(self, "learning_rate")
         if self.style_size_px is not None:
@@ -236,6 +238,7 @@ class _Run:
             style_weight=chosen.style_weight,
             nearest_weight=chosen.nearest_weight,
             chroma_weight=chosen.chroma_weight,
+            blotch_weight=chosen.blotch_weight,
             places=_PLACES,
             tile_px=chosen.tile_px,
             precision=chosen.precision,

@@ -161,8 +161,8 @@ def _step_counts(text: str) -> list[int]:
 def _print_table(rows: list[dict[str, object]]) -> None:
     columns = (
         "mode", "steps", "styles", "style", "content", "total", "gram_total", "ssim", "structure",
-        "weave", "hatching", "band_1", "band_2", "band_3", "band_4", "pan_1", "pan_2", "pan_3",
-        "adapt_s",
+        "weave", "hatching", "blotches", "band_1", "band_2", "band_3", "band_4",
+        "pan_1", "pan_2", "pan_3", "adapt_s",
     )  # fmt: skip
     lines = ["  ".join(f"{name:>10}" for name in columns)]
     for row in rows:

@@ -261,6 +261,8 @@ def add_loss_weights(options: Options) -> None:
         "--chroma-weight": "weight of the penalty on colour noise",
         "--detail-weight": "weight of the penalty on softness",
         "--hatching-weight": "weight of the penalty on gratings of a few pixels",
+        "--blotch-weight": "weight of the penalty on fog, bands and stains: on colours that those "
+        "of the photograph do not explain",
         "--nearest-weight": "weight, in the style loss, of places unlike any of the style",
     }
     for option, help in weights.items():

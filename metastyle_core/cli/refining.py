@@ -66,6 +66,14 @@ def add_refinement_options(parser: argparse.ArgumentParser) -> None:
         f"it, which gives strokes; while adapting (default: {LossSettings.nearest_weight:g}) and "
         f"while refining (default: {_DEFAULTS.nearest_weight:g}); 0 leaves it out",
     )
+    group.add_argument(
+        "--blotch-weight",
+        type=non_negative_float,
+        metavar="X",
+        help="how much fog, bands and stains cost that follow nothing in the photograph, while "
+        f"adapting and refining (default: {_DEFAULTS.blotch_weight:g}); 0 leaves them to the "
+        "painting",
+    )
     add_encoder_options(parser)
 
 

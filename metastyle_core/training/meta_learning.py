@@ -197,7 +197,14 @@ def _losses(
             content = encoder(contents, layers)
     style_weights = tasks.style_weights.repeat_interleave(each)
     terms = perceptual_loss(
-        stylized, features, content, target.repeat(each), settings.loss, generator, style_weights
+        stylized,
+        contents,
+        features,
+        content,
+        target.repeat(each),
+        settings.loss,
+        generator,
+        style_weights,
     )
     shift = torch.zeros_like(terms.total)
     if any(shift_px):

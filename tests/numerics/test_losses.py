@@ -13,6 +13,7 @@ from metastyle_core.losses import (
     FINEST_SIGMA_PX,
     LossSettings,
     StyleTarget,
+    blotches,
     chroma_variation,
     content_layers,
     content_loss,
@@ -143,7 +144,7 @@ def test_perceptual_loss_adds_weighted_terms():
     def terms(settings, *style_weights):
         stylized = torch.zeros(2, 3, 2, 2, dtype=F64)
         return perceptual_loss(
-            stylized, features, contents, target, settings, seeded(), *style_weights
+            stylized, stylized, features, contents, target, settings, seeded(), *style_weights
         )
 
     found = terms(settings)
@@ -169,14 +170,15 @@ def test_a_repeated_target_judges_so_many_contents_of_each_style(generator):
     own = {"a": torch.rand(4, 3, 4, 4, generator=generator, dtype=F64)}
     for distance in STYLE_DISTANCES:
         target = style_target([features], [images], distance, seeded()).repeat(2)
-        both = perceptual_loss(stylized, own, own, target, settings, seeded()).total
+        both = perceptual_loss(stylized, stylized, own, own, target, settings, seeded()).total
         for style, rows in ((0, slice(0, 2)), (1, slice(2, 4))):
             alone = style_target(
                 [{"a": features["a"][style : style + 1]}], [images[style : style + 1]],
                 distance, seeded(),
             )  # fmt: skip
             some = {"a": own["a"][rows]}
-            wanted = perceptual_loss(stylized[rows], some, some, alone, settings, seeded())
+            picture = stylized[rows]
+            wanted = perceptual_loss(picture, picture, some, some, alone, settings, seeded())
             torch.testing.assert_close(both[rows], wanted.total)
 
 
@@ -191,7 +193,7 @@ def test_the_nearest_weight_enters_the_style(generator):
     target = style_target([style], [picture], "sliced", seeded())
     content = {"b": deep}
     without, with_nearest = (
-        perceptual_loss(picture, own, content, target, settings, seeded())
+        perceptual_loss(picture, picture, own, content, target, settings, seeded())
         for settings in (LossSettings(nearest_weight=0.0), LossSettings(nearest_weight=3.0))
     )
     each = [
@@ -223,7 +225,7 @@ def test_total_variation_weight_enters_the_total(generator):
     features = {"a": torch.rand(1, 2, 4, 4, generator=generator, dtype=F64)}
     target = style_target([features], [stylized], "sliced", generator)
     without, with_tv = (
-        perceptual_loss(stylized, features, features, target, settings, seeded())
+        perceptual_loss(stylized, stylized, features, features, target, settings, seeded())
         for settings in (LossSettings(), LossSettings(tv_weight=3.0))
     )
     torch.testing.assert_close(
@@ -272,7 +274,7 @@ def test_only_colour_noise_beyond_the_styles_counts(generator):
     def added(picture, style):
         target = style_target([features], [style], "sliced", seeded())
         terms = [
-            perceptual_loss(picture, features, features, target, s, seeded())
+            perceptual_loss(picture, picture, features, features, target, s, seeded())
             for s in (settings, without)
         ]
         return terms[0].total - terms[1].total
@@ -331,13 +333,88 @@ def test_only_a_grating_is_charged_for_hatching(generator):
 
     def total(picture, weight):
         settings = LossSettings(hatching_weight=weight)
-        return perceptual_loss(picture, features, features, target, settings, seeded()).total
+        return perceptual_loss(
+            picture, picture, features, features, target, settings, seeded()
+        ).total
 
     added = {k: total(p, 0.5) - total(p, 0) for k, p in (("noise", noise), ("stripes", stripes))}
     assert added["noise"].item() == pytest.approx(0, abs=1e-5)
     charge = hatching(fine_repetition(stripes), fine_repetition(noise))
     torch.testing.assert_close(added["stripes"], 0.5 * charge, rtol=1e-4, atol=0)
     assert charge.item() > 20
+
+
+def patches(*colours: tuple[float, float, float]) -> torch.Tensor:
+    """A picture (1, 3, 128, 128) of 64 squares of 16 px that take these colours in turn."""
+    turns = torch.tensor([colours[i % len(colours)] for i in range(64)], dtype=F64)
+    small = turns.T.reshape(1, 3, 8, 8)
+    return small.repeat_interleave(16, 2).repeat_interleave(16, 3)
+
+
+def test_any_palette_is_free_of_blotches():
+    photograph = patches((0.1, 0.2, 0.3), (0.8, 0.3, 0.2), (0.3, 0.9, 0.4), (0.6, 0.6, 0.9))
+    painted = patches((0.9, 0.1, 0.1), (0.2, 0.2, 0.8), (0.1, 0.1, 0.1), (0.9, 0.9, 0.2))
+    assert blotches(photograph, photograph).item() < 0.01
+    assert blotches(painted, photograph).item() < 0.02
+
+
+def test_what_alike_places_have_unlike_is_blotches_by_hand():
+    photograph = patches((0.2, 0.2, 0.2), (0.8, 0.8, 0.8))
+    fog = patches((0.1, 0.1, 0.1), (0.5, 0.5, 0.5), (0.3, 0.3, 0.3), (0.9, 0.9, 0.9))
+    # Deviations of 0.25 on average; without the fog on half of the places, 0.1 and 0.2 are left.
+    explained, rest = 0.25**2, (0.1**2 + 0.2**2) / 2
+    flat = (2 / 255) ** 2
+    wanted = rest / (explained + rest + flat)
+    assert blotches(fog, photograph).item() == pytest.approx(wanted, rel=5e-3)
+    # Brighter, darker and of another contrast it is as foggy.
+    assert blotches(0.3 + 0.5 * fog, photograph).item() == pytest.approx(wanted, rel=5e-3)
+
+
+def test_flat_pictures_have_no_blotches_and_nothing_explains_what_a_flat_photograph_lacks():
+    flat, stained = patches((0.5, 0.4, 0.3)), patches((0.2, 0.2, 0.2), (0.8, 0.8, 0.8))
+    assert blotches(flat, stained).item() < 1e-6
+    assert blotches(stained, flat).item() == pytest.approx(0.09 / (0.09 + (2 / 255) ** 2))
+
+
+def test_strokes_within_a_cell_are_no_blotches(generator):
+    photograph = patches((0.2, 0.3, 0.4), (0.8, 0.7, 0.5))
+    strokes = 0.3 * torch.rand(1, 3, 128, 128, generator=generator, dtype=F64)
+    averaged = torch.nn.functional.avg_pool2d(strokes, 16).repeat_interleave(16, 2)
+    painted = 0.5 * photograph + strokes - averaged.repeat_interleave(16, 3)
+    assert blotches(painted, photograph).item() < 0.01
+
+
+def test_cells_of_small_pictures_are_smaller():
+    """Eight along the short side: 3 px of 24."""
+    fog = patches((0.1, 0.1, 0.1), (0.5, 0.5, 0.5), (0.3, 0.3, 0.3), (0.9, 0.9, 0.9))
+    large = fog, patches((0.2, 0.2, 0.2), (0.8, 0.8, 0.8))
+    small = [v[..., ::16, ::16].repeat_interleave(3, 2).repeat_interleave(3, 3) for v in large]
+    torch.testing.assert_close(blotches(*small), blotches(*large))
+
+
+def test_blotches_of_each_picture_enter_the_total(generator):
+    stylized = torch.rand(2, 3, 16, 16, generator=generator, dtype=F64)
+    photographs = torch.rand(2, 3, 16, 16, generator=generator, dtype=F64)
+    features = {"a": torch.rand(2, 2, 4, 4, generator=generator, dtype=F64)}
+    target = style_target([features], [stylized], "sliced", seeded())
+    without, with_blotches = (
+        perceptual_loss(stylized, photographs, features, features, target, settings, seeded())
+        for settings in (LossSettings(blotch_weight=0.0), LossSettings(blotch_weight=3.0))
+    )
+    charge = blotches(stylized, photographs)
+    assert charge.min().item() > 0.1
+    torch.testing.assert_close(
+        (with_blotches.total - without.total).double(), 3.0 * charge, rtol=1e-4, atol=0
+    )
+    alone = torch.cat([blotches(stylized[i:][:1], photographs[i:][:1]) for i in (0, 1)])
+    torch.testing.assert_close(charge, alone)
+
+
+def test_gradients_of_blotches(generator):
+    stylized, photograph = torch.rand(2, 1, 3, 8, 8, generator=generator, dtype=F64)
+    stylized.requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: blotches(v, photograph), (stylized,))
+    assert torch.autograd.gradgradcheck(lambda v: blotches(v, photograph), (stylized,))
 
 
 def test_only_detail_that_is_missing_counts(generator):
@@ -347,7 +424,7 @@ def test_only_detail_that_is_missing_counts(generator):
     def added(picture, style):
         target = style_target([features], [style], "sliced", seeded())
         terms = [
-            perceptual_loss(picture, features, features, target, settings, seeded())
+            perceptual_loss(picture, picture, features, features, target, settings, seeded())
             for settings in (LossSettings(detail_weight=3.0), LossSettings())
         ]
         return (terms[0].total - terms[1].total).item()
@@ -367,7 +444,7 @@ def test_a_style_next_to_flat_asks_for_little_detail(generator):
         style_target([features], [flat], "sliced", seeded()), detail=torch.tensor([1e-4])
     )
     with_detail, without = (
-        perceptual_loss(flat, features, features, target, settings, seeded()).total.item()
+        perceptual_loss(flat, flat, features, features, target, settings, seeded()).total.item()
         for settings in (LossSettings(detail_weight=400.0), LossSettings())
     )
     assert with_detail - without == pytest.approx(400 * (0.99e-4 / 2e-4) ** 2, rel=1e-2)
@@ -426,6 +503,7 @@ def test_gradients_of_all_losses(normalisation, generator):
         "chroma_weight",
         "detail_weight",
         "hatching_weight",
+        "blotch_weight",
     ],
 )
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])

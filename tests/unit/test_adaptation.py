@@ -97,7 +97,8 @@ def test_its_steps_are_adams_down_the_perceptual_loss(random_base, tiny_encoder,
     wanted, optimizer = encoder(content, kept), torch.optim.Adam(weights.values())
     for rate in (0.08, 0.06, 0.02):  # a cosine from the mode's own rate towards nothing
         stylized = stylize_with(network, weights, content)
-        terms = perceptual_loss(stylized, encoder(stylized), wanted, target, loss, Generator())
+        own = encoder(stylized)
+        terms = perceptual_loss(stylized, content, own, wanted, target, loss, Generator())
         optimizer.zero_grad()
         terms.total.mean().backward()
         optimizer.param_groups[0]["lr"] = rate

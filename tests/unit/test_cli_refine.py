@@ -58,9 +58,11 @@ def test_adapting_and_refining_have_their_own_weights_unless_one_is_given(
     seen, kept = [], refining.refine
     monkeypatch.setattr(refining, "refine", lambda *a, **k: seen.append(a[4]) or kept(*a, **k))
     style = ["--style", str(painting), "--style-size", "64"]
-    for name, *options in (["usual"], ["given", "--style-weight", "9", "--nearest-weight", "2"]):
+    given = ["--style-weight", "9", "--nearest-weight", "2", "--blotch-weight", "5"]
+    for name, *options in (["usual"], ["given", *given]):
         stylize(photograph, tmp_path / f"{name}.png", *style, "--refine", "1", *options)
-    assert [(each.style_weight, each.nearest_weight) for each in seen] == [(12, 0.25), (9, 2)]
+    weights = [(each.style_weight, each.nearest_weight, each.blotch_weight) for each in seen]
+    assert weights == [(12, 0.25, 2), (9, 2, 5)]
     file = adapt(painting, tmp_path / "style.safetensors")
     assert load_style(file).settings["loss"]["style_weight"] == 6
     at_once = stylize(photograph, tmp_path / "at_once.png", *style)

@@ -18,6 +18,7 @@ from metastyle_core.images import resize
 from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
+    blotches,
     chroma_variation,
     content_layers,
     nearest_distance,
@@ -138,7 +139,8 @@ def loss_and_gradient(
     target = StyleTarget(statistics.targets(encoder), chroma, torch.zeros(1))
     judge = PictureLoss(
         encoder, photograph, target, style_weight=style_weight, nearest_weight=0.0,
-        chroma_weight=chroma_weight, places=1024, tile_px=tile_px, precision="fp32",
+        chroma_weight=chroma_weight, blotch_weight=0.0, places=1024, tile_px=tile_px,
+        precision="fp32",
     )  # fmt: skip
     return judge.look(image, torch.Generator().manual_seed(4))
 
@@ -167,16 +169,19 @@ def test_loss_and_gradient_are_those_of_the_perceptual_loss(
     image = (start + noise * (torch.rand(start.shape, generator=generator) - 0.5)).clamp(0, 1)
     seen = tiny_encoder(painting, tiny_encoder.spec.style_layers)
     target = style_target([seen], [painting], "gram", generator)
-    settings = LossSettings(style_weight=20.0, chroma_weight=300.0)
+    settings = LossSettings(style_weight=20.0, chroma_weight=300.0, blotch_weight=2.0)
     leaf, kept = image.clone().requires_grad_(), tiny_encoder(photograph, ("relu2_1",))
-    wanted = perceptual_loss(leaf, tiny_encoder(leaf), kept, target, settings, generator)
-    colour = wanted.total - wanted.content - 20 * wanted.style
+    own = tiny_encoder(leaf)
+    wanted = perceptual_loss(leaf, photograph, own, kept, target, settings, generator)
+    stains = 2 * blotches(leaf, photograph)
+    assert stains.item() > 0.1
+    colour = wanted.total - wanted.content - 20 * wanted.style - stains
     assert (colour.item() > 0.1) == (noise > 0)
     (gradient,) = torch.autograd.grad(wanted.total.sum(), leaf)
     encoded = []
     judge = PictureLoss(
         tiny_encoder, photograph, target, style_weight=20.0, nearest_weight=0.0,
-        chroma_weight=300.0, places=72 * 88, tile_px=tile_px, precision="fp32",
+        chroma_weight=300.0, blotch_weight=2.0, places=72 * 88, tile_px=tile_px, precision="fp32",
         on_tile=lambda: encoded.append(1),
     )  # fmt: skip
     losses, found = judge.look(image, generator)
@@ -199,7 +204,7 @@ def test_the_nearest_places_of_the_style_pull_as_in_the_perceptual_loss(
     for weight in (0.0, 2.0):
         judge = PictureLoss(
             tiny_encoder, photograph, target, style_weight=5.0, nearest_weight=weight,
-            chroma_weight=0.0, places=48 * 40, tile_px=tile_px, precision="fp32",
+            chroma_weight=0.0, blotch_weight=0.0, places=48 * 40, tile_px=tile_px, precision="fp32",
         )  # fmt: skip
         found.append(judge.look(image, torch.Generator().manual_seed(4)))
     (without, gradient), (with_nearest, pulled) = found
@@ -446,8 +451,8 @@ def test_every_size_is_judged_as_the_settings_say(judge, tiny_encoder, painting)
         raise AssertionError
 
     options = {
-        "style_weight": 3.0, "nearest_weight": 7.0, "chroma_weight": 5.0, "tile_px": 100,
-        "precision": "fp32",
+        "style_weight": 3.0, "nearest_weight": 7.0, "chroma_weight": 5.0, "blotch_weight": 9.0,
+        "tile_px": 100, "precision": "fp32",
     }  # fmt: skip
     settings = RefinementSettings(steps=2, **options)
     photograph = picture(64, 600)
