@@ -131,9 +131,9 @@ def test_an_update_compares_at_the_layers_that_each_loss_asks_for(
     encoder = PerceptualEncoder(spec).requires_grad_(False)
     original, asked = meta_learning.perceptual_loss, []
 
-    def look(stylized, features, content, target, *rest):
+    def look(stylized, photographs, features, content, target, *rest):
         asked.append((list(content), list(target.layers), list(features)))
-        return original(stylized, features, content, target, *rest)
+        return original(stylized, photographs, features, content, target, *rest)
 
     monkeypatch.setattr(meta_learning, "perceptual_loss", look)
     loss = LossSettings(content_distance=distance, style_scales=2)
