@@ -346,8 +346,9 @@ def blotches(images: Tensor, contents: Tensor) -> Tensor:
     colours, own = (F.avg_pool2d(v, cell).flatten(2).mT for v in (contents.detach(), images))
     terms = _quadratic(colours - colours.mean(1, keepdim=True))
     own = own - own.mean(1, keepdim=True)
-    ridge = _RIDGE * terms.shape[1] * torch.eye(terms.shape[2]).to(terms)
-    fit = torch.linalg.solve(terms.mT @ terms + ridge, terms.mT @ own)
+    ridge = _RIDGE * terms.shape[1] * torch.eye(9, dtype=terms.dtype, device=terms.device)
+    # Never singular, so that no device need wait to hear whether it was.
+    fit, _ = torch.linalg.solve_ex(terms.mT @ terms + ridge, terms.mT @ own)
     rest = (own - terms @ fit).square().mean((1, 2))
     return rest / (own.square().mean((1, 2)) + _FLAT)
 
