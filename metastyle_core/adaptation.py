@@ -25,7 +25,8 @@ from .checks import (
 from .content import shipped_contents
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
-from .grain import USUAL_GRAIN, drawn_relief, grain_relief
+from .flow import along_forms
+from .grain import FREE_STROKES, USUAL_GRAIN, drawn_relief, grain_relief
 from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
 from .losses import LossSettings, content_layers, perceptual_loss, style_target
@@ -299,13 +300,16 @@ class _InnerLoop:
                 generator,
                 [each.share() for each in styles],
             )
-            # Contents repeat, so their features are found once.
-            kept = content_layers(encoder.spec, settings.loss.content_distance)
-            self._content_features = _features_of_each(encoder, kept, contents, on_content)
-        self._relief = None
-        if base.network.reads_grain:
-            height, width = (side + _RELIEF_ROOM_PX for side in contents.shape[-2:])
-            self._relief = drawn_relief(height, width, generator, base.device)
+            self._content_layers = content_layers(encoder.spec, settings.loss.content_distance)
+            self._relief, self._content_features = None, {}
+            if base.network.reads_grain:
+                height, width = (side + _RELIEF_ROOM_PX for side in contents.shape[-2:])
+                self._relief = drawn_relief(height, width, generator, base.device)
+            else:
+                # Contents repeat, so their features are found once.
+                self._content_features = _features_of_each(
+                    encoder, self._content_layers, contents, on_content
+                )
 
     @torch.enable_grad()
     def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
@@ -344,16 +348,24 @@ class _InnerLoop:
         rows: Tensor,
         generator: Generator,
     ) -> dict[str, float]:
+        contents = self._contents[rows]
         with autocast(self.settings.precision, self._base.device, gradients=True):
-            read = self._with_grain(self._contents[rows], generator)
+            if self._relief is None:
+                read = contents
+                wanted = {layer: f[rows] for layer, f in self._content_features.items()}
+            else:
+                strokes = self._strokes(contents, self._relief, generator)
+                read = self._base.network.with_strokes(contents, strokes)
+                with torch.no_grad():
+                    laid_in = contents + FREE_STROKES * strokes
+                    wanted = self._encoder(laid_in, self._content_layers)
             stylized = stylize_with(self._base.network, weights, read)
             features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
-        content = {layer: f[rows] for layer, f in self._content_features.items()}
         terms = perceptual_loss(
             stylized,
-            self._contents[rows],
+            contents,
             features,
-            content,
+            wanted,
             self._target,
             self.settings.loss,
             generator,
@@ -370,15 +382,14 @@ class _InnerLoop:
         optimizer.step()
         return terms.mean()
 
-    def _with_grain(self, contents: Tensor, generator: Generator) -> Tensor:
-        """Contents as they may be read later: on any part of the relief, at any strength."""
-        if self._relief is None:
-            return contents
+    @staticmethod
+    def _strokes(contents: Tensor, relief: Tensor, generator: Generator) -> Tensor:
+        """Strokes on contents as they may be read later: from any noise, at any strength."""
         height, width = contents.shape[-2:]
         strength = float(torch.rand((), generator=generator))
         top, left = torch.randint(_RELIEF_ROOM_PX + 1, (2,), generator=generator).tolist()
-        piece = self._relief[..., top : top + height, left : left + width]
-        return self._base.network.with_grain(contents, strength * piece)
+        piece = relief[..., top : top + height, left : left + width]
+        return along_forms(contents, strength * piece)
 
 
 def _features_of_each(

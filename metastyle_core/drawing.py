@@ -24,11 +24,12 @@ from torch import Tensor
 from .base import Base
 from .borders import Seamless, wraps
 from .errors import SettingsError
+from .flow import REACH_PX
 from .grain import relief_rows
 from .images import luminance
 from .network import MIN_SIDE_PX, STRIDE_PX, NormStatistics, stylize_with
 from .precision import Precision, autocast
-from .rows import Plane, Rows, gathered, resampled, strips_of
+from .rows import Plane, Rows, bordered_rows, gathered, resampled, strips_of
 from .steady import Steady
 from .style import AdaptedStyle
 from .tiling import Strips, draw_in_strips, rows_of_strip
@@ -46,7 +47,7 @@ class Drawing:
 
     Attributes:
         precision: of the convolutions.
-        grain: strength of the relief under the picture.
+        grain: strength of the strokes along the forms.
         seed: of the grain.
         statistics: what instance norms normalise by, or None.
         seamless: axes along which the picture wraps.
@@ -232,10 +233,21 @@ class _Layers:
             return picture
         relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
 
+        wraps_down, wraps_across = self._how.wrapping
+
         def read(first: int, last: int) -> Tensor:
-            rows = picture.read(first, last)
-            grain = self._how.grain * relief.read(first, last)
-            return self._base.network.with_grain(rows, grain)
+            if (first, last) == (0, size[0]):
+                return grained(first, last, self._how.seamless)
+            # A strip of a picture sees what lies above and below it.
+            above, below = first - REACH_PX, last + REACH_PX
+            if not wraps_down:
+                above, below = max(0, above), min(size[0], below)
+            wide = grained(above, below, "x" if wraps_across else "none")
+            return wide[..., first - above : last - above, :]
+
+        def grained(first: int, last: int, seamless: Seamless) -> Tensor:
+            rows, noise = (bordered_rows(v, first, last, "circular") for v in (picture, relief))
+            return self._base.network.with_grain(rows, self._how.grain * noise, seamless)
 
         return Rows(size[0], read)
 

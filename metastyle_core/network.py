@@ -20,6 +20,7 @@ from torch.func import functional_call
 from .borders import Seamless, bordered, wraps
 from .checks import require_pictures, require_sides
 from .errors import SettingsError, ShapeError
+from .flow import along_forms
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
@@ -203,6 +204,15 @@ def spread_over_blocks(kernel: Tensor) -> Tensor:
     return torch.stack(shifted, dim=1).flatten(0, 1)
 
 
+def with_grain_kernel(kernel: Tensor) -> Tensor:
+    """The (C', 4, n, n) kernel that sees grain as (C', 3, n, n) would see it on the picture.
+
+    A network that begins so has strokes from the start and learns what they are good for. Beside
+    the picture, without a meaning, it learns to leave them alone.
+    """
+    return torch.cat([kernel, kernel.sum(1, keepdim=True) / _GRAIN_GAIN], 1)
+
+
 def smoothing_kernel(amount: float) -> Tensor:
     """The (3, 3) kernel between nothing, at 0, and a binomial low-pass, at 1."""
     line = torch.tensor([0.25, 0.5, 0.25])
@@ -284,6 +294,10 @@ class StylizationNetwork(nn.Module):
                 ConvNorm(ReflectConv(middle, wide, 3, stride=2), wide),
             ]
         )
+        if reads_grain:
+            with torch.no_grad():
+                kernel = self.encoder[0].get_parameter("convolution.weight")
+                kernel.copy_(with_grain_kernel(kernel[:, :3]))
         self.residual = nn.ModuleList([ResidualBlock(wide) for _ in range(blocks)])
         self.decoder = nn.ModuleList(
             [
@@ -346,20 +360,26 @@ class StylizationNetwork(nn.Module):
         kernel = smoothing_kernel(self.smoothing).to(wide)
         return F.conv2d(wide, kernel.expand(wide.shape[1], 1, 3, 3), groups=wide.shape[1])
 
-    def with_grain(self, pictures: Tensor, relief: Tensor) -> Tensor:
-        """Pictures with grain, as this network reads them.
+    def with_grain(self, pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -> Tensor:
+        """Pictures with grain, drawn out along their forms, as this network reads them.
 
         Args:
             pictures: (B, 3, H, W), [0, 1].
-            relief: (B, 1, H, W) or (1, 1, H, W), `grain_relief` times its strength.
+            relief: (B, 2, H, W) or (1, 2, H, W), `grain_relief` times its strength.
+            seamless: axes along which both wrap.
 
         Returns:
             (B, 3, H, W), the sum, or (B, 4, H, W) where grain is read by itself.
         """
-        relief = relief.to(pictures)
+        strokes = along_forms(pictures, relief.to(pictures.device), seamless)
+        return self.with_strokes(pictures, strokes)
+
+    def with_strokes(self, pictures: Tensor, strokes: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) and `along_forms` of them, (B, 1, H, W), as `with_grain`."""
+        strokes = strokes.to(pictures)
         if not self.reads_grain:
-            return pictures + relief
-        return torch.cat([pictures, _GRAIN_GAIN * relief.expand(len(pictures), -1, -1, -1)], 1)
+            return pictures + strokes
+        return torch.cat([pictures, _GRAIN_GAIN * strokes], 1)
 
     def completed(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) with a grain of zero, where grain is read; others as they are."""

@@ -56,7 +56,7 @@ class RegionSettings:
     Attributes:
         feather_px: width of the passage from one style to the next, in pixels of the pictures.
         strength: 0 gives the pictures back, 1 is the full styles.
-        grain: strength of the relief that the network reads with the pictures, 0 to 1.
+        grain: strength of the strokes along the forms, 0 to 1.
         seed: of the grain.
         precision: of the convolutions.
         colouring: whose colours the result has.

@@ -71,8 +71,8 @@ def stylize(
         batch: pictures per pass; None takes as many as 4 megapixels on an
             accelerator and one at a time on the CPU, where more gain nothing.
         strength: 0 gives the content back exactly, 1 is the full style.
-        grain: strength, from 0 to 1, of a faint relief that the network reads with the
-            picture (see `grain`): flat areas get strokes in place of a repeated pattern.
+        grain: strength, from 0 to 1, of the strokes along the forms that the network reads
+            with the picture (see `grain` and `flow`).
         seed: of the grain.
         statistics: what instance norms normalise all pictures by, which `shots` holds over
             the frames of a film; None takes each picture's own.
@@ -242,7 +242,7 @@ def _draw_chunk(
     weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
     chunk = images[rows].to(base.device)
     if relief is not None:
-        chunk = base.network.with_grain(chunk, relief)
+        chunk = base.network.with_grain(chunk, relief, how.seamless)
     if base.device.type == "cpu":
         # Processors convolve pixels whose channels lie together faster, in every format.
         chunk = chunk.contiguous(memory_format=torch.channels_last)

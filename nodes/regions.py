@@ -100,8 +100,8 @@ def _drawing() -> list[io.Input]:
         share_input(
             "grain",
             USUAL_GRAIN,
-            "Flat areas such as skies get strokes in place of a repeated pattern, from a faint "
-            f"relief: 0 is none, {USUAL_GRAIN:g} usual, 1 the most.",
+            "Brush strokes along the forms: outlines, hair and folds, and swirls where there are "
+            f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most.",
         ),
         seed_input("Of the grain."),
     ]

@@ -119,9 +119,9 @@ def _grain() -> list[io.Input]:
         share_input(
             "grain",
             USUAL_GRAIN,
-            "Flat areas such as skies get strokes in place of a repeated pattern, from a faint "
-            f"relief: 0 is none, {USUAL_GRAIN:g} usual, 1 the most. 0 for frames of a film, "
-            "where the relief stands still while things move.",
+            "Brush strokes along the forms: outlines, hair and folds, and swirls where there are "
+            f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most. 0 for frames of a "
+            "film, where strokes would stand still while things move.",
             optional=True,
         ),
         seed_input("Of the grain.", optional=True),

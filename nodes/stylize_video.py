@@ -139,14 +139,14 @@ def _locks() -> list[io.Input]:
 
 
 def _grain() -> list[io.Input]:
-    """The relief under all frames."""
+    """The strokes under all frames."""
     return [
         share_input(
             "grain",
             0.0,
-            "Flat areas such as skies get strokes in place of a repeated pattern, from a faint "
-            "relief, the same for all frames. Usually 0 in films, as it stands still while things "
-            "move; above 0 for cameras that stand still.",
+            "Brush strokes along the forms: outlines, hair and folds, and swirls where there are "
+            "none, as in skies. Usually 0 in films, as strokes stand still while things move; "
+            "above 0 for cameras that stand still.",
         ),
         seed_input("Of the grain."),
     ]

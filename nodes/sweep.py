@@ -64,8 +64,8 @@ def _inputs() -> list[io.Input]:
         io.String.Input(
             "grains",
             default=f"{USUAL_GRAIN:g}",
-            tooltip="Numbers from 0 to 1 with commas between: how strong the relief is from which "
-            f"flat areas such as skies get strokes. 0 is none, {USUAL_GRAIN:g} usual.",
+            tooltip="Numbers from 0 to 1 with commas between: how strong the brush strokes are "
+            f"that follow the forms. 0 is none, {USUAL_GRAIN:g} usual.",
         ),
         io.Int.Input(
             "cell_size",

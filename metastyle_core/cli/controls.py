@@ -22,9 +22,9 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         "--grain",
         type=non_negative_float,
         metavar="0..1",
-        help="flat areas such as skies get strokes in place of a repeated pattern, from a faint "
-        "relief, the same for all images of one size and --seed (default: "
-        f"{USUAL_GRAIN:g}; 0 for films, where it stands still while things move)",
+        help="brush strokes along the forms of the picture, outlines, hair and folds, and swirls "
+        "where there are none, as in skies; --seed draws them (default: "
+        f"{USUAL_GRAIN:g}; 0 for films, where they stand still while things move)",
     )
     group.add_argument(
         "--colour",

@@ -38,7 +38,7 @@ class FilmDrawing:
         style: for all frames.
         precision: of the convolutions.
         strength: 0 gives frames back, 1 is the full style.
-        grain: of the relief under every frame, the same for all.
+        grain: strength of the strokes along the forms, from the same noise in every frame.
         seed: of the grain.
         max_size_px: the long side to which frames are shrunk first, or None.
         lock: what statistics shots are held to; None takes each frame's own.

@@ -16,6 +16,8 @@ from torch import Generator, Tensor, nn
 
 from ..base import Predictor
 from ..encoder import PerceptualEncoder, features_at_scales
+from ..flow import along_forms
+from ..grain import FREE_STROKES
 from ..initialisation import fixed_norms, predicted_norms
 from ..losses import StyleTarget, content_layers, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
@@ -189,12 +191,16 @@ def _losses(
     }
     encoder = learner.loss_encoder
     layers = content_layers(encoder.spec, settings.loss.content_distance)
-    read = contents if grain is None else learner.network.with_grain(contents, grain)
+    read = laid_in = contents
+    if grain is not None:
+        strokes = along_forms(contents, grain)
+        read = learner.network.with_strokes(contents, strokes)
+        laid_in = contents + FREE_STROKES * strokes
     with autocast(settings.precision, contents.device, gradients=True):
         stylized = stylize_with(learner.network, rows, read)
         features = features_at_scales(encoder, stylized, settings.loss.style_scales)
         with torch.no_grad():
-            content = encoder(contents, layers)
+            content = encoder(laid_in, layers)
     style_weights = tasks.style_weights.repeat_interleave(each)
     terms = perceptual_loss(
         stylized,

@@ -17,7 +17,12 @@ from ..encoder import PerceptualEncoder, load_encoder, save_encoder
 from ..errors import CheckpointError
 from ..images import contact_sheet
 from ..initialisation import StylePredictor, count_statistics
-from ..network import StylizationNetwork, adapted_weights, stylize_with
+from ..network import (
+    StylizationNetwork,
+    adapted_weights,
+    stylize_with,
+    with_grain_kernel,
+)
 from ..seeding import seeded
 from .data import ImagePool
 from .meta_learning import Learner, meta_step, rate_key
@@ -193,5 +198,5 @@ def _grown(larger: dict[str, Tensor], smaller: dict[str, Tensor]) -> dict[str, T
     taken = {**larger, **smaller}
     for name, weight in smaller.items():
         if weight.ndim == 4 and weight.shape[1] < larger[name].shape[1]:
-            taken[name] = torch.cat([weight.to(larger[name]), larger[name][:, 3:]], dim=1)
+            taken[name] = with_grain_kernel(weight.to(larger[name]))
     return taken

@@ -144,7 +144,7 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
-        query_grain: (S * query, 1, H, W), to be added to what the network reads.
+        query_grain: (S * query, 2, H, W), what the network reads besides.
         shift_px: by how much the query contents move for the shift penalty, down and right.
         seed: of what the style distance draws.
     """
@@ -244,13 +244,15 @@ class TaskSampler:
         return torch.cat(drawn)
 
     def _draw_grain(self, count: int, generator: Generator) -> Tensor:
-        """Grain for so many contents: (count, 1, H, W), pieces of one relief."""
+        """Grain for so many contents: (count, 2, H, W), pieces of one relief."""
         size, largest = self._settings.crop_px, self._settings.grain
         device = self._contents.device
         if not largest:
-            return torch.zeros(1, 1, 1, 1, device=device).expand(count, 1, size, size)
+            return torch.zeros(1, 1, 1, 1, device=device).expand(count, 2, size, size)
         relief = drawn_relief(2 * size, 2 * size, generator, device)
-        strengths = largest * (1.25 * torch.rand(count, generator=generator) - 0.25).clamp_min(0)
+        # Strong grain more often: what is used at once is learned from it. None now and then.
+        chance = torch.rand(count, generator=generator)
+        strengths = largest * (1.25 * chance.sqrt() - 0.25).clamp_min(0)
         corners = torch.randint(size + 1, (count, 2), generator=generator).tolist()
         pieces = [relief[..., top : top + size, left : left + size] for top, left in corners]
         return torch.cat(pieces) * strengths.to(device)[:, None, None, None]

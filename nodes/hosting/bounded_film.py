@@ -51,7 +51,7 @@ class FilmSettings:
         precision: of the convolutions.
         lock: what statistics shots are held to.
         lock_frames: the chosen frame from 1, or how many the mean is of.
-        grain: strength of the relief that the network reads with the frames, 0 to 1.
+        grain: strength of the strokes along the forms, 0 to 1.
         seed: of the grain.
         steady: how many shifted drawings a frame is the mean of.
         colouring: whose colours the frames have.

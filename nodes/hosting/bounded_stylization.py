@@ -45,7 +45,7 @@ class StylizationSettings:
     Attributes:
         strength: 0 gives the pictures back, 1 is the full style.
         precision: of the convolutions.
-        grain: strength of the relief that the network reads with the pictures, 0 to 1.
+        grain: strength of the strokes along the forms, 0 to 1.
         seed: of the grain.
         colouring: whose colours the result has.
         seamless: axes along which the pictures wrap.

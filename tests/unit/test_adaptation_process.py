@@ -186,13 +186,12 @@ def test_every_batch_is_a_full_one():
     assert [len(next(batches)) for _ in range(6)] == [2] * 6
 
 
-def test_contents_are_read_anywhere_on_the_relief_at_any_strength():
+def test_contents_are_read_anywhere_on_the_relief_at_any_strength(monkeypatch):
     down, right = torch.arange(132.0), torch.arange(133.0)
     slope = (1 + down[:, None] + 1000 * right)[None, None].double()
-    network = SimpleNamespace(with_grain=lambda contents, grain: grain)
-    loop = SimpleNamespace(_relief=slope, _base=SimpleNamespace(network=network))
+    monkeypatch.setattr(adaptation, "along_forms", lambda contents, grain: grain)
     contents, generator = torch.zeros(2, 3, 4, 5), Generator().manual_seed(0)
-    drawn = [adaptation._InnerLoop._with_grain(loop, contents, generator) for _ in range(1500)]
+    drawn = [adaptation._InnerLoop._strokes(contents, slope, generator) for _ in range(1500)]
     grain = torch.cat(drawn)[:, 0]
     assert grain.shape == (1500, 4, 5), "one piece for all contents of a step"
     strengths = grain[:, 1, 0] - grain[:, 0, 0]

@@ -16,7 +16,8 @@ from metastyle_core.base import Base, load_base, save_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.errors import CheckpointError, ShapeError
 from metastyle_core.export import export_onnx, require_same_pictures
-from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise
+from metastyle_core.flow import along_forms
+from metastyle_core.grain import drawn_relief, grain_relief, smooth_noise
 from metastyle_core.network import StylizationNetwork, noted_statistics
 from metastyle_core.stylization import stylize
 from metastyle_core.tiling import Strips
@@ -47,8 +48,18 @@ def test_without_grain_it_is_the_network_of_three_channels(reading):
     plain.load_state_dict({**weights, first: weights[first][:, :3]})
     image = picture(40, 56)
     torch.testing.assert_close(reading.network(image), plain(image), rtol=0, atol=1e-6)
-    nothing = reading.network.with_grain(image, torch.zeros(1, 1, 40, 56))
+    nothing = reading.network.with_grain(image, torch.zeros(1, 2, 40, 56))
     assert torch.equal(reading.network(nothing), reading.network(image))
+
+
+def test_untrained_it_draws_strokes_as_if_they_lay_on_the_picture():
+    torch.manual_seed(0)
+    network = StylizationNetwork(channels=8, blocks=1, reads_grain=True)
+    image, relief = picture(40, 56), grain_relief(40, 56, 1)
+    painted = image + along_forms(image, relief)
+    drawn = network(network.with_grain(image, relief))
+    torch.testing.assert_close(drawn, network(painted), rtol=0, atol=1e-5)
+    assert (drawn - network(image)).abs().max() > 1e-3
 
 
 def test_grain_changes_the_drawing_and_leaves_the_picture_alone(reading):
@@ -58,13 +69,15 @@ def test_grain_changes_the_drawing_and_leaves_the_picture_alone(reading):
     assert (reading.network(grained) - reading.network(image)).abs().max() > 1e-3
 
 
-def test_in_strips_it_draws_what_it_draws_whole(reading, style):
-    image = picture(61, 47)
-    options = {"precision": "fp32", "grain": 1.0, "seed": 3}
+@pytest.mark.parametrize("seamless", ["none", "x", "y", "both"])
+def test_in_strips_it_draws_what_it_draws_whole(reading, style, seamless):
+    image = picture(160, 48)
+    options = {"precision": "fp32", "grain": 1.0, "seed": 3, "seamless": seamless}
     whole = stylize(reading, style, image, **options)
-    cut = stylize(reading, style, image, strips=Strips(above_px=0, strip_px=8 * 47), **options)
+    strips = Strips(above_px=0, strip_px=8 * 48)
+    cut = stylize(reading, style, image, strips=strips, **options)
     torch.testing.assert_close(cut, whole, rtol=0, atol=1e-5)
-    plain = stylize(reading, style, image, strips=Strips(above_px=0, strip_px=8 * 47))
+    plain = stylize(reading, style, image, strips=strips, seamless=seamless)
     assert (cut - plain).abs().max() > 1e-3
 
 
@@ -171,8 +184,8 @@ def test_a_skip_passes_what_the_first_layers_see(reading):
 def test_training_draws_grain_of_every_strength_and_none(pool):
     sampler = TaskSampler(pool, pool, replace(META, styles=200, grain=0.8))
     grain = sampler.sample(Generator().manual_seed(0), Shard()).query_grain
-    strengths = grain.std((1, 2, 3)) / FULL_GRAIN
-    assert float((strengths == 0).float().mean()) == pytest.approx(0.2, abs=0.08)
+    strengths = grain[:, 0].std((1, 2)) / grain_relief(300, 300, 0)[0, 0].std()
+    assert float((strengths == 0).float().mean()) == pytest.approx(0.04, abs=0.03)
     assert 0.6 < float(strengths.max()) < 1.2
 
 
@@ -197,7 +210,7 @@ def test_adaptation_draws_grain_of_every_strength_from_all_over_a_relief(
     assert torch.equal(grain[:12], grain[12:]), "the seed draws it"
     full = reading.network.with_grain(content, grain_relief(64, 64, 0))[0, 3].std()
     strengths = grain[:12].std((1, 2)) / full
-    assert strengths.min() < 0.3
+    assert strengths.min() < 0.4
     assert 0.7 < strengths.max() < 1.4
     alike = torch.corrcoef(grain[:12].flatten(1)).fill_diagonal_(0)
     assert alike.abs().max() < 0.9
@@ -211,9 +224,8 @@ def test_noise_is_the_bicubic_enlargement_of_its_cells():
 
 
 def test_a_drawn_relief_is_as_strong_as_that_of_a_picture():
-    drawn = drawn_relief(300, 300, Generator().manual_seed(0))
-    assert drawn.std().item() == pytest.approx(FULL_GRAIN, rel=0.15)
-    assert drawn.std().item() == pytest.approx(grain_relief(300, 300, 0).std().item(), rel=0.15)
+    drawn = drawn_relief(300, 300, Generator().manual_seed(0)).std((2, 3))
+    torch.testing.assert_close(drawn, grain_relief(300, 300, 0).std((2, 3)), rtol=0.15, atol=0)
 
 
 def test_smoothing_takes_a_lattice_away_and_leaves_what_is_broad(reading):

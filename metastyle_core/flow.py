@@ -1,0 +1,107 @@
+"""Flow: noise drawn out along the forms of a picture, as a brush would go.
+
+A painter's strokes follow outlines, hair and folds, and swirl where there is nothing to follow.
+A network of small kernels sees too little at once to know where a line goes on, so the grain
+that it reads is drawn out before: along the edges of the photograph, and where it has none
+along the level lines of a smooth random surface.
+
+Source: the orientation in double angles of Bigun and Granlund 1987; noise along it as in Cabral
+and Leedom 1993 (line integral convolution), here in a few passes of three taps, each of which
+reaches further than the one before.
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from torch import Tensor
+
+from .borders import Seamless, wraps
+from .images import gaussian_blur, luminance
+from .precision import autocast
+
+# What lies further from a place than this does not change what is drawn there.
+REACH_PX = 40
+# How far each pass reaches to both sides.
+_PASSES_PX = (1.0, 2.0, 4.0, 6.0, 8.0)
+_EDGE_SIGMA_PX = 1.0
+# Twice a mean over so many pixels is about a Gaussian of 5.3 px.
+_FORM_PX = 13
+# The squared slope of the luminance, per pixel, at which edges and the surface count alike: a
+# level of 255 in 3 px, as in a sky; cheeks have more.
+_FAINT = 2e-6
+_TINY = 1e-20
+
+
+def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -> Tensor:
+    """Draw noise out along the forms of pictures.
+
+    Args:
+        pictures: (B, 3, H, W), [0, 1].
+        relief: (B, 2, H, W) or (1, 2, H, W), on their device: the noise, and the surface whose
+            level lines are followed where there are no edges.
+        seamless: axes along which both wrap.
+
+    Returns:
+        (B, 1, H, W), float32, linear in the noise. No gradients.
+    """
+    height, width = pictures.shape[-2:]
+    top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
+    with torch.no_grad(), autocast("fp32", pictures.device):
+        seen, wide = (_wrapped(v.float(), top, left) for v in (pictures, relief))
+        noise, surface = wide.split(1, dim=1)
+        across, down = _directions(seen, surface)
+        drawn = noise.expand(len(seen), -1, -1, -1)
+        for reach in _PASSES_PX:
+            ahead, behind = (_moved(drawn, s * across, s * down) for s in (reach, -reach))
+            drawn = 0.5 * drawn + 0.25 * (ahead + behind)
+        return drawn[..., top : top + height, left : left + width]
+
+
+def _wrapped(values: Tensor, top: int, left: int) -> Tensor:
+    """(B, C, H, W) with so many rows and columns of the other edge on each side."""
+    for axis, border in ((2, top), (3, left)):
+        if border:
+            side = values.shape[axis]
+            places = torch.arange(-border, side + border, device=values.device) % side
+            values = values.index_select(axis, places)
+    return values
+
+
+def _directions(pictures: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors along the forms, across and down, each (B, 1, H, W); either of both ways."""
+    edges = _level_lines(gaussian_blur(luminance(pictures), _EDGE_SIGMA_PX))
+    swirls = _level_lines(surface)
+    # Twice the angle: opposite ways are one, and what crosses cancels out.
+    forms = _averaged(edges) + _FAINT * swirls / (_length(swirls) + _TINY)
+    cosine, sine = (forms / (_length(forms) + _TINY)).split(1, dim=1)
+    across = (0.5 * (1 + cosine)).clamp_min(0).sqrt()
+    down = (0.5 * (1 - cosine)).clamp_min(0).sqrt()
+    return across, torch.where(sine < 0, -down, down)
+
+
+def _level_lines(values: Tensor) -> Tensor:
+    """Level lines of (B, 1, H, W) as squared slope times cosine and sine of twice their angle."""
+    down, across = torch.gradient(values, dim=(2, 3))
+    return torch.cat([down.square() - across.square(), -2 * across * down], dim=1)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Of (B, 2, H, W), as (B, 1, H, W)."""
+    return torch.hypot(*vectors.split(1, dim=1))
+
+
+def _averaged(values: Tensor) -> Tensor:
+    """Means of (B, C, H, W) over the surroundings: next to a Gaussian, in a third of the time."""
+    border = _FORM_PX // 2
+    for _ in range(2):
+        for kernel, padding in (((_FORM_PX, 1), (border, 0)), ((1, _FORM_PX), (0, border))):
+            values = F.avg_pool2d(values, kernel, 1, padding, count_include_pad=False)
+    return values
+
+
+def _moved(values: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """(B, 1, H, W) as seen from each place so many pixels away, reflected at the borders."""
+    height, width = values.shape[-2:]
+    columns = torch.arange(width, device=values.device) + 0.5 + across[:, 0]
+    rows = torch.arange(height, device=values.device)[:, None] + 0.5 + down[:, 0]
+    places = torch.stack([2 * columns / width - 1, 2 * rows / height - 1], dim=-1)
+    return F.grid_sample(values, places, padding_mode="reflection", align_corners=False)
