@@ -239,7 +239,7 @@ class _Layers:
             if (first, last) == (0, size[0]):
                 return grained(first, last, self._how.seamless)
             # A strip of a picture sees what lies above and below it.
-            above, below = first - REACH_PX, last + REACH_PX
+            above, below = first - first % 2 - REACH_PX, last + REACH_PX
             if not wraps_down:
                 above, below = max(0, above), min(size[0], below)
             wide = grained(above, below, "x" if wraps_across else "none")

@@ -15,16 +15,17 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from .borders import Seamless, wraps
-from .images import gaussian_blur, luminance
+from .images import luminance
 from .precision import autocast
 
-# What lies further from a place than this does not change what is drawn there.
+# What lies further from a place than this does not change what is drawn there. It is even, as
+# first rows and columns must be for the same blocks.
 REACH_PX = 40
 # How far each pass reaches to both sides.
 _PASSES_PX = (1.0, 2.0, 4.0, 6.0, 8.0)
-_EDGE_SIGMA_PX = 1.0
-# Twice a mean over so many pixels is about a Gaussian of 5.3 px.
-_FORM_PX = 13
+# Forms are sought at half the size. Twice a mean over so many pixels there is about a Gaussian of
+# 5.7 px.
+_SHRINK, _FORM_PX = 2, 7
 # The squared slope of the luminance, per pixel, at which edges and the surface count alike: a
 # level of 255 in 3 px, as in a sky; cheeks have more.
 _FAINT = 2e-6
@@ -48,10 +49,10 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
     with torch.no_grad(), autocast("fp32", pictures.device):
         seen, wide = (_wrapped(v.float(), top, left) for v in (pictures, relief))
         noise, surface = wide.split(1, dim=1)
-        across, down = _directions(seen, surface)
+        here, along = _places(*_directions(seen, surface))
         drawn = noise.expand(len(seen), -1, -1, -1)
         for reach in _PASSES_PX:
-            ahead, behind = (_moved(drawn, s * across, s * down) for s in (reach, -reach))
+            ahead, behind = (_seen_from(drawn, here + s * along) for s in (reach, -reach))
             drawn = 0.5 * drawn + 0.25 * (ahead + behind)
         return drawn[..., top : top + height, left : left + width]
 
@@ -68,10 +69,11 @@ def _wrapped(values: Tensor, top: int, left: int) -> Tensor:
 
 def _directions(pictures: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors along the forms, across and down, each (B, 1, H, W); either of both ways."""
-    edges = _level_lines(gaussian_blur(luminance(pictures), _EDGE_SIGMA_PX))
-    swirls = _level_lines(surface)
+    edges, swirls = (_level_lines(_shrunk(v)) for v in (luminance(pictures), surface))
     # Twice the angle: opposite ways are one, and what crosses cancels out.
     forms = _averaged(edges) + _FAINT * swirls / (_length(swirls) + _TINY)
+    forms = F.interpolate(forms / (_length(forms) + _TINY), scale_factor=_SHRINK, mode="bilinear")
+    forms = forms[..., : pictures.shape[-2], : pictures.shape[-1]]
     cosine, sine = (forms / (_length(forms) + _TINY)).split(1, dim=1)
     across = (0.5 * (1 + cosine)).clamp_min(0).sqrt()
     down = (0.5 * (1 - cosine)).clamp_min(0).sqrt()
@@ -79,9 +81,17 @@ def _directions(pictures: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _level_lines(values: Tensor) -> Tensor:
-    """Level lines of (B, 1, H, W) as squared slope times cosine and sine of twice their angle."""
-    down, across = torch.gradient(values, dim=(2, 3))
+    """Level lines of (B, 1, H, W) as squared slope times cosine and sine of twice their angle.
+
+    Slopes are those at the full size, per pixel.
+    """
+    down, across = (slope / _SHRINK for slope in torch.gradient(values, dim=(2, 3)))
     return torch.cat([down.square() - across.square(), -2 * across * down], dim=1)
+
+
+def _shrunk(values: Tensor) -> Tensor:
+    """Means of (B, 1, H, W) over blocks of pixels, as many as there are at the last edges."""
+    return F.avg_pool2d(values, _SHRINK, ceil_mode=True)
 
 
 def _length(vectors: Tensor) -> Tensor:
@@ -98,10 +108,19 @@ def _averaged(values: Tensor) -> Tensor:
     return values
 
 
-def _moved(values: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """(B, 1, H, W) as seen from each place so many pixels away, reflected at the borders."""
-    height, width = values.shape[-2:]
-    columns = torch.arange(width, device=values.device) + 0.5 + across[:, 0]
-    rows = torch.arange(height, device=values.device)[:, None] + 0.5 + down[:, 0]
-    places = torch.stack([2 * columns / width - 1, 2 * rows / height - 1], dim=-1)
+def _places(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """All places of a picture, (H, W, 2), and a pixel's way along the forms, (B, H, W, 2).
+
+    Both as `grid_sample` counts: from -1 to 1 over each side.
+    """
+    height, width = across.shape[-2:]
+    rows, columns = (
+        (2 * torch.arange(n, device=across.device) + 1) / n - 1 for n in (height, width)
+    )
+    here = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+    return here, torch.stack([2 / width * across[:, 0], 2 / height * down[:, 0]], dim=-1)
+
+
+def _seen_from(values: Tensor, places: Tensor) -> Tensor:
+    """(B, 1, H, W) at places (B, H, W, 2), reflected at the borders."""
     return F.grid_sample(values, places, padding_mode="reflection", align_corners=False)
