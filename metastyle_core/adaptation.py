@@ -58,7 +58,7 @@ _SMALLEST_BRUSH_PX = 128
 # Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
 LARGEST_BRUSH_PX = 768
 _RETRY_FACTOR = 0.1
-# By how much the relief under contents is larger than they are, so that steps differ in it.
+# By how much the relief under contents is larger than they are, so that they differ in it.
 _RELIEF_ROOM_PX = 128
 
 
@@ -300,16 +300,14 @@ class _InnerLoop:
                 generator,
                 [each.share() for each in styles],
             )
-            self._content_layers = content_layers(encoder.spec, settings.loss.content_distance)
-            self._relief, self._content_features = None, {}
+            self._read = laid_in = contents
             if base.network.reads_grain:
-                height, width = (side + _RELIEF_ROOM_PX for side in contents.shape[-2:])
-                self._relief = drawn_relief(height, width, generator, base.device)
-            else:
-                # Contents repeat, so their features are found once.
-                self._content_features = _features_of_each(
-                    encoder, self._content_layers, contents, on_content
-                )
+                strokes = _strokes_on(contents, generator)
+                self._read = base.network.with_strokes(contents, strokes)
+                laid_in = contents + FREE_STROKES * strokes
+            # Contents repeat, so their features are found once.
+            kept = content_layers(encoder.spec, settings.loss.content_distance)
+            self._content_features = _features_of_each(encoder, kept, laid_in, on_content)
 
     @torch.enable_grad()
     def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
@@ -348,24 +346,15 @@ class _InnerLoop:
         rows: Tensor,
         generator: Generator,
     ) -> dict[str, float]:
-        contents = self._contents[rows]
         with autocast(self.settings.precision, self._base.device, gradients=True):
-            if self._relief is None:
-                read = contents
-                wanted = {layer: f[rows] for layer, f in self._content_features.items()}
-            else:
-                strokes = self._strokes(contents, self._relief, generator)
-                read = self._base.network.with_strokes(contents, strokes)
-                with torch.no_grad():
-                    laid_in = contents + FREE_STROKES * strokes
-                    wanted = self._encoder(laid_in, self._content_layers)
-            stylized = stylize_with(self._base.network, weights, read)
+            stylized = stylize_with(self._base.network, weights, self._read[rows])
             features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
+        content = {layer: f[rows] for layer, f in self._content_features.items()}
         terms = perceptual_loss(
             stylized,
-            contents,
+            self._contents[rows],
             features,
-            wanted,
+            content,
             self._target,
             self.settings.loss,
             generator,
@@ -382,14 +371,25 @@ class _InnerLoop:
         optimizer.step()
         return terms.mean()
 
-    @staticmethod
-    def _strokes(contents: Tensor, relief: Tensor, generator: Generator) -> Tensor:
-        """Strokes on contents as they may be read later: from any noise, at any strength."""
-        height, width = contents.shape[-2:]
-        strength = float(torch.rand((), generator=generator))
-        top, left = torch.randint(_RELIEF_ROOM_PX + 1, (2,), generator=generator).tolist()
+
+def _strokes_on(contents: Tensor, generator: Generator) -> Tensor:
+    """Strokes (N, 1, H, W) on contents as they may be read later.
+
+    Each from a part of the relief of its own, and together of all strengths; one content alone has
+    about the usual grain.
+    """
+    count, _, height, width = contents.shape
+    sides = (height + _RELIEF_ROOM_PX, width + _RELIEF_ROOM_PX)
+    relief = drawn_relief(*sides, generator, contents.device)
+    strengths = (torch.randperm(count, generator=generator) + 0.5) / count
+    corners = torch.randint(_RELIEF_ROOM_PX + 1, (count, 2), generator=generator)
+    drawn: list[Tensor] = []
+    for content, strength, (top, left) in zip(
+        contents.split(1), strengths.tolist(), corners.tolist(), strict=True
+    ):
         piece = relief[..., top : top + height, left : left + width]
-        return along_forms(contents, strength * piece)
+        drawn.append(along_forms(content, strength * piece))
+    return torch.cat(drawn)
 
 
 def _features_of_each(

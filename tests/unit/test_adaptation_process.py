@@ -186,20 +186,25 @@ def test_every_batch_is_a_full_one():
     assert [len(next(batches)) for _ in range(6)] == [2] * 6
 
 
-def test_contents_are_read_anywhere_on_the_relief_at_any_strength(monkeypatch):
-    down, right = torch.arange(132.0), torch.arange(133.0)
-    slope = (1 + down[:, None] + 1000 * right)[None, None].double()
+def test_contents_have_strokes_from_anywhere_on_the_relief_and_of_every_strength(monkeypatch):
+    def slope(height, width, generator, device):
+        down, right = torch.arange(float(height)), torch.arange(float(width))
+        return (1 + down[:, None] + 1000 * right)[None, None].double()
+
+    monkeypatch.setattr(adaptation, "drawn_relief", slope)
     monkeypatch.setattr(adaptation, "along_forms", lambda contents, grain: grain)
-    contents, generator = torch.zeros(2, 3, 4, 5), Generator().manual_seed(0)
-    drawn = [adaptation._InnerLoop._strokes(contents, slope, generator) for _ in range(1500)]
-    grain = torch.cat(drawn)[:, 0]
-    assert grain.shape == (1500, 4, 5), "one piece for all contents of a step"
+    contents = torch.zeros(1500, 3, 4, 5)
+    grain = adaptation._strokes_on(contents, Generator().manual_seed(0))[:, 0]
+    assert grain.shape == (1500, 4, 5)
     strengths = grain[:, 1, 0] - grain[:, 0, 0]
-    assert 0 < strengths.min() < 0.01
-    assert 0.99 < strengths.max() < 1
+    wanted = (torch.arange(1500) + 0.5).double() / 1500
+    torch.testing.assert_close(strengths.sort().values, wanted, rtol=0, atol=1e-6)
+    assert not torch.equal(strengths, wanted)
     corners = (grain[:, 0, 0] / strengths - 1).round().long()
     for places in (corners % 1000, corners // 1000):
         assert set(places.tolist()) == set(range(129))
+    alone = adaptation._strokes_on(contents[:1], Generator())[0, 0]
+    assert (alone[1, 0] - alone[0, 0]).item() == pytest.approx(0.5)
 
 
 def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):

@@ -189,31 +189,37 @@ def test_training_draws_grain_of_every_strength_and_none(pool):
     assert 0.6 < float(strengths.max()) < 1.2
 
 
-def test_adaptation_draws_grain_of_every_strength_from_all_over_a_relief(
+def test_adaptation_reads_each_content_with_strokes_of_its_own_half_of_them_free(
     reading, tiny_encoder, monkeypatch
 ):
-    original, read = adaptation.stylize_with, []
+    stylize_once, find, read, judged = adaptation.stylize_with, adaptation._features_of_each, [], []
 
     def look(network, weights, images):
         read.append(images)
-        return original(network, weights, images)
+        return stylize_once(network, weights, images)
+
+    def note(encoder, layers, contents, on_content):
+        judged.append(contents)
+        return find(encoder, layers, contents, on_content)
 
     monkeypatch.setattr(adaptation, "stylize_with", look)
-    content = picture(64, 64, seed=1)
+    monkeypatch.setattr(adaptation, "_features_of_each", note)
+    contents = torch.cat([picture(64, 64, seed=i) for i in range(6)])
     settings = AdaptationSettings(
-        steps=12, style_size_px=64, initialisation="fixed", precision="fp32", seed=4
+        steps=6, batch=2, style_size_px=64, initialisation="fixed", precision="fp32", seed=4
     )
     for _ in range(2):
-        adapt_to_style(reading, tiny_encoder, [picture(64, 64)], content, settings)
-    assert all(torch.equal(images[:, :3], content) for images in read)
-    grain = torch.cat([images[:, 3] for images in read])
-    assert torch.equal(grain[:12], grain[12:]), "the seed draws it"
-    full = reading.network.with_grain(content, grain_relief(64, 64, 0))[0, 3].std()
-    strengths = grain[:12].std((1, 2)) / full
-    assert strengths.min() < 0.4
-    assert 0.7 < strengths.max() < 1.4
-    alike = torch.corrcoef(grain[:12].flatten(1)).fill_diagonal_(0)
+        adapt_to_style(reading, tiny_encoder, [picture(64, 64)], contents, settings)
+    first, again = torch.cat(read[:6]), torch.cat(read[6:])
+    assert torch.equal(first, again), "the seed draws them"
+    places = [int((contents == image[:3]).flatten(1).all(1).nonzero()) for image in first]
+    assert sorted(places) == sorted(2 * list(range(6)))
+    assert torch.equal(first[places.index(3)], first[-1 - places[::-1].index(3)])
+    strokes = torch.stack([first[places.index(i), 3:] for i in range(6)])
+    alike = torch.corrcoef(strokes.flatten(1)).fill_diagonal_(0)
     assert alike.abs().max() < 0.9
+    wanted = contents + 0.5 * strokes / 3.2
+    torch.testing.assert_close(judged[0], wanted, rtol=0, atol=1e-6)
 
 
 def test_noise_is_the_bicubic_enlargement_of_its_cells():
