@@ -36,10 +36,12 @@ class Prepared:
         stylize: (1, 3, H, W) to the same shape, [0, 1].
         style_bytes: size of what must be kept to use the style again; None where the
             picture of the style itself is kept.
+        frame: as `stylize`, for the frames of a film; None where they are drawn alike.
     """
 
     stylize: Callable[[Tensor], Tensor]
     style_bytes: int | None
+    frame: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ def adapted(
     def prepare(style_image: Tensor) -> Prepared:
         style = adapt_to_style(base, encoder, [style_image], contents, settings)
         return Prepared(
-            lambda image: stylize(base, style, image, grain=USUAL_GRAIN), _saved_bytes(style)
+            lambda image: stylize(base, style, image, grain=USUAL_GRAIN),
+            _saved_bytes(style),
+            lambda image: stylize(base, style, image),
         )
 
     return Method(name, prepare, slow=settings.steps > _MANY_STEPS)

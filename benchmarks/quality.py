@@ -228,7 +228,7 @@ def _measure(
         "peak_mib": peak_mib,
     }
     if method.real_time:
-        row |= pan_errors(prepared.stylize, loaded[0])
+        row |= pan_errors(prepared.frame or prepared.stylize, loaded[0])
     return row, pictures
 
 
