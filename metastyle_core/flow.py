@@ -122,5 +122,8 @@ def _places(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _seen_from(values: Tensor, places: Tensor) -> Tensor:
-    """(B, 1, H, W) at places (B, H, W, 2), reflected at the borders."""
-    return F.grid_sample(values, places, padding_mode="reflection", align_corners=False)
+    """(B, 1, H, W) at places (B, H, W, 2), beyond a border what is at the border."""
+    # Some devices sample with no other padding than zeros, which no place is to meet.
+    height, width = values.shape[-2:]
+    last = places.new_tensor([1 - 1 / width, 1 - 1 / height])
+    return F.grid_sample(values, places.clamp(-last, last), align_corners=False)
