@@ -82,8 +82,8 @@ class AdaptationSettings:
             strokes as large as they are in the painting; see `brush_for`.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
-        seed: of all that is drawn at random: crops, the order in which contents are used,
-            places and directions of the style distance.
+        seed: of all that is drawn at random: crops, strokes, the order in which contents are
+            used, places and directions of the style distance.
         precision: of the convolutions.
     """
 

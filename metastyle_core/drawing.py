@@ -24,7 +24,7 @@ from torch import Tensor
 from .base import Base
 from .borders import Seamless, wraps
 from .errors import SettingsError
-from .flow import REACH_PX
+from .flow import REACH_PX, along_forms
 from .grain import relief_rows
 from .images import luminance
 from .network import MIN_SIDE_PX, STRIDE_PX, NormStatistics, stylize_with
@@ -36,6 +36,7 @@ from .tiling import Strips, draw_in_strips, rows_of_strip
 
 _T = TypeVar("_T")
 Size = tuple[int, int]
+_STROKE_ROWS = 64  # of which strokes are found at once, at least: as many again lie around them
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
 _LARGEST_FACTOR = 4.0  # by which a picture is enlarged for strokes finer than the network's
@@ -231,23 +232,30 @@ class _Layers:
     def _with_relief(self, picture: Rows, size: Size) -> Rows:
         if not self._how.grain:
             return picture
-        relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
+        # The network reads its rows again and again.
+        at_once = max(_STROKE_ROWS, rows_of_strip(size[1], self._how.strips.strip_px))
+        strokes = gathered(self._strokes(picture, size), at_once, self._how.strips.folder)
+        network, grain = self._base.network, self._how.grain
 
+        def read(first: int, last: int) -> Tensor:
+            return network.with_strokes(
+                picture.read(first, last), grain * strokes.read(first, last)
+            )
+
+        return Rows(size[0], read)
+
+    def _strokes(self, picture: Rows, size: Size) -> Rows:
+        relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
         wraps_down, wraps_across = self._how.wrapping
 
         def read(first: int, last: int) -> Tensor:
-            if (first, last) == (0, size[0]):
-                return grained(first, last, self._how.seamless)
             # A strip of a picture sees what lies above and below it.
             above, below = first - first % 2 - REACH_PX, last + REACH_PX
             if not wraps_down:
                 above, below = max(0, above), min(size[0], below)
-            wide = grained(above, below, "x" if wraps_across else "none")
-            return wide[..., first - above : last - above, :]
-
-        def grained(first: int, last: int, seamless: Seamless) -> Tensor:
-            rows, noise = (bordered_rows(v, first, last, "circular") for v in (picture, relief))
-            return self._base.network.with_grain(rows, self._how.grain * noise, seamless)
+            rows, noise = (bordered_rows(v, above, below, "circular") for v in (picture, relief))
+            drawn = along_forms(rows, noise.to(rows.device), "x" if wraps_across else "none")
+            return drawn[..., first - above : last - above, :]
 
         return Rows(size[0], read)
 

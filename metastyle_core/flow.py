@@ -39,7 +39,7 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
         pictures: (B, 3, H, W), [0, 1].
         relief: (B, 2, H, W) or (1, 2, H, W), on their device: the noise, and the surface whose
             level lines are followed where there are no edges.
-        seamless: axes along which both wrap.
+        seamless: axes along which both wrap; those sides must be even.
 
     Returns:
         (B, 1, H, W), float32, linear in the noise. No gradients.
@@ -50,9 +50,14 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
         seen, wide = (_wrapped(v.float(), top, left) for v in (pictures, relief))
         noise, surface = wide.split(1, dim=1)
         here, along = _places(*_directions(seen, surface))
+        # Some devices sample with no other padding than zeros, which no place is to meet.
+        first, last = here[0, 0], here[-1, -1]
         drawn = noise.expand(len(seen), -1, -1, -1)
         for reach in _PASSES_PX:
-            ahead, behind = (_seen_from(drawn, here + s * along) for s in (reach, -reach))
+            ahead, behind = (
+                F.grid_sample(drawn, (here + s * along).clamp(first, last), align_corners=False)
+                for s in (reach, -reach)
+            )
             drawn = 0.5 * drawn + 0.25 * (ahead + behind)
         return drawn[..., top : top + height, left : left + width]
 
@@ -119,11 +124,3 @@ def _places(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     )
     here = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
     return here, torch.stack([2 / width * across[:, 0], 2 / height * down[:, 0]], dim=-1)
-
-
-def _seen_from(values: Tensor, places: Tensor) -> Tensor:
-    """(B, 1, H, W) at places (B, H, W, 2), beyond a border what is at the border."""
-    # Some devices sample with no other padding than zeros, which no place is to meet.
-    height, width = values.shape[-2:]
-    last = places.new_tensor([1 - 1 / width, 1 - 1 / height])
-    return F.grid_sample(values, places.clamp(-last, last), align_corners=False)

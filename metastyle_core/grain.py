@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from .precision import autocast
 from .rows import Rows, resampled, rows_of, strips_of
 
 # Strength 1: the standard deviation of the noise that training goes up to.
@@ -27,7 +28,7 @@ FREE_STROKES = 0.5
 _CELLS_PX = (1.0, 2.0, 4.0, 8.0)
 _SURFACE_CELL_PX = 64.0
 # Drawing out takes the more off a noise the finer it is; weighed so, strokes of all widths are
-# about as strong, and their sum has this deviation, on any photograph within 3 %.
+# about as strong, and their sum has about this deviation, whatever the photograph.
 _WEIGHTS = tuple(cell**-0.75 for cell in _CELLS_PX)
 _DRAWN_OUT = 0.265
 _STRIP_ROWS = 64  # of which the deviation is found
@@ -65,7 +66,8 @@ def smooth_noise(
     )
     row = torch.arange(down.shape[-1], device=device)[:, None].minimum(rows - 1)
     column = torch.arange(across.shape[-1], device=device).minimum(columns - 1)
-    fields = down @ values.to(device)[first + row * columns + column] @ across.mT
+    with autocast("fp32", rows.device):
+        fields = down @ values.to(device)[first + row * columns + column] @ across.mT
     return (fields / fields.std((1, 2), keepdim=True))[:, None]
 
 
@@ -75,8 +77,9 @@ def _cubic(side_px: int, counts: Tensor, cells: Tensor, most: int) -> Tensor:
     Pixels lie around the middle, so that none misses a neighbour; the kernel is that of
     bicubic enlargement.
     """
-    places = torch.arange(side_px, device=counts.device)[:, None] + 0.5 - side_px / 2
-    position = places / cells + counts / 2 - 0.5
+    before = ((counts * cells).round() - side_px).div(2, rounding_mode="floor")
+    places = torch.arange(side_px, device=counts.device)[:, None] + 0.5 + before
+    position = places / cells - 0.5
     away = (position - torch.arange(most, device=counts.device)).abs()
     near = (1.25 * away - 2.25) * away.square() + 1
     far = -0.75 * (((away - 5) * away + 8) * away - 4)

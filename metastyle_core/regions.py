@@ -221,17 +221,16 @@ def _draw_together(
     tear contrasts apart: a dark style beside a light one makes both more so.
     """
     read = content if alpha is None else fill_hidden(content, alpha)
-    if settings.grain:
-        height, width = content.shape[-2:]
-        relief = grain_relief(height, width, settings.seed)
-        read = base.network.with_grain(read, settings.grain * relief)
+    relief = settings.grain * grain_relief(content.shape[-2], content.shape[-1], settings.seed)
     weights = [style.to(base.device).fast_weights for style in styles]
     places = shares.to(base.device).expand(len(read), -1, -1, -1)
+    drawn: list[Tensor] = []
     with autocast(settings.precision, base.device):
-        drawn = [
-            _draw_one(base, weights, picture.to(base.device), place)
-            for picture, place in zip(read.split(1), places.split(1), strict=True)
-        ]
+        for each, place in zip(read.split(1), places.split(1), strict=True):
+            picture = each.to(base.device)
+            if settings.grain:
+                picture = base.network.with_grain(picture, relief)
+            drawn.append(_draw_one(base, weights, picture, place))
     return torch.cat(drawn).to(content.device)
 
 

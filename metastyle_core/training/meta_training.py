@@ -15,6 +15,7 @@ from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, Predictor, load_base, save_base
 from ..encoder import PerceptualEncoder, load_encoder, save_encoder
 from ..errors import CheckpointError
+from ..grain import USUAL_GRAIN, grain_relief
 from ..images import contact_sheet
 from ..initialisation import StylePredictor, count_statistics
 from ..network import (
@@ -161,6 +162,8 @@ class MetaTraining:
         network = self.learner.network
         base = Base(network, self.learner.predictor, sha256="in training", training={})
         styles, contents = self._picture_styles, self._picture_contents
+        relief = USUAL_GRAIN * grain_relief(*contents.shape[-2:], seed=0)
+        read = network.with_grain(contents, relief) if self.settings.grain else contents
         rows: list[list[Tensor]] = []
         for style in styles.split(1):
             row = [style[0]]
@@ -178,7 +181,7 @@ class MetaTraining:
                     base, self.learner.loss_encoder, [style], contents, settings
                 )
                 with torch.no_grad():
-                    row += list(stylize_with(network, adapted.fast_weights, contents))
+                    row += list(stylize_with(network, adapted.fast_weights, read))
             rows.append(row)
         return contact_sheet([[picture.cpu() for picture in row] for row in rows])
 
@@ -194,7 +197,7 @@ class MetaTraining:
 
 
 def _grown(larger: dict[str, Tensor], smaller: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a network, with what another has for skips and channels that it lacks."""
+    """Weights of a network, with what another has for the skips that it lacks, and for grain."""
     taken = {**larger, **smaller}
     for name, weight in smaller.items():
         if weight.ndim == 4 and weight.shape[1] < larger[name].shape[1]:

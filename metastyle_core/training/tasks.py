@@ -70,8 +70,8 @@ class MetaSettings:
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
         grain: largest strength of the grain on the contents of the outer loss, [0, 1]; each has its
-            own strength, a fifth of them none. The content loss compares with the clean
-            photograph.
+            own strength, a few of them none. The content loss compares with contents on which half
+            of the strokes lie.
         precision: of the convolutions.
     """
 

@@ -123,8 +123,8 @@ def test_a_limit_of_memory_moves_what_does_not_fit_into_files(
 def test_strips_fit_the_memory_that_there_is():
     folder = Path("somewhere")
     assert large.strips_within(3000, 4000, 8, None, folder) == Strips()
-    assert large.strips_within(3000, 4000, 8, 1500, folder) == Strips()
-    assert large.strips_within(3000, 4000, 16, 1500, folder).folder is None
+    assert large.strips_within(3000, 4000, 8, 1550, folder) == Strips()
+    assert large.strips_within(3000, 4000, 16, 1550, folder).folder is None
     assert large.strips_within(3000, 4000, 16, 1300, folder).folder == folder
     small = large.strips_within(8000, 2000, 8, 180, folder)
     assert small.folder == folder
