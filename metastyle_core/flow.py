@@ -26,9 +26,9 @@ _PASSES_PX = (1.0, 2.0, 4.0, 6.0, 8.0)
 # Forms are sought at half the size. Twice a mean over so many pixels there is about a Gaussian of
 # 5.7 px.
 _SHRINK, _FORM_PX = 2, 7
-# The squared slope of the luminance, per pixel, at which edges and the surface count alike: a
-# level of 255 in 3 px, as in a sky; cheeks have more.
-_FAINT = 2e-6
+# The squared slope of the luminance, per pixel, at which edges and the surface count alike: 0.8
+# levels of 255, more than compression leaves in a sky. Cheeks have as much.
+_FAINT = 1e-5
 _TINY = 1e-20
 
 

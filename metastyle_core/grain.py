@@ -26,7 +26,7 @@ USUAL_GRAIN = 0.5
 # costs what leaving them out does, and the style decides.
 FREE_STROKES = 0.5
 _CELLS_PX = (1.0, 2.0, 4.0, 8.0)
-_SURFACE_CELL_PX = 64.0
+_SURFACE_CELL_PX = 128.0  # less, and skies fill with worms and fingerprints
 # Drawing out takes the more off a noise the finer it is; weighed so, strokes of all widths are
 # about as strong, and their sum has about this deviation, whatever the photograph.
 _WEIGHTS = tuple(cell**-0.75 for cell in _CELLS_PX)
