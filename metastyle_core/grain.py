@@ -11,6 +11,7 @@ where the picture has no forms.
 import itertools
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Generator, Tensor
@@ -157,6 +158,7 @@ def _of_unit_deviation(field: Rows) -> Rows:
     return field.map(lambda rows: rows / deviation)
 
 
+@lru_cache(maxsize=1)  # pictures of one size follow one another
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
     """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and its surface.
 
@@ -169,6 +171,7 @@ def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) 
         wrapping: whether opposite edges join.
 
     Returns:
-        (1, 2, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`.
+        (1, 2, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. It is
+        kept for the next call: do not change it in place.
     """
     return relief_rows(height, width, seed, wrapping=wrapping).read(0, height)
