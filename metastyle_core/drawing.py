@@ -27,7 +27,15 @@ from .errors import SettingsError
 from .flow import REACH_PX, along_forms
 from .grain import relief_rows
 from .images import luminance
-from .network import MIN_SIDE_PX, STRIDE_PX, NormStatistics, stylize_with
+from .network import (
+    MIN_SIDE_PX,
+    STRIDE_PX,
+    FastWeights,
+    NormStatistics,
+    StylizationNetwork,
+    own_statistics,
+    stylize_with,
+)
 from .precision import Precision, autocast
 from .rows import Plane, Rows, bordered_rows, gathered, resampled, strips_of
 from .steady import Steady
@@ -39,6 +47,7 @@ Size = tuple[int, int]
 _STROKE_ROWS = 64  # of which strokes are found at once, at least: as many again lie around them
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
+_LARGEST_SEEN_PX = 2**20  # of a picture that wraps, for what norms go by
 _LARGEST_FACTOR = 4.0  # by which a picture is enlarged for strokes finer than the network's
 
 
@@ -268,21 +277,41 @@ class _Layers:
 
         strips = replace(how.strips, on_strip=report)
         self._done += share
-        network, weights = self._base.network, self._style.fast_weights
+        network, weights, statistics = self._base.network, self._style.fast_weights, how.statistics
         computing = partial(autocast, how.precision, self._base.device)
+        if how.seamless != "none" and statistics is None:
+            with computing():
+                statistics = statistics_to_wrap_by(network, weights, picture, size[1])
         if math.prod(size) > strips.most_whole(self._base.device):
             drawn = draw_in_strips(
                 network, weights, picture, size[1], strips,
-                statistics=how.statistics, seamless=how.seamless,
+                statistics=statistics, seamless=how.seamless,
             )  # fmt: skip
             yield from _each_within(computing, drawn)
             return
         with computing():
             whole = stylize_with(
-                network, weights, picture.read(0, size[0]), how.statistics, how.seamless
+                network, weights, picture.read(0, size[0]), statistics, how.seamless
             )
         strips.on_strip(1.0)
         yield 0, whole.float()
+
+
+def statistics_to_wrap_by(
+    network: StylizationNetwork, weights: FastWeights, picture: Rows, width: int
+) -> NormStatistics:
+    """`own_statistics` of a picture that wraps, of a large one as it is when reduced.
+
+    Args:
+        network: the base.
+        weights: the style.
+        picture: rows (1, 3, N, W), [0, 1], or with grain.
+        width: W.
+    """
+    factor = min(1.0, math.sqrt(_LARGEST_SEEN_PX / (picture.height * width)))
+    height, narrow = (max(MIN_SIDE_PX, round(side * factor)) for side in (picture.height, width))
+    seen = picture if factor == 1 else resampled(picture, width, (height, narrow), "triangle")
+    return own_statistics(network, weights, seen.read(0, height))
 
 
 def _each_within(

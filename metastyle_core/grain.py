@@ -27,7 +27,8 @@ USUAL_GRAIN = 0.5
 # costs what leaving them out does, and the style decides.
 FREE_STROKES = 0.5
 _CELLS_PX = (1.0, 2.0, 4.0, 8.0)
-_SURFACE_CELL_PX = 128.0  # less, and skies fill with worms and fingerprints
+# Of the surface, beside the short side: with more, skies fill with worms and fingerprints.
+_SURFACE_CELLS = 3
 # Drawing out takes the more off a noise the finer it is; weighed so, strokes of all widths are
 # about as strong, and their sum has about this deviation, whatever the photograph.
 _WEIGHTS = tuple(cell**-0.75 for cell in _CELLS_PX)
@@ -102,8 +103,13 @@ def drawn_relief(
     Returns:
         (1, 2, height, width), float32, on that device.
     """
-    fields = smooth_noise(height, width, (*_CELLS_PX, _SURFACE_CELL_PX), generator, device)
+    fields = smooth_noise(height, width, _cells(height, width), generator, device)
     return _relief(fields)
+
+
+def _cells(height: int, width: int) -> tuple[float, ...]:
+    """Of the noises of a relief, and last of its surface, in pixels."""
+    return (*_CELLS_PX, min(height, width) / _SURFACE_CELLS)
 
 
 def _relief(fields: Tensor) -> Tensor:
@@ -117,8 +123,7 @@ def relief_rows(height: int, width: int, seed: int, *, wrapping: bool = False) -
     """The rows of `grain_relief`, made as they are read."""
     generator = Generator().manual_seed(seed)
     noise = _wrapping_noise if wrapping else _noise
-    cells = (*_CELLS_PX, _SURFACE_CELL_PX)
-    layers = [noise(height, width, cell, generator) for cell in cells]
+    layers = [noise(height, width, cell, generator) for cell in _cells(height, width)]
 
     def read(first: int, last: int) -> Tensor:
         return _relief(torch.cat([layer.read(first, last) for layer in layers]))

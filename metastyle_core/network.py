@@ -455,16 +455,19 @@ def _norm_shares(
 
 
 @contextmanager
-def noted_statistics(network: StylizationNetwork) -> Generator[dict[str, Tensor]]:
+def noted_statistics(
+    network: StylizationNetwork, *, held: bool = False
+) -> Generator[dict[str, Tensor]]:
     """Note what the instance norms see while the network runs inside the block.
 
-    Gives a dictionary, which each run over whole pictures fills as `NormStatistics`: float32,
-    over all pictures of the run, the variance without Bessel's correction, as the norms
-    themselves have it.
+    Runs in which they go by given statistics count only where `held` is set. Gives a
+    dictionary, which each run over whole pictures fills as `NormStatistics`: float32, over all
+    pictures of the run, the variance without Bessel's correction, as the norms themselves have
+    it.
     """
     noted: dict[str, Tensor] = {}
     hooks = [
-        module.register_forward_pre_hook(_noting(noted, name))
+        module.register_forward_pre_hook(_noting(noted, name, held=held))
         for name, module in network.named_modules()
         if isinstance(module, InstanceNorm)
     ]
@@ -475,8 +478,31 @@ def noted_statistics(network: StylizationNetwork) -> Generator[dict[str, Tensor]
             hook.remove()
 
 
-def _noting(noted: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
-    def note(_: nn.Module, inputs: tuple[Tensor]) -> None:
+def own_statistics(
+    network: StylizationNetwork, fast_weights: FastWeights, picture: Tensor
+) -> NormStatistics:
+    """What the norms see while one picture is drawn that does not wrap.
+
+    Where it does wrap, these are still what to normalise by. Networks are trained on pictures
+    with borders, and some channels answer to little else; norms that never see a border would
+    make the most of the nothing between.
+
+    Args:
+        network: the base.
+        fast_weights: see `stylize_with`.
+        picture: (1, 3, H, W), [0, 1], or with grain.
+    """
+    with noted_statistics(network) as noted:
+        stylize_with(network, fast_weights, picture)
+    return noted
+
+
+def _noting(
+    noted: dict[str, Tensor], name: str, *, held: bool
+) -> Callable[[InstanceNorm, tuple[Tensor]], None]:
+    def note(norm: InstanceNorm, inputs: tuple[Tensor]) -> None:
+        if norm.mean is not None and not held:
+            return
         features = inputs[0].float()
         mean = features.mean((0, 2, 3))
         # Eight times as fast on the CPU as var_mean, which is as exact.

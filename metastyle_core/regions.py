@@ -21,7 +21,7 @@ from .finishing import finish
 from .grain import grain_relief
 from .masks import fitted_mask, require_mask
 from .mixing import scale_style
-from .network import FastWeights, NormStatistics, noted_statistics, stylize_with
+from .network import FastWeights, own_statistics, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
 from .stylization import stylize
@@ -236,15 +236,8 @@ def _draw_together(
 
 def _draw_one(base: Base, styles: Sequence[FastWeights], picture: Tensor, shares: Tensor) -> Tensor:
     """One picture (1, 3 or 4, H, W) by shares (1, S, H, W) of so many styles."""
-    statistics = _stacked([_statistics(base, style, picture) for style in styles])
+    statistics = _stacked([own_statistics(base.network, style, picture) for style in styles])
     return stylize_with(base.network, _stacked(styles), picture, statistics, shares=shares)
-
-
-def _statistics(base: Base, style: FastWeights, picture: Tensor) -> NormStatistics:
-    """What the norms see while the picture is drawn in one style."""
-    with noted_statistics(base.network) as noted:
-        stylize_with(base.network, style, picture)
-    return noted
 
 
 def _stacked(sets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -313,7 +313,8 @@ def draw_shots(
                 continue
             gain = shot.gains.get(place, 1.0)
             read = image if gain == 1 else (image / max(gain, _LEAST_GAIN)).clamp(0, 1)
-            with noted_statistics(network) if place in clear else nullcontext({}) as seen:
+            noting = noted_statistics(network, held=True) if place in clear else nullcontext({})
+            with noting as seen:
                 drawn = draw(read, current.norms)
             # What fades is drawn as it is without the fade, then fades.
             yield frame, gain * finish(read, drawn, current.colours)

@@ -17,7 +17,7 @@ from .base import Base
 from .borders import Seamless, wraps
 from .checks import require_finite_result, require_pictures, require_unit_range
 from .colour import Colouring
-from .drawing import Drawing, require_brush
+from .drawing import Drawing, require_brush, statistics_to_wrap_by
 from .errors import SettingsError, ShapeError
 from .finishing import AS_DRAWN, finish
 from .grain import grain_relief
@@ -246,12 +246,21 @@ def _draw_chunk(
     if base.device.type == "cpu":
         # Processors convolve pixels whose channels lie together faster, in every format.
         chunk = chunk.contiguous(memory_format=torch.channels_last)
-    draw = partial(
-        stylize_with, base.network, weights, statistics=how.statistics, seamless=how.seamless
-    )
+    draw = partial(stylize_with, base.network, seamless=how.seamless)
     with autocast(how.precision, base.device):
-        drawn = steady_mean(draw, chunk, how.steady, how.seamless)
-    return drawn.to(images.device).contiguous()
+        if how.seamless == "none" or how.statistics is not None:
+            whole = partial(draw, weights, statistics=how.statistics)
+            drawn = steady_mean(whole, chunk, how.steady, how.seamless)
+            return drawn.to(images.device).contiguous()
+        parts: list[Tensor] = []
+        for place, picture in enumerate(chunk.split(1)):
+            style = styles[0] if len(styles) == 1 else styles[rows.start + place]
+            seen = statistics_to_wrap_by(
+                base.network, style.fast_weights, rows_of(picture), picture.shape[3]
+            )
+            single = partial(draw, style.fast_weights, statistics=seen)
+            parts.append(steady_mean(single, picture, how.steady, how.seamless))
+    return torch.cat(parts).to(images.device).contiguous()
 
 
 def _side_to_draw(side_px: int, wrapping: bool) -> int:

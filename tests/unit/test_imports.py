@@ -16,11 +16,12 @@ CORE = ROOT / "metastyle_core"
 # together may know one another as well, without a circle.
 LAYERS = (
     "core core.borders core.errors core.growth core.rows core.seeding",
-    "core.grain core.precision core.sharding core.steady core.transparency",
+    "core.precision core.sharding core.steady core.transparency",
     "core.checks core.colour_profiles core.files core.picture_metadata core.style_distance",
-    "core.decoding core.deep_files",
+    "core.decoding core.deep_files core.grain",
     "core.checkpoint core.images core.low_rank",
-    "core.colour core.content core.encoder core.masks core.network core.sheets",
+    "core.colour core.content core.encoder core.flow core.masks core.sheets",
+    "core.network",
     "core.film core.film.frames core.film.webp core.losses core.shots",
     "core.film.reading",
     "core.film.coding core.film.sequences",

@@ -14,7 +14,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import ResultError, SettingsError, ShapeError
 from metastyle_core.grain import grain_relief
 from metastyle_core.mixing import scale_style
-from metastyle_core.network import noted_statistics, stylize_with
+from metastyle_core.network import noted_statistics, own_statistics, stylize_with
 from metastyle_core.precision import autocast
 from metastyle_core.steady import steady_mean
 from metastyle_core.stylization import pictures_per_pass, stylize
@@ -103,7 +103,13 @@ def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
 
     relief = 0.5 * grain_relief(*drawn_at, 3, wrapping=True)
     read = random_base.network.with_grain(scaled(images, drawn_at), relief, seamless)
-    drawn = stylize_with(random_base.network, styles[0].fast_weights, read, seamless=seamless)
+    network, weights = random_base.network, styles[0].fast_weights
+    drawn = torch.cat(
+        [
+            stylize_with(network, weights, one, own_statistics(network, weights, one), seamless)
+            for one in read.split(1)
+        ]
+    )
     options = {"precision": "fp32", "grain": 0.5, "seed": 3, "seamless": seamless}
     found = stylize(random_base, styles[0], images, **options)
     torch.testing.assert_close(found, scaled(drawn, size), **TOLERANCES[torch.float32])
@@ -115,9 +121,9 @@ def test_pictures_that_have_the_size_to_draw_are_not_scaled(images):
 
 def test_steady_drawings_that_wrap_are_shifted_round(random_base, styles, generator):
     images = torch.rand(1, 3, 32, 40, generator=generator)
-    draw = partial(
-        stylize_with, random_base.network, styles[0].fast_weights, statistics=None, seamless="both"
-    )
+    network, weights = random_base.network, styles[0].fast_weights
+    statistics = own_statistics(network, weights, images)
+    draw = partial(stylize_with, network, weights, statistics=statistics, seamless="both")
     found = stylize(random_base, styles[0], images, precision="fp32", steady=2, seamless="both")
     wanted = steady_mean(draw, images, 2, "both")
     torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
@@ -251,3 +257,14 @@ def test_an_accelerator_takes_four_megapixels_at_once_and_the_cpu_one_picture():
     assert [pictures_per_pass(*size, cuda) for size in ((512, 512), (1024, 1536))] == [16, 2]
     assert pictures_per_pass(4096, 4096, cuda) == 1
     assert pictures_per_pass(16, 16, torch.device("cpu")) == 1
+
+
+def test_a_picture_that_wraps_has_the_contrast_of_one_with_borders(random_base, styles):
+    """Norms go by what they see of the picture with its borders, whatever its size."""
+    network, weights = random_base.network, styles[0].fast_weights
+    image = picture(64, 64)
+    found = stylize(random_base, styles[0], image, precision="fp32", seamless="both")
+    wanted = stylize_with(network, weights, image, own_statistics(network, weights, image), "both")
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    alone = stylize_with(network, weights, image, seamless="both")
+    assert (alone - found).abs().max() > 1e-3
