@@ -199,7 +199,7 @@ class _Layers:
         """Draw at a size, which is so much of the work."""
         self._photograph = self._at(size)
         if self._sketch is None or self._light is None:
-            return self._pass(self._with_relief(self._photograph, size), size, share)
+            return self._pass(self._with_strokes(self._photograph, size), size, share)
         return self._draw_over(self._sketch, self._light, size, share)
 
     def _draw_over(
@@ -238,7 +238,7 @@ class _Layers:
         source = Rows(self._size[0], read)
         return resampled(source, self._size[1], size, "cubic", self._how.wrapping)
 
-    def _with_relief(self, picture: Rows, size: Size) -> Rows:
+    def _with_strokes(self, picture: Rows, size: Size) -> Rows:
         if not self._how.grain:
             return picture
         # The network reads its rows again and again.
@@ -254,6 +254,7 @@ class _Layers:
         return Rows(size[0], read)
 
     def _strokes(self, picture: Rows, size: Size) -> Rows:
+        """Those of full grain along the forms of a picture, (1, 1, N, W)."""
         relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
         wraps_down, wraps_across = self._how.wrapping
 

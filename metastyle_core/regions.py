@@ -221,14 +221,17 @@ def _draw_together(
     tear contrasts apart: a dark style beside a light one makes both more so.
     """
     read = content if alpha is None else fill_hidden(content, alpha)
-    relief = settings.grain * grain_relief(content.shape[-2], content.shape[-1], settings.seed)
+    relief = None
+    if settings.grain:
+        height, width = content.shape[-2:]
+        relief = settings.grain * grain_relief(height, width, settings.seed)
     weights = [style.to(base.device).fast_weights for style in styles]
     places = shares.to(base.device).expand(len(read), -1, -1, -1)
     drawn: list[Tensor] = []
     with autocast(settings.precision, base.device):
         for each, place in zip(read.split(1), places.split(1), strict=True):
             picture = each.to(base.device)
-            if settings.grain:
+            if relief is not None:
                 picture = base.network.with_grain(picture, relief)
             drawn.append(_draw_one(base, weights, picture, place))
     return torch.cat(drawn).to(content.device)

@@ -5,6 +5,7 @@ batches, large ones and those with a brush one by one (see `large_pictures`). It
 changes the base or the style. Where pictures come from and go to is the business of others.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -239,28 +240,42 @@ def _draw_chunk(
     rows: slice,
     how: Drawing,
 ) -> Tensor:
-    weights = styles[0].fast_weights if len(styles) == 1 else _rows(styles[rows])
+    chosen = styles if len(styles) == 1 else styles[rows]
     chunk = images[rows].to(base.device)
     if relief is not None:
         chunk = base.network.with_grain(chunk, relief, how.seamless)
     if base.device.type == "cpu":
         # Processors convolve pixels whose channels lie together faster, in every format.
         chunk = chunk.contiguous(memory_format=torch.channels_last)
-    draw = partial(stylize_with, base.network, seamless=how.seamless)
     with autocast(how.precision, base.device):
-        if how.seamless == "none" or how.statistics is not None:
-            whole = partial(draw, weights, statistics=how.statistics)
-            drawn = steady_mean(whole, chunk, how.steady, how.seamless)
-            return drawn.to(images.device).contiguous()
-        parts: list[Tensor] = []
-        for place, picture in enumerate(chunk.split(1)):
-            style = styles[0] if len(styles) == 1 else styles[rows.start + place]
-            seen = statistics_to_wrap_by(
-                base.network, style.fast_weights, rows_of(picture), picture.shape[3]
-            )
-            single = partial(draw, style.fast_weights, statistics=seen)
-            parts.append(steady_mean(single, picture, how.steady, how.seamless))
-    return torch.cat(parts).to(images.device).contiguous()
+        if how.seamless != "none" and how.statistics is None:
+            each = itertools.cycle(chosen) if len(chosen) == 1 else chosen
+            pairs = zip(each, chunk.split(1), strict=False)
+            drawn = torch.cat([_draw_wrapping(base, *pair, how) for pair in pairs])
+        else:
+            weights = chosen[0].fast_weights if len(chosen) == 1 else _rows(chosen)
+            drawn = _draw_with(base, weights, chunk, how, how.statistics)
+    return drawn.to(images.device).contiguous()
+
+
+def _draw_wrapping(base: Base, style: AdaptedStyle, picture: Tensor, how: Drawing) -> Tensor:
+    """One picture (1, 3 or 4, H, W) that wraps, by what norms see of it with borders."""
+    weights, width = style.fast_weights, picture.shape[-1]
+    statistics = statistics_to_wrap_by(base.network, weights, rows_of(picture), width)
+    return _draw_with(base, weights, picture, how, statistics)
+
+
+def _draw_with(
+    base: Base,
+    weights: FastWeights,
+    pictures: Tensor,
+    how: Drawing,
+    statistics: NormStatistics | None,
+) -> Tensor:
+    draw = partial(
+        stylize_with, base.network, weights, statistics=statistics, seamless=how.seamless
+    )
+    return steady_mean(draw, pictures, how.steady, how.seamless)
 
 
 def _side_to_draw(side_px: int, wrapping: bool) -> int:

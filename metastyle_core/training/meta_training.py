@@ -162,8 +162,10 @@ class MetaTraining:
         network = self.learner.network
         base = Base(network, self.learner.predictor, sha256="in training", training={})
         styles, contents = self._picture_styles, self._picture_contents
-        relief = USUAL_GRAIN * grain_relief(*contents.shape[-2:], seed=0)
-        read = network.with_grain(contents, relief) if self.settings.grain else contents
+        read = contents
+        if self.settings.grain:
+            relief = USUAL_GRAIN * grain_relief(*contents.shape[-2:], seed=0)
+            read = network.with_grain(contents, relief)
         rows: list[list[Tensor]] = []
         for style in styles.split(1):
             row = [style[0]]

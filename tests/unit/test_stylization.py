@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from samples import TOLERANCES, low_rank_style, picture
 
-from metastyle_core import stylization
+from metastyle_core import drawing, stylization
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import ResultError, SettingsError, ShapeError
 from metastyle_core.grain import grain_relief
+from metastyle_core.images import resize
 from metastyle_core.mixing import scale_style
 from metastyle_core.network import noted_statistics, own_statistics, stylize_with
 from metastyle_core.precision import autocast
@@ -268,3 +269,19 @@ def test_a_picture_that_wraps_has_the_contrast_of_one_with_borders(random_base, 
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
     alone = stylize_with(network, weights, image, seamless="both")
     assert (alone - found).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("strips", [None, Strips(above_px=0, strip_px=8 * 64)])
+def test_a_large_picture_that_wraps_goes_by_what_is_seen_of_it_reduced(
+    random_base, styles, monkeypatch, strips
+):
+    monkeypatch.setattr(drawing, "_LARGEST_SEEN_PX", 32 * 32)
+    network, weights = random_base.network, styles[0].fast_weights
+    image = picture(64, 64)
+    seen = own_statistics(network, weights, resize(image, 32, 32))
+    wanted = stylize_with(network, weights, image, seen, "both")
+    options = {"precision": "fp32", "seamless": "both", "strips": strips}
+    found = stylize(random_base, styles[0], image, **options)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+    whole = own_statistics(network, weights, image)
+    assert (stylize_with(network, weights, image, whole, "both") - found).abs().max() > 1e-3
