@@ -304,8 +304,7 @@ def add_training_data_options(parser: argparse.ArgumentParser) -> None:
     add("--updates", kind=positive_int, help="updates to reach")
     add(
         "--optimizer",
-        help="Muon for kernels and matrices beside Adam for the rest, or Adam for all; Muon needs "
-        "PyTorch 2.9",
+        help="Muon for kernels and matrices beside Adam for the rest, or Adam for all",
     )
     add("--lr", "learning_rate", kind=positive_float, help="learning rate")
     add("--schedule", help="of the learning rate")

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 
 from metastyle_core.losses import LossSettings
@@ -17,9 +16,6 @@ META = MetaSettings(
 )  # fmt: skip
 LOOP = TrainerSettings(updates=4, optimizer="adam", picture_every=0, warmup_updates=2, log_every=1)
 SAVE_ALWAYS = replace(LOOP, checkpoint_minutes=1e-9)
-needs_muon = pytest.mark.skipif(
-    not hasattr(torch.optim, "Muon"), reason="Muon needs PyTorch 2.9 or newer"
-)
 
 
 def make_recipe(encoder, pool, settings=META) -> MetaTraining:

@@ -19,7 +19,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from samples import picture
-from unit.small_training import needs_muon
 
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
@@ -518,7 +517,6 @@ def thin_teacher(tmp_path, monkeypatch) -> Path:
     return path
 
 
-@needs_muon
 def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher, capsys):
     for name in ("content", "style"):
         for i in range(3):
@@ -646,12 +644,11 @@ case = pytest.param
         case([*evaluating()[:-1], "blocked/x.json"], "Cannot write", id="evaluate into no folder"),
         case(evaluating("--steps", "few"), "--steps", id="evaluate with words for steps"),
         case(evaluating("--steps", "2,-1"), "from 0 up", id="evaluate with steps below 0"),
-        case(training("bare", "run"), "no image", id="train on an empty folder", marks=needs_muon),
+        case(training("bare", "run"), "no image", id="train on an empty folder"),
         case(
             training(".", "blocked/run"),
             "Cannot write",
             id="train into an unwritable folder",
-            marks=needs_muon,
         ),
     ],
 )

@@ -1,7 +1,6 @@
 """From options to settings: each default stated once, each option in its field."""
 
 import pytest
-from unit.small_training import needs_muon
 
 from metastyle_core.adaptation import AdaptationSettings
 from metastyle_core.cli import build_parser
@@ -29,9 +28,9 @@ def parsed(command: str):
     ("command", "settings"),
     [
         (TRAIN, MetaSettings),
-        pytest.param(TRAIN, TrainerSettings, marks=needs_muon),
+        (TRAIN, TrainerSettings),
         (DISTILL, DistillationSettings),
-        pytest.param(DISTILL, TrainerSettings, marks=needs_muon),
+        (DISTILL, TrainerSettings),
         (ADAPT, AdaptationSettings),
         ("demo", AdaptationSettings),
     ],
@@ -45,7 +44,6 @@ def test_without_options_a_sweep_has_the_usual_grain():
     assert parse_numbers(grains, "--grains") == Sweep.grains == (USUAL_GRAIN,)
 
 
-@needs_muon
 def test_options_reach_their_fields_and_those_of_settings_inside():
     options = "--batch 3 --crop 72 --style-weight-range 2 4 --learn-inner-lr --seed 5 --lr 0.5"
     inside = "--predictor-width 7 --predictor-covariances 2 --style-weight 6 --normalisation none"

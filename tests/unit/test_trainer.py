@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from unit.small_training import LOOP, META, SAVE_ALWAYS, make_recipe, needs_muon, parameters, run
+from unit.small_training import LOOP, META, SAVE_ALWAYS, make_recipe, parameters, run
 
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
@@ -30,7 +30,7 @@ from metastyle_core.training.trainer import Trainer, TrainerSettings
 
 @pytest.mark.parametrize(
     ("algorithm", "optimizer"),
-    [("maml", "adam"), ("fomaml", "adam"), pytest.param("fomaml", "muon", marks=needs_muon)],
+    [("maml", "adam"), ("fomaml", "adam"), ("fomaml", "muon")],
 )
 def test_resuming_continues_to_the_bit(tmp_path, tiny_encoder, pool, algorithm, optimizer):
     settings = replace(META, algorithm=algorithm, learn_inner_lr=True)
@@ -237,7 +237,6 @@ def test_a_checkpoint_with_damaged_counters_is_refused(tmp_path, tiny_encoder, p
             Trainer(make_recipe(tiny_encoder, pool), LOOP, tmp_path, resume=True)
 
 
-@needs_muon
 def test_a_run_is_not_resumed_with_another_optimizer(tmp_path, tiny_encoder, pool):
     run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
     with pytest.raises(CheckpointError, match="trained with adam, and muon is asked for"):
@@ -335,7 +334,6 @@ def test_unusable_gradients_change_nothing_are_counted_and_end_the_run(tmp_path)
     assert trainer.state.skipped == 50
 
 
-@needs_muon
 def test_the_learning_rate_warms_up_and_falls():
     settings = TrainerSettings(updates=100, learning_rate=1.0, warmup_updates=10, decay_from=20)
     rates = [settings.rate_at(update) for update in range(100)]
