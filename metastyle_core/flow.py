@@ -1,9 +1,9 @@
 """Flow: noise drawn out along the forms of a picture, as a brush would go.
 
-A painter's strokes follow outlines, hair and folds, and swirl where there is nothing to follow.
+A painter's strokes follow outlines, hair and folds, and sweep where there is nothing to follow.
 A network of small kernels sees too little at once to know where a line goes on, so the grain
 that it reads is drawn out before: along the edges of the photograph, and where it has none
-along the level lines of a smooth random surface.
+along ways that come with it.
 
 Source: the orientation in double angles of Bigun and Granlund 1987; noise along it as in Cabral
 and Leedom 1993 (line integral convolution), here in a few passes of three taps, each of which
@@ -26,7 +26,7 @@ _PASSES_PX = (1.0, 2.0, 4.0, 6.0, 8.0)
 # Forms are sought at half the size. Twice a mean over so many pixels there is about a Gaussian of
 # 5.7 px.
 _SHRINK, _FORM_PX = 2, 7
-# The squared slope of the luminance, per pixel, at which edges and the surface count alike: 0.8
+# The squared slope of the luminance, per pixel, at which edges and free ways count alike: 0.8
 # levels of 255, more than compression leaves in a sky. Cheeks have as much.
 _FAINT = 1e-5
 _TINY = 1e-20
@@ -37,8 +37,8 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
 
     Args:
         pictures: (B, 3, H, W), [0, 1].
-        relief: (B, 2, H, W) or (1, 2, H, W), on their device: the noise, and the surface whose
-            level lines are followed where there are no edges.
+        relief: (B, 3, H, W) or (1, 3, H, W), on their device: the noise, and the way it goes where
+            there are no edges: cosine and sine of twice its angle from the horizontal, downwards.
         seamless: axes along which both wrap; those sides must be even.
 
     Returns:
@@ -48,8 +48,8 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
         seen, wide = (_wrapped(v.float(), top, left) for v in (pictures, relief))
-        noise, surface = wide.split(1, dim=1)
-        here, along = _places(*_directions(seen, surface))
+        noise, ways = wide.split([1, 2], dim=1)
+        here, along = _places(*_directions(seen, ways))
         # Some devices sample with no other padding than zeros, which no place is to meet.
         first, last = here[0, 0], here[-1, -1]
         drawn = noise.expand(len(seen), -1, -1, -1)
@@ -72,11 +72,11 @@ def _wrapped(values: Tensor, top: int, left: int) -> Tensor:
     return values
 
 
-def _directions(pictures: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
+def _directions(pictures: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors along the forms, across and down, each (B, 1, H, W); either of both ways."""
-    edges, swirls = (_level_lines(_shrunk(v)) for v in (luminance(pictures), surface))
+    edges, free = _level_lines(_shrunk(luminance(pictures))), _shrunk(ways)
     # Twice the angle: opposite ways are one, and what crosses cancels out.
-    forms = _averaged(edges) + _FAINT * swirls / (_length(swirls) + _TINY)
+    forms = _averaged(edges) + _FAINT * free / (_length(free) + _TINY)
     forms = F.interpolate(forms / (_length(forms) + _TINY), scale_factor=_SHRINK, mode="bilinear")
     forms = forms[..., : pictures.shape[-2], : pictures.shape[-1]]
     cosine, sine = (forms / (_length(forms) + _TINY)).split(1, dim=1)

@@ -4,8 +4,9 @@ In a flat area the network has nothing to start from and repeats one pattern; a 
 aperiodic relief, drawn out along the forms of the picture (see `flow`), gives it strokes to
 paint. Training draws with it too, so that faces stay clean and skies do not.
 
-A relief has two channels: the noise, and the surface whose level lines it is drawn out along
-where the picture has no forms.
+A relief has three channels: the noise, and the way it is drawn out along where the picture has
+no forms, as cosine and sine of twice its angle. That way sways to both sides of one direction, as
+strokes in a sky do; level lines of noise would close around its hills and look like fingerprints.
 """
 
 import itertools
@@ -27,8 +28,8 @@ USUAL_GRAIN = 0.5
 # costs what leaving them out does, and the style decides.
 FREE_STROKES = 0.5
 _CELLS_PX = (1.0, 2.0, 4.0, 8.0)
-# Of the surface, beside the short side: with more, skies fill with worms and fingerprints.
-_SURFACE_CELLS = 3
+# Of the angle, beside the short side, and its deviation in radians.
+_SWAY_CELLS, _SWAY = 3, 0.5
 # Drawing out takes the more off a noise the finer it is; weighed so, strokes of all widths are
 # about as strong, and their sum has about this deviation, whatever the photograph.
 _WEIGHTS = tuple(cell**-0.75 for cell in _CELLS_PX)
@@ -94,6 +95,8 @@ def drawn_relief(
 ) -> Tensor:
     """A relief such as `grain_relief` gives, made on a device for training.
 
+    Its strokes sway about any direction, not about the horizontal.
+
     Args:
         height: in pixels.
         width: in pixels.
@@ -101,22 +104,23 @@ def drawn_relief(
         device: where to make it; the CPU when left out.
 
     Returns:
-        (1, 2, height, width), float32, on that device.
+        (1, 3, height, width), float32, on that device.
     """
     fields = smooth_noise(height, width, _cells(height, width), generator, device)
-    return _relief(fields)
+    return _relief(fields, math.pi * float(torch.rand((), generator=generator)))
 
 
 def _cells(height: int, width: int) -> tuple[float, ...]:
-    """Of the noises of a relief, and last of its surface, in pixels."""
-    return (*_CELLS_PX, min(height, width) / _SURFACE_CELLS)
+    """Of the noises of a relief, and last of its angle, in pixels."""
+    return (*_CELLS_PX, min(height, width) / _SWAY_CELLS)
 
 
-def _relief(fields: Tensor) -> Tensor:
-    """The relief (1, 2, H, W) of noises of unit deviation (N, 1, H, W), the last the surface."""
+def _relief(fields: Tensor, direction: float = 0.0) -> Tensor:
+    """The relief (1, 3, H, W) of noises of unit deviation (N, 1, H, W), the last of the angle."""
     weights = torch.tensor(_WEIGHTS).to(fields)[:, None, None, None]
     noise = FULL_GRAIN / _DRAWN_OUT * (weights * fields[:-1]).sum(0)
-    return torch.stack([noise, fields[-1]], dim=1)
+    twice = 2 * (direction + _SWAY * fields[-1])
+    return torch.stack([noise, twice.cos(), twice.sin()], dim=1)
 
 
 def relief_rows(height: int, width: int, seed: int, *, wrapping: bool = False) -> Rows:
@@ -165,7 +169,7 @@ def _of_unit_deviation(field: Rows) -> Rows:
 
 @lru_cache(maxsize=1)  # pictures of one size follow one another
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
-    """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and its surface.
+    """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and where it is drawn to.
 
     It depends on the size and the seed alone, so that all frames of a clip have the same.
 
@@ -176,7 +180,7 @@ def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) 
         wrapping: whether opposite edges join.
 
     Returns:
-        (1, 2, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. It is
+        (1, 3, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. It is
         kept for the next call: do not change it in place.
     """
     return relief_rows(height, width, seed, wrapping=wrapping).read(0, height)

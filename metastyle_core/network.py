@@ -365,7 +365,7 @@ class StylizationNetwork(nn.Module):
 
         Args:
             pictures: (B, 3, H, W), [0, 1].
-            relief: (B, 2, H, W) or (1, 2, H, W), `grain_relief` times its strength.
+            relief: (B, 3, H, W) or (1, 3, H, W), `grain_relief` times its strength.
             seamless: axes along which both wrap.
 
         Returns:

@@ -100,7 +100,7 @@ def _drawing() -> list[io.Input]:
         share_input(
             "grain",
             USUAL_GRAIN,
-            "Brush strokes along the forms: outlines, hair and folds, and swirls where there are "
+            "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
             f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most.",
         ),
         seed_input("Of the grain."),

@@ -119,7 +119,7 @@ def _grain() -> list[io.Input]:
         share_input(
             "grain",
             USUAL_GRAIN,
-            "Brush strokes along the forms: outlines, hair and folds, and swirls where there are "
+            "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
             f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most. 0 for frames of a "
             "film, where strokes would stand still while things move.",
             optional=True,

@@ -144,7 +144,7 @@ def _grain() -> list[io.Input]:
         share_input(
             "grain",
             0.0,
-            "Brush strokes along the forms: outlines, hair and folds, and swirls where there are "
+            "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
             "none, as in skies. Usually 0 in films, as strokes stand still while things move; "
             "above 0 for cameras that stand still.",
         ),

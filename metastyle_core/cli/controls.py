@@ -22,7 +22,7 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         "--grain",
         type=non_negative_float,
         metavar="0..1",
-        help="brush strokes along the forms of the picture, outlines, hair and folds, and swirls "
+        help="brush strokes along the forms of the picture, outlines, hair and folds, and sweeps "
         "where there are none, as in skies; --seed draws them (default: "
         f"{USUAL_GRAIN:g}; 0 for films, where they stand still while things move)",
     )

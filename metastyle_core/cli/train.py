@@ -139,6 +139,13 @@ def _add_loss_options(parser: argparse.ArgumentParser) -> None:
         kind=non_negative_float,
         help="weight of the penalty on flicker in video",
     )
+    add_setting(
+        loss,
+        MetaSettings,
+        "--wrapping",
+        kind=non_negative_float,
+        help="share of the updates whose contents have no borders because they wrap, 0 to 1",
+    )
     add_setting(loss, MetaSettings, "--objective", help="of the outer loss")
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..base import Predictor
+from ..borders import Seamless
 from ..encoder import PerceptualEncoder, features_at_scales
 from ..flow import along_forms
 from ..grain import FREE_STROKES
@@ -158,7 +159,7 @@ def _outer_losses(
     generator: Generator,
     settings: MetaSettings,
 ) -> _TaskLosses:
-    """Losses on the query contents, with their grain and their shift."""
+    """Losses on the query contents, with their grain, their shift and their borders."""
     return _losses(
         learner,
         weights,
@@ -169,6 +170,7 @@ def _outer_losses(
         settings,
         tasks.query_grain,
         tasks.shift_px,
+        tasks.seamless,
     )
 
 
@@ -182,6 +184,7 @@ def _losses(
     settings: MetaSettings,
     grain: Tensor | None = None,
     shift_px: tuple[int, int] = (0, 0),
+    seamless: Seamless = "none",
 ) -> _TaskLosses:
     each = len(contents) // len(tasks)
     rows = {
@@ -193,11 +196,11 @@ def _losses(
     layers = content_layers(encoder.spec, settings.loss.content_distance)
     read = laid_in = contents
     if grain is not None:
-        strokes = along_forms(contents, grain)
+        strokes = along_forms(contents, grain, seamless)
         read = learner.network.with_strokes(contents, strokes)
         laid_in = contents + FREE_STROKES * strokes
     with autocast(settings.precision, contents.device, gradients=True):
-        stylized = stylize_with(learner.network, rows, read)
+        stylized = stylize_with(learner.network, rows, read, seamless=seamless)
         features = features_at_scales(encoder, stylized, settings.loss.style_scales)
         with torch.no_grad():
             content = encoder(laid_in, layers)

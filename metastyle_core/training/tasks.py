@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from ..borders import Seamless
 from ..checks import require_above_zero, require_from
 from ..errors import SettingsError
 from ..grain import drawn_relief
@@ -69,6 +70,9 @@ class MetaSettings:
         shift_weight: factor of the shift penalty of the outer loss: how much a picture
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
+        wrapping: share of the updates whose query contents wrap, [0, 1]: they have no borders, so
+            that what the network makes of a picture hangs less on how much of it lies near one.
+            These updates have no shift penalty.
         grain: largest strength of the grain on the contents of the outer loss, [0, 1]; each has its
             own strength, a few of them none. The content loss compares with contents on which half
             of the strokes lie.
@@ -101,6 +105,7 @@ class MetaSettings:
     style_weight_range: tuple[float, float] | None = None
     light_tasks: float = 0.15
     shift_weight: float = 0.0
+    wrapping: float = 0.0
     grain: float = 0.0
     precision: Precision = "auto"
 
@@ -111,7 +116,15 @@ class MetaSettings:
         require_from(self, 1, "channels", most=MAX_CHANNELS)
         require_from(self, 1, "blocks", most=MAX_BLOCKS)
         require_from(
-            self, 0.0, "light_tasks", "patterns", "grain", "smoothing", "start_share", most=1.0
+            self,
+            0.0,
+            "light_tasks",
+            "patterns",
+            "grain",
+            "smoothing",
+            "start_share",
+            "wrapping",
+            most=1.0,
         )
         require_from(self, 0.0, "shift_weight")
         require_above_zero(self, "inner_lr")
@@ -144,8 +157,9 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
-        query_grain: (S * query, 2, H, W), what the network reads besides.
+        query_grain: (S * query, 3, H, W), what the network reads besides.
         shift_px: by how much the query contents move for the shift penalty, down and right.
+        seamless: axes along which the query contents wrap.
         seed: of what the style distance draws.
     """
 
@@ -155,6 +169,7 @@ class Tasks:
     style_weights: Tensor
     query_grain: Tensor
     shift_px: tuple[int, int] = (0, 0)
+    seamless: Seamless = "none"
     seed: int = 0
 
     def __len__(self) -> int:
@@ -173,6 +188,7 @@ class Tasks:
             self.style_weights[rows],
             of_rows(self.query_grain),
             self.shift_px,
+            self.seamless,
             self.seed,
         )
 
@@ -185,6 +201,7 @@ class Tasks:
             self.style_weights.to(device),
             self.query_grain.to(device),
             self.shift_px,
+            self.seamless,
             self.seed,
         )
 
@@ -216,13 +233,16 @@ class TaskSampler:
         grain = self._draw_grain(settings.styles * settings.query, generator)
         own_grain = grain.unflatten(0, (settings.styles, settings.query))[list(mine)]
         seed = int(torch.randint(2**62, (), generator=generator))
+        shift = self._draw_shift(generator) if settings.shift_weight else (0, 0)
+        wrap = settings.wrapping and torch.rand((), generator=generator) < settings.wrapping
         return Tasks(
             self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             supports,
             queries,
             weights[list(mine)],
             own_grain.flatten(0, 1),
-            self._draw_shift(generator) if settings.shift_weight else (0, 0),
+            (0, 0) if wrap else shift,
+            "both" if wrap else "none",
             seed,
         )
 
@@ -244,11 +264,11 @@ class TaskSampler:
         return torch.cat(drawn)
 
     def _draw_grain(self, count: int, generator: Generator) -> Tensor:
-        """Grain for so many contents: (count, 2, H, W), pieces of one relief."""
+        """Grain for so many contents: (count, 3, H, W), pieces of one relief."""
         size, largest = self._settings.crop_px, self._settings.grain
         device = self._contents.device
         if not largest:
-            return torch.zeros(1, 1, 1, 1, device=device).expand(count, 2, size, size)
+            return torch.zeros(1, 1, 1, 1, device=device).expand(count, 3, size, size)
         relief = drawn_relief(2 * size, 2 * size, generator, device)
         # Strong grain more often: what is used at once is learned from it. None now and then.
         chance = torch.rand(count, generator=generator)

@@ -56,7 +56,7 @@ def make_tasks() -> Tasks:
     rand = lambda n: torch.rand(n, 3, 16, 16, generator=generator, dtype=F64)  # noqa: E731
     weights = torch.full((2,), SETTINGS.loss.style_weight, dtype=F64)
     styles, supports, queries = rand(2), rand(2), rand(4)
-    grain = 0.05 * torch.randn(4, 2, 16, 16, generator=generator, dtype=F64)
+    grain = 0.05 * torch.randn(4, 3, 16, 16, generator=generator, dtype=F64)
     return Tasks(styles, supports, queries, weights, grain)
 
 
@@ -104,12 +104,14 @@ def test_second_order_gradient_matches_finite_differences(encoder64, inner_mode,
         assert analytic == pytest.approx(numeric, rel=1e-4, abs=1e-6)
 
 
-def twin_forward(weights: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+def twin_forward(
+    weights: dict[str, torch.Tensor], images: torch.Tensor, *, wrapping: bool = False
+) -> torch.Tensor:
     """The network again, written out with explicit weights and plain operations."""
 
     def conv(x, name, stride=1):
         pad = weights[f"{name}.weight"].shape[-1] // 2
-        x = F.pad(x, (pad,) * 4, mode="reflect")
+        x = F.pad(x, (pad,) * 4, mode="circular" if wrapping else "reflect")
         return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride)
 
     def norm(x, name):
@@ -121,7 +123,8 @@ def twin_forward(weights: dict[str, torch.Tensor], images: torch.Tensor) -> torc
         )
 
     height, width = images.shape[-2:]
-    x = F.pad(images, (8, 8 + -width % 4, 8, 8 + -height % 4), mode="reflect")
+    border = (0,) * 4 if wrapping else (8, 8 + -width % 4, 8, 8 + -height % 4)
+    x = F.pad(images, border, mode="reflect")
     for i, stride in enumerate((1, 2, 2)):
         x = norm(conv(x, f"encoder.{i}.convolution", stride), f"encoder.{i}.norm").relu()
     for i in range(2):
@@ -131,7 +134,8 @@ def twin_forward(weights: dict[str, torch.Tensor], images: torch.Tensor) -> torc
     for i in range(2):
         x = F.interpolate(x, scale_factor=2, mode="nearest")
         x = norm(conv(x, f"decoder.{i}.convolution"), f"decoder.{i}.norm").relu()
-    return torch.sigmoid(conv(x, "output")[..., 8 : 8 + height, 8 : 8 + width])
+    left, top = border[0], border[2]
+    return torch.sigmoid(conv(x, "output")[..., top : top + height, left : left + width])
 
 
 def twin_gram_distance(own, wanted):
@@ -185,9 +189,9 @@ def twin_blotches(stylized, photograph):
 
 
 def twin_loss(
-    encoder, weights, contents, style, settings, generator=None, strokes=0.0
+    encoder, weights, contents, style, settings, generator=None, strokes=0.0, *, wrapping=False
 ) -> torch.Tensor:
-    stylized = twin_forward(weights, contents + strokes)
+    stylized = twin_forward(weights, contents + strokes, wrapping=wrapping)
     own, wanted, of_style = encoder(stylized), encoder(contents + 0.5 * strokes), encoder(style)
     plain = settings.loss.content_distance == "plain"
     kept = encoder.spec.content_layers if plain else encoder.spec.style_layers[1:]
@@ -255,7 +259,7 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
     )
     generator = torch.Generator().manual_seed(14)
     contents = torch.rand(4, 3, 32, 32, generator=generator, dtype=F64)
-    grain = 0.05 * torch.randn(4, 2, 32, 32, generator=generator, dtype=F64)
+    grain = 0.05 * torch.randn(4, 3, 32, 32, generator=generator, dtype=F64)
     tasks = replace(
         make_tasks(), query_contents=contents, query_grain=grain, shift_px=(down, right)
     )
@@ -274,6 +278,28 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
         loss = loss + twin_loss(
             encoder64, theta, contents[rows], style, settings, strokes=strokes[rows]
         )
+    assert outcome.metrics["total"].item() == pytest.approx(loss.item(), rel=1e-9)
+    wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
+    scale = max(float(g.abs().max()) for g in wanted.values())
+    for name, parameter in learner.network.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-6, atol=1e-9 * scale)
+
+
+def test_contents_that_wrap_match_an_explicit_twin_without_borders(encoder64):
+    """Network and strokes go on at the other edge; the judge, which sees one picture, does not."""
+    gram = replace(SETTINGS.loss, style_distance="gram")
+    settings = replace(SETTINGS, inner_steps=0, objective="total", loss=gram)
+    learner, tasks = make_learner(encoder64), replace(make_tasks(), seamless="both")
+    outcome = meta_step(learner, tasks, settings)
+    theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
+    strokes = along_forms(tasks.query_contents, tasks.query_grain, "both")
+    loss = torch.zeros((), dtype=F64)
+    for i in range(2):
+        rows, style = slice(2 * i, 2 * i + 2), tasks.styles[i : i + 1]
+        loss = loss + twin_loss(
+            encoder64, theta, tasks.query_contents[rows], style, settings,
+            strokes=strokes[rows], wrapping=True,
+        )  # fmt: skip
     assert outcome.metrics["total"].item() == pytest.approx(loss.item(), rel=1e-9)
     wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
     scale = max(float(g.abs().max()) for g in wanted.values())
@@ -311,7 +337,7 @@ def test_adam_in_the_inner_loop_moves_each_norm_by_its_rate_at_first(encoder64):
     meta_step(learner, tasks, inner)
     names = norm_parameter_names(learner.network)
     support = replace(
-        tasks, query_contents=tasks.support_contents, query_grain=torch.zeros(1, 2, 16, 16)
+        tasks, query_contents=tasks.support_contents, query_grain=torch.zeros(1, 3, 16, 16)
     )
     moved = make_learner(encoder64)
     meta_step(moved, support, plain)

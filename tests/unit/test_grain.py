@@ -1,13 +1,16 @@
 """Grain: what the noise is like, and what it does to a stylized picture."""
 
+import math
+
 import pytest
 import torch
 from samples import picture
+from torch import Generator
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError
 from metastyle_core.flow import along_forms
-from metastyle_core.grain import FULL_GRAIN, grain_relief, smooth_noise
+from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise
 from metastyle_core.stylization import stylize
 
 
@@ -36,9 +39,27 @@ def test_neighbours_are_alike_within_a_cell_and_strangers_beyond():
 def test_the_relief_depends_on_size_and_seed_alone():
     assert torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 3))
     assert not torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 4))
-    noise, surface = grain_relief(300, 300, 0)[0]
+    noise = grain_relief(300, 300, 0)[0, 0]
     assert noise.std().item() > FULL_GRAIN, "drawing out takes some off"
-    assert surface.std().item() == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize("size", [(300, 300), (90, 600)])
+def test_where_nothing_decides_strokes_sway_about_the_horizontal(size):
+    _, cosine, sine = grain_relief(*size, 0)[0]
+    torch.testing.assert_close(cosine.square() + sine.square(), torch.ones(size))
+    angle = 0.5 * torch.atan2(sine, cosine)
+    assert angle.mean().abs() < 0.3
+    assert 0.3 < angle.std() < 0.7
+    assert (angle.abs() < math.pi / 2).all()
+
+
+def test_those_of_training_sway_about_any_direction():
+    generator, means = Generator().manual_seed(0), []
+    for _ in range(30):
+        way = drawn_relief(64, 64, generator)[0, 1:].mean((1, 2))
+        means.append(0.5 * math.atan2(way[1], way[0]))
+    quarters = {int((angle + math.pi / 2) // (math.pi / 4)) for angle in means}
+    assert quarters == {0, 1, 2, 3}
 
 
 def test_no_grain_is_no_change_and_grain_changes_what_is_read(random_base, style):

@@ -85,7 +85,7 @@ def test_the_step_over_the_wrap_is_as_inside(random_base, style, size, grain):
 
 def test_grain_that_wraps_is_like_any_other():
     relief = grain_relief(300, 310, 0, wrapping=True)
-    assert relief.shape == (1, 2, 300, 310)
+    assert relief.shape == (1, 3, 300, 310)
     usual = grain_relief(300, 310, 0)[0, 0].std().item()
     assert relief[0, 0].std().item() == pytest.approx(usual, rel=0.15)
     assert torch.equal(relief, grain_relief(300, 310, 0, wrapping=True))

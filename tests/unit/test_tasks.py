@@ -34,15 +34,34 @@ def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
     assert TaskSampler(pool, pool, META).sample(generator, Shard()).shift_px == (0, 0)
 
 
+def test_contents_wrap_in_their_share_of_updates_and_do_not_move_then(pool):
+    settings = replace(META, shift_weight=1.0, wrapping=0.25)
+    sampler, generator = TaskSampler(pool, pool, settings), Generator().manual_seed(0)
+    drawn = [sampler.sample(generator, Shard()) for _ in range(200)]
+    wrapped = [tasks for tasks in drawn if tasks.seamless == "both"]
+    assert 30 < len(wrapped) < 70
+    assert all(tasks.shift_px == (0, 0) for tasks in wrapped)
+    others = [tasks for tasks in drawn if tasks.seamless == "none"]
+    assert len(others) + len(wrapped) == 200
+    assert all(tasks.shift_px != (0, 0) for tasks in others)
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, "none"), (1.0, "both")])
+def test_no_content_wraps_or_all_of_them_do(pool, share, wanted):
+    sampler = TaskSampler(pool, pool, replace(META, wrapping=share))
+    generator = Generator().manual_seed(0)
+    assert {sampler.sample(generator, Shard()).seamless for _ in range(20)} == {wanted}
+
+
 def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
     settings = replace(META, styles=4, support=2, query=3, style_weight_range=(5.0, 40.0))
-    settings = replace(settings, grain=1.0, patterns=0.5, shift_weight=1.0)
+    settings = replace(settings, grain=1.0, patterns=0.5, shift_weight=1.0, wrapping=0.5)
     sampler = TaskSampler(pool, pool, settings)
     whole = sampler.sample(Generator().manual_seed(1), Shard())
     assert whole.styles.shape == (4, 3, 64, 64)
     assert whole.support_contents.shape == (8, 3, 64, 64)
     assert whole.query_contents.shape == (12, 3, 64, 64)
-    assert whole.query_grain.shape == (12, 2, 64, 64)
+    assert whole.query_grain.shape == (12, 3, 64, 64)
     assert len({tuple(image.flatten()[:50].tolist()) for image in whole.query_grain}) > 6
     parts = [sampler.sample(Generator().manual_seed(1), Shard(r, 2)) for r in range(2)]
     for rank, part in enumerate(parts):
@@ -54,6 +73,7 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
         assert torch.equal(part.style_weights, wanted.style_weights)
         assert torch.equal(part.query_grain, wanted.query_grain)
         assert (part.seed, part.shift_px) == (wanted.seed, wanted.shift_px)
+        assert part.seamless == wanted.seamless
     assert len(set(whole.style_weights.tolist())) == 4
     assert whole.seed > 2**32, "few seeds would repeat the projections of the style distance"
     assert len(sampler.sample(Generator().manual_seed(1), Shard(4, 5))) == 0
@@ -124,7 +144,7 @@ def test_grain_is_as_strong_as_was_asked_for_and_cut_anywhere(pool, monkeypatch)
 
 def test_no_grain_is_as_large_as_the_contents(pool):
     grain = TaskSampler(pool, pool, META)._draw_grain(5, Generator())
-    assert grain.shape == (5, 2, 64, 64)
+    assert grain.shape == (5, 3, 64, 64)
     assert not grain.any()
 
 
@@ -163,6 +183,7 @@ def test_tasks_move_to_a_device_whole(pool):
         {"light_tasks": 2.0},
         {"start_share": 1.1},
         {"shift_weight": -1.0},
+        {"wrapping": 1.1},
     ],
 )
 def test_illegal_settings_of_a_meta_update_are_refused(wrong):
