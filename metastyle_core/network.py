@@ -69,7 +69,7 @@ class InstanceNorm(nn.Module):
         if self.shares is not None and self.mean is not None and self.variance is not None:
             return self._by_place(features, self.shares, self.mean, self.variance)
         batch, channels, height, width = features.shape
-        if _has_pixels_side_by_side(features):
+        if _has_pixels_side_by_side(features) and not features.requires_grad:
             return self._normalise_channels_last(features)
         weight = self.weight.expand(batch, channels).reshape(-1)
         bias = self.bias.expand(batch, channels).reshape(-1)

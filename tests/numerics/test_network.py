@@ -176,6 +176,20 @@ def test_the_layout_in_memory_changes_no_norm(generator, monkeypatch, styles, fi
     torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float64])
 
 
+def test_gradients_flow_through_a_norm_in_either_layout(generator):
+    found = []
+    features = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=generator)
+    weights = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=generator)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        norm = InstanceNorm(3).double()
+        moving = features.clone().contiguous(memory_format=layout).requires_grad_()
+        (norm(moving) * weights).sum().backward()
+        found.append((moving.grad, norm.weight.grad, norm.bias.grad))
+    assert found[0][0].abs().max() > 0.01
+    for beside, wanted in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(beside, wanted, **TOLERANCES[torch.float64])
+
+
 def test_each_place_is_normalised_as_its_own_mixture_of_styles():
     """One style halves and takes away 1/2, the other doubles and takes away 3."""
     norm = InstanceNorm(1)
@@ -297,9 +311,9 @@ def test_an_untrained_network_has_every_option_of_its_model():
 
 def test_grain_is_added_or_handed_on_with_its_gain():
     pictures = torch.full((2, 3, 16, 16), 0.5).half()
-    # Noise that is alike along the lines that it is drawn out along stays as it is.
+    # Noise that is alike along the way that it is drawn out along stays as it is.
     noise = torch.linspace(-0.1, 0.1, 16)[:, None].expand(16, 16)
-    relief = torch.stack([noise, noise])[None]
+    relief = torch.stack([noise, torch.ones(16, 16), torch.zeros(16, 16)])[None]
     added = StylizationNetwork(4, 1).with_grain(pictures, relief)
     wanted = (0.5 + noise).half().expand(2, 3, 16, 16)
     torch.testing.assert_close(added, wanted, rtol=0, atol=1e-3)
