@@ -95,7 +95,7 @@ def _level_lines(values: Tensor) -> Tensor:
 
 
 def _shrunk(values: Tensor) -> Tensor:
-    """Means of (B, 1, H, W) over blocks of pixels, as many as there are at the last edges."""
+    """Means of (B, C, H, W) over blocks of pixels, as many as there are at the last edges."""
     return F.avg_pool2d(values, _SHRINK, ceil_mode=True)
 
 

@@ -28,7 +28,7 @@ USUAL_GRAIN = 0.5
 # costs what leaving them out does, and the style decides.
 FREE_STROKES = 0.5
 _CELLS_PX = (1.0, 2.0, 4.0, 8.0)
-# Of the angle, beside the short side, and its deviation in radians.
+# The angle sways over cells of a third of the short side, by this deviation in radians.
 _SWAY_CELLS, _SWAY = 3, 0.5
 # Drawing out takes the more off a noise the finer it is; weighed so, strokes of all widths are
 # about as strong, and their sum has about this deviation, whatever the photograph.
@@ -95,8 +95,6 @@ def drawn_relief(
 ) -> Tensor:
     """A relief such as `grain_relief` gives, made on a device for training.
 
-    Its strokes sway about any direction, not about the horizontal.
-
     Args:
         height: in pixels.
         width: in pixels.
@@ -107,7 +105,24 @@ def drawn_relief(
         (1, 3, height, width), float32, on that device.
     """
     fields = smooth_noise(height, width, _cells(height, width), generator, device)
-    return _relief(fields, math.pi * float(torch.rand((), generator=generator)))
+    return _relief(fields)
+
+
+def turned_relief(relief: Tensor, turns: Tensor) -> Tensor:
+    """Let strokes sway about other directions than the horizontal.
+
+    A network that is to learn from strokes is not to learn from which way they lie.
+
+    Args:
+        relief: (B, 3, H, W), as `drawn_relief` gives it.
+        turns: (B,), of the direction of each, in radians, clockwise.
+
+    Returns:
+        (B, 3, H, W): the same noise.
+    """
+    noise, cosine, sine = relief.split(1, dim=1)
+    across, down = ((2 * turns).cos().view(-1, 1, 1, 1), (2 * turns).sin().view(-1, 1, 1, 1))
+    return torch.cat([noise, across * cosine - down * sine, across * sine + down * cosine], dim=1)
 
 
 def _cells(height: int, width: int) -> tuple[float, ...]:
@@ -115,11 +130,11 @@ def _cells(height: int, width: int) -> tuple[float, ...]:
     return (*_CELLS_PX, min(height, width) / _SWAY_CELLS)
 
 
-def _relief(fields: Tensor, direction: float = 0.0) -> Tensor:
+def _relief(fields: Tensor) -> Tensor:
     """The relief (1, 3, H, W) of noises of unit deviation (N, 1, H, W), the last of the angle."""
     weights = torch.tensor(_WEIGHTS).to(fields)[:, None, None, None]
     noise = FULL_GRAIN / _DRAWN_OUT * (weights * fields[:-1]).sum(0)
-    twice = 2 * (direction + _SWAY * fields[-1])
+    twice = 2 * _SWAY * fields[-1]
     return torch.stack([noise, twice.cos(), twice.sin()], dim=1)
 
 
@@ -169,7 +184,7 @@ def _of_unit_deviation(field: Rows) -> Rows:
 
 @lru_cache(maxsize=1)  # pictures of one size follow one another
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
-    """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and where it is drawn to.
+    """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and its ways.
 
     It depends on the size and the seed alone, so that all frames of a clip have the same.
 

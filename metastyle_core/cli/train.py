@@ -144,7 +144,7 @@ def _add_loss_options(parser: argparse.ArgumentParser) -> None:
         MetaSettings,
         "--wrapping",
         kind=non_negative_float,
-        help="share of the updates whose contents have no borders because they wrap, 0 to 1",
+        help="share of the updates whose photographs wrap and so have no borders, 0 to 1",
     )
     add_setting(loss, MetaSettings, "--objective", help="of the outer loss")
 

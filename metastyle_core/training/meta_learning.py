@@ -217,7 +217,7 @@ def _losses(
     )
     shift = torch.zeros_like(terms.total)
     if any(shift_px):
-        shift = _shift_error(learner.network, rows, read, stylized, shift_px, settings)
+        shift = _shift_error(learner.network, rows, read, stylized, shift_px, seamless, settings)
     total = terms.total + settings.shift_weight * shift
     log_total = (total + _LOG_OFFSET).log()
     objective = log_total if settings.objective == "log_total" else total
@@ -235,6 +235,7 @@ def _shift_error(
     contents: Tensor,
     stylized: Tensor,
     shift_px: tuple[int, int],
+    seamless: Seamless,
     settings: MetaSettings,
 ) -> Tensor:
     """Mean squared difference (B,) of what was stylized and then moved to the reverse.
@@ -242,17 +243,24 @@ def _shift_error(
     The gradient flows through `stylized` alone: contents are cropped anywhere, so that the
     two change places often enough, and one pass backward is saved.
     """
+
+    def drawn(moved: Tensor) -> Tensor:
+        # In the format of the picture that it is compared with, through which gradients flow.
+        with torch.no_grad(), autocast(settings.precision, contents.device, gradients=True):
+            return stylize_with(network, weights, moved, seamless=seamless)
+
     down, right = shift_px
-    height, width = (side - STRIDE_PX for side in contents.shape[-2:])
-    # As large for every shift: what is compiled or tuned for one size serves all.
-    window = (..., slice(down, down + height), slice(right, right + width))
-    # In the format of the picture that it is compared with, through which gradients flow.
-    with torch.no_grad(), autocast(settings.precision, contents.device, gradients=True):
-        moved = stylize_with(network, weights, contents[window])
-    difference = at_least_float32(stylized[window]) - at_least_float32(moved)
-    # At its borders a picture may change: what it reflects there has changed.
-    inner = slice(_BORDER_PX, -_BORDER_PX)
-    return difference[..., inner, inner].square().mean(dim=(1, 2, 3))
+    if seamless == "both":
+        before, after = (v.roll((-down, -right), (2, 3)) for v in (contents, stylized))
+        difference = at_least_float32(after) - at_least_float32(drawn(before))
+    else:
+        height, width = (side - STRIDE_PX for side in contents.shape[-2:])
+        # As large for every shift: what is compiled or tuned for one size serves all.
+        window = (..., slice(down, down + height), slice(right, right + width))
+        difference = at_least_float32(stylized[window]) - at_least_float32(drawn(contents[window]))
+        # At its borders a picture may change: what it reflects there has changed.
+        difference = difference[..., _BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX]
+    return difference.square().mean(dim=(1, 2, 3))
 
 
 def _gradient_steps(

@@ -130,8 +130,9 @@ class _Muon:
     def _momentum(self, matrix: Tensor, gradient: Tensor) -> Tensor:
         """The gradient with Nesterov's momentum."""
         state = self.state.setdefault(matrix, {})
-        momentum = state.setdefault("momentum_buffer", torch.zeros_like(gradient))
-        momentum.lerp_(gradient, 1 - _MOMENTUM)
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        momentum = state["momentum_buffer"].lerp_(gradient, 1 - _MOMENTUM)
         return gradient.lerp(momentum, _MOMENTUM)
 
 

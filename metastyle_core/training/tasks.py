@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from ..borders import Seamless
 from ..checks import require_above_zero, require_from
 from ..errors import SettingsError
-from ..grain import drawn_relief
+from ..grain import drawn_relief, turned_relief
 from ..initialisation import InitialisationForm, PredictorSize
 from ..losses import LossSettings
 from ..network import MAX_BLOCKS, MAX_CHANNELS, STRIDE_PX, AdaptationMode
@@ -72,7 +72,7 @@ class MetaSettings:
             is what flickers in video.
         wrapping: share of the updates whose query contents wrap, [0, 1]: they have no borders, so
             that what the network makes of a picture hangs less on how much of it lies near one.
-            These updates have no shift penalty.
+            The side of the contents is a multiple of 4 px then.
         grain: largest strength of the grain on the contents of the outer loss, [0, 1]; each has its
             own strength, a few of them none. The content loss compares with contents on which half
             of the strokes lie.
@@ -135,6 +135,10 @@ class MetaSettings:
                     f"style_weight_range is {low} to {high}; it must begin above 0 and not "
                     "above its end."
                 )
+        if self.wrapping and self.crop_px % STRIDE_PX:
+            raise SettingsError(
+                f"crop_px is {self.crop_px}; contents that wrap have a multiple of {STRIDE_PX} px."
+            )
         self._check_inner_loop()
 
     def _check_inner_loop(self) -> None:
@@ -142,6 +146,8 @@ class MetaSettings:
             raise SettingsError("Reptile needs at least one inner step.")
         if self.algorithm == "reptile" and self.start_share:
             raise SettingsError("Reptile has no outer loss; leave start_share at 0.")
+        if self.algorithm == "reptile" and self.wrapping:
+            raise SettingsError("Reptile has no outer loss; leave wrapping at 0.")
         if self.inner_optimizer == "adam" and self.algorithm == "maml":
             raise SettingsError("Adam's steps have no second order; choose sgd, or fomaml.")
         if self.inner_optimizer == "adam" and self.learn_inner_lr:
@@ -159,7 +165,8 @@ class Tasks:
         style_weights: (S,), of the perceptual loss.
         query_grain: (S * query, 3, H, W), what the network reads besides.
         shift_px: by how much the query contents move for the shift penalty, down and right.
-        seamless: axes along which the query contents wrap.
+        seamless: axes along which the query contents wrap; they go on at their edges then, and
+            where they end is a cross in the middle.
         seed: of what the style distance draws.
     """
 
@@ -234,15 +241,20 @@ class TaskSampler:
         own_grain = grain.unflatten(0, (settings.styles, settings.query))[list(mine)]
         seed = int(torch.randint(2**62, (), generator=generator))
         shift = self._draw_shift(generator) if settings.shift_weight else (0, 0)
-        wrap = settings.wrapping and torch.rand((), generator=generator) < settings.wrapping
+        grain = own_grain.flatten(0, 1)
+        seamless: Seamless = "none"
+        if float(torch.rand((), generator=generator)) < settings.wrapping:
+            # What the judge sees at its borders is then nothing that the network could know.
+            queries, grain = (v.roll((size // 2, size // 2), (2, 3)) for v in (queries, grain))
+            seamless = "both"
         return Tasks(
             self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             supports,
             queries,
             weights[list(mine)],
-            own_grain.flatten(0, 1),
-            (0, 0) if wrap else shift,
-            "both" if wrap else "none",
+            grain,
+            shift,
+            seamless,
             seed,
         )
 
@@ -275,7 +287,9 @@ class TaskSampler:
         strengths = largest * (1.25 * chance.sqrt() - 0.25).clamp_min(0)
         corners = torch.randint(size + 1, (count, 2), generator=generator).tolist()
         pieces = [relief[..., top : top + size, left : left + size] for top, left in corners]
-        return torch.cat(pieces) * strengths.to(device)[:, None, None, None]
+        turns = math.pi * torch.rand(count, generator=generator)
+        turned = turned_relief(torch.cat(pieces), turns.to(device))
+        return strengths.to(device)[:, None, None, None] * turned
 
     def _draw_style_weights(self, generator: Generator) -> Tensor:
         settings = self._settings

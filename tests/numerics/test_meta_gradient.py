@@ -286,14 +286,24 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
 
 
 def test_contents_that_wrap_match_an_explicit_twin_without_borders(encoder64):
-    """Network and strokes go on at the other edge; the judge, which sees one picture, does not."""
+    """Network and strokes go on at the other edge; the judge, which sees one picture, does not.
+
+    What moves leaves at one edge and comes in at the other, so that all of it is compared.
+    """
+    weight, (down, right) = 50.0, (3, 2)
     gram = replace(SETTINGS.loss, style_distance="gram")
-    settings = replace(SETTINGS, inner_steps=0, objective="total", loss=gram)
-    learner, tasks = make_learner(encoder64), replace(make_tasks(), seamless="both")
+    settings = replace(SETTINGS, inner_steps=0, objective="total", shift_weight=weight, loss=gram)
+    tasks = replace(make_tasks(), seamless="both", shift_px=(down, right))
+    learner = make_learner(encoder64)
     outcome = meta_step(learner, tasks, settings)
     theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
     strokes = along_forms(tasks.query_contents, tasks.query_grain, "both")
-    loss = torch.zeros((), dtype=F64)
+    read = tasks.query_contents + strokes
+    moved = twin_forward(theta, read.roll((-down, -right), (2, 3)), wrapping=True).detach()
+    after = twin_forward(theta, read, wrapping=True).roll((-down, -right), (2, 3))
+    error = (after - moved).square().mean((1, 2, 3)).unflatten(0, (2, 2)).mean(1)
+    assert outcome.metrics["shift"].item() == pytest.approx(error.sum().item(), rel=1e-9)
+    loss = weight * error.sum()
     for i in range(2):
         rows, style = slice(2 * i, 2 * i + 2), tasks.styles[i : i + 1]
         loss = loss + twin_loss(

@@ -48,7 +48,7 @@ def test_without_grain_it_is_the_network_of_three_channels(reading):
     plain.load_state_dict({**weights, first: weights[first][:, :3]})
     image = picture(40, 56)
     torch.testing.assert_close(reading.network(image), plain(image), rtol=0, atol=1e-6)
-    nothing = reading.network.with_grain(image, torch.zeros(1, 2, 40, 56))
+    nothing = reading.network.with_grain(image, torch.zeros(1, 3, 40, 56))
     assert torch.equal(reading.network(nothing), reading.network(image))
 
 
@@ -230,8 +230,8 @@ def test_noise_is_the_bicubic_enlargement_of_its_cells():
 
 
 def test_a_drawn_relief_is_as_strong_as_that_of_a_picture():
-    drawn = drawn_relief(300, 300, Generator().manual_seed(0)).std((2, 3))
-    torch.testing.assert_close(drawn, grain_relief(300, 300, 0).std((2, 3)), rtol=0.15, atol=0)
+    drawn = drawn_relief(300, 300, Generator().manual_seed(0))[:, 0].std()
+    torch.testing.assert_close(drawn, grain_relief(300, 300, 0)[:, 0].std(), rtol=0.15, atol=0)
 
 
 def test_smoothing_takes_a_lattice_away_and_leaves_what_is_broad(reading):

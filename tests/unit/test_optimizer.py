@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from metastyle_core.training import optimizer
 from metastyle_core.training.optimizer import WeightOptimizer, equalised
 
 
@@ -74,9 +75,9 @@ def test_what_is_remembered_goes_on_to_the_bit(name, memory_format):
     other.load_state_dict(modules.state_dict())
     second = optimizer_of(other, name)
     second.load_moments(other, first.moments(modules))
-    for each, optimizer in ((modules, first), (other, second)):
+    for each, moving in ((modules, first), (other, second)):
         set_gradients(each, 3)
-        optimizer.step(0.01)
+        moving.step(0.01)
     for parameter, wanted in zip(other.parameters(), modules.parameters(), strict=True):
         assert torch.equal(parameter, wanted)
 
@@ -101,8 +102,10 @@ def test_muon_moves_as_that_of_pytorch_does():
         assert (parameter.detach().flatten(1) - matrix).norm() < 0.05 * moved.norm()
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
 @pytest.mark.parametrize("shape", [(3, 4, 9), (3, 9, 4), (1, 5, 5)])
-def test_equalised_matrices_keep_their_directions(shape):
+def test_equalised_matrices_keep_their_directions(monkeypatch, shape, dtype, tolerance):
+    monkeypatch.setattr(optimizer, "compute_dtype", lambda *_, **__: dtype)
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     found = equalised(matrices)
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
@@ -110,7 +113,16 @@ def test_equalised_matrices_keep_their_directions(shape):
     lengths = inside.diagonal(dim1=1, dim2=2)
     assert lengths.min() > 0.6
     assert lengths.max() < 1.3
-    assert (inside - torch.diag_embed(lengths)).abs().max() < 1e-2
+    assert found.dtype == torch.float32
+    assert (inside - torch.diag_embed(lengths)).abs().max() < tolerance
+
+
+def test_what_muon_remembers_is_named_as_in_pytorch():
+    modules = make_modules()
+    set_gradients(modules)
+    moving = optimizer_of(modules, "muon")
+    moving.step(0.01)
+    assert set(moving.moments(modules)["momentum_buffer"]) == {"0.weight", "1.weight"}
 
 
 def test_a_matrix_without_a_gradient_stays_and_one_of_zeros_gives_no_nan():

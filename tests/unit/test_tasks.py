@@ -34,16 +34,27 @@ def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
     assert TaskSampler(pool, pool, META).sample(generator, Shard()).shift_px == (0, 0)
 
 
-def test_contents_wrap_in_their_share_of_updates_and_do_not_move_then(pool):
+def test_contents_wrap_in_their_share_of_updates_and_move_then_too(pool):
     settings = replace(META, shift_weight=1.0, wrapping=0.25)
     sampler, generator = TaskSampler(pool, pool, settings), Generator().manual_seed(0)
     drawn = [sampler.sample(generator, Shard()) for _ in range(200)]
-    wrapped = [tasks for tasks in drawn if tasks.seamless == "both"]
-    assert 30 < len(wrapped) < 70
-    assert all(tasks.shift_px == (0, 0) for tasks in wrapped)
-    others = [tasks for tasks in drawn if tasks.seamless == "none"]
-    assert len(others) + len(wrapped) == 200
-    assert all(tasks.shift_px != (0, 0) for tasks in others)
+    assert 30 < sum(tasks.seamless == "both" for tasks in drawn) < 70
+    assert {tasks.seamless for tasks in drawn} == {"both", "none"}
+    assert all(tasks.shift_px != (0, 0) for tasks in drawn)
+
+
+def test_contents_that_wrap_go_on_at_their_edges_and_end_in_the_middle(pool):
+    drawn = [
+        TaskSampler(pool, pool, replace(META, grain=1.0, wrapping=share)).sample(
+            Generator().manual_seed(4), Shard()
+        )
+        for share in (0.0, 1.0)
+    ]
+    usual, wrapping = ((t.query_contents, t.query_grain) for t in drawn)
+    for found, plain in zip(wrapping, usual, strict=True):
+        quarters = [plain[..., a : a + 32, b : b + 32] for a in (32, 0) for b in (32, 0)]
+        top, bottom = torch.cat(quarters[:2], 3), torch.cat(quarters[2:], 3)
+        assert torch.equal(found, torch.cat([top, bottom], 2))
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.0, "none"), (1.0, "both")])
@@ -127,6 +138,7 @@ def test_grain_is_as_strong_as_was_asked_for_and_cut_anywhere(pool, monkeypatch)
         return (10.0 + down[:, None] + 1000 * right)[None, None]
 
     monkeypatch.setattr(tasks_module, "drawn_relief", slope)
+    monkeypatch.setattr(tasks_module, "turned_relief", lambda relief, _: relief)
     sampler = TaskSampler(pool, pool, replace(META, grain=0.5))
     grain = sampler._draw_grain(1000, Generator().manual_seed(0))[:, 0]
     assert sizes == [(128, 128)]
@@ -140,6 +152,16 @@ def test_grain_is_as_strong_as_was_asked_for_and_cut_anywhere(pool, monkeypatch)
     for places in (corners % 1000, corners // 1000):
         assert set(places.tolist()) == set(range(65))
     assert not sampler._draw_grain(1, Generator().manual_seed(5)).isnan().any()
+
+
+def test_each_grain_lies_its_own_way(pool):
+    grain = TaskSampler(pool, pool, replace(META, grain=1.0))._draw_grain(
+        40, Generator().manual_seed(0)
+    )
+    ways = grain[:, 1:].mean((2, 3))
+    angles = 0.5 * torch.atan2(ways[:, 1], ways[:, 0])
+    quarters = ((angles + math.pi / 2) / (math.pi / 4)).long()
+    assert set(quarters.tolist()) == {0, 1, 2, 3}
 
 
 def test_no_grain_is_as_large_as_the_contents(pool):
@@ -184,6 +206,7 @@ def test_tasks_move_to_a_device_whole(pool):
         {"start_share": 1.1},
         {"shift_weight": -1.0},
         {"wrapping": 1.1},
+        {"crop_px": 130, "wrapping": 0.5},
     ],
 )
 def test_illegal_settings_of_a_meta_update_are_refused(wrong):
@@ -200,6 +223,7 @@ def test_reptile_without_an_inner_step_is_refused():
     ("wrong", "words"),
     [
         ({"algorithm": "reptile", "start_share": 0.5}, "no outer loss; leave start_share at 0"),
+        ({"algorithm": "reptile", "wrapping": 0.5}, "no outer loss; leave wrapping at 0"),
         (
             {"algorithm": "maml", "inner_optimizer": "adam"},
             "no second order; choose sgd, or fomaml",
