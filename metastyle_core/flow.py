@@ -26,9 +26,9 @@ _PASSES_PX = (1.0, 2.0, 4.0, 6.0, 8.0)
 # Forms are sought at half the size. Twice a mean over so many pixels there is about a Gaussian of
 # 5.7 px.
 _SHRINK, _FORM_PX = 2, 7
-# The squared slope of the luminance, per pixel, at which edges and free ways count alike: 2.5 levels
-# of 255. Hair and folds have more, the soft shapes of a blurred background, which strokes would
-# follow like the grain of wood, and what compression leaves in a sky have less.
+# The squared slope of the luminance, per pixel, at which edges and free ways count alike: 2.5
+# levels of 255. Hair and folds have more. The soft shapes of a blurred background, which strokes
+# would follow like the grain of wood, and what compression leaves in a sky have less.
 _FAINT = 1e-4
 _TINY = 1e-20
 

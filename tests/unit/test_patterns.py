@@ -1,5 +1,7 @@
 """Made-up styles: two colours each, repeatable, the same on every process."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from samples import picture
@@ -37,7 +39,7 @@ def test_half_of_all_patterns_are_black_and_white(generator):
 
 def test_patterns_are_the_same_whatever_the_number_of_processes():
     pool = ImagePool([(picture(64, 64, seed=s)[0] * 255).byte() for s in range(3)])
-    settings = MetaSettings(styles=4, crop_px=64, patterns=0.5, grain=0.5)
+    settings = MetaSettings(styles=12, crop_px=64, patterns=0.5, grain=0.5)
     sampler = TaskSampler(pool, pool, settings)
 
     def sample(shard):
@@ -49,8 +51,8 @@ def test_patterns_are_the_same_whatever_the_number_of_processes():
         joined = torch.stack(parts, dim=1).flatten(0, 1)
         assert torch.equal(joined, getattr(whole, name)), name
     assert {half.seed for half in halves} == {whole.seed}
-    plain = TaskSampler(pool, pool, MetaSettings(styles=4, crop_px=64, grain=0.5)).sample(
+    plain = TaskSampler(pool, pool, replace(settings, patterns=0.0)).sample(
         torch.Generator().manual_seed(5), Shard()
     )
     changed = (whole.styles != plain.styles).flatten(1).any(1)
-    assert 0 < int(changed.sum()) < 4
+    assert 0 < int(changed.sum()) < 12
