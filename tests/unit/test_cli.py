@@ -878,3 +878,21 @@ def test_a_style_mask_leaves_out_what_is_no_part_of_the_style(tmp_path, capsys):
     capsys.readouterr()
     assert adapt(tmp_path / "painting.png", tmp_path / "o.safetensors", *mask) == 2
     assert "The style mask is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "wanted"), [({}, "20000"), ({"GOMP_SPINCOUNT": "5"}, "5")])
+def test_threads_are_told_not_to_wait_busily_before_torch_loads_them(before, wanted):
+    code = """
+import os, sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Watch())
+import metastyle_core.cli
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"} | before
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [wanted]
