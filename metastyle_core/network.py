@@ -483,9 +483,9 @@ def own_statistics(
 ) -> NormStatistics:
     """What the norms see while one picture is drawn that does not wrap.
 
-    Where it does wrap, these are still what to normalise by. Networks are trained on pictures
-    with borders, and some channels answer to little else; norms that never see a border would
-    make the most of the nothing between.
+    Where it does wrap, these are still what to normalise by. In networks that were trained on
+    pictures with borders alone some channels answer to little else; norms that never see a border
+    would make the most of the nothing between.
 
     Args:
         network: the base.

@@ -115,16 +115,14 @@ class _Muon:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Move every matrix that has a gradient."""
-        alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        moving: dict[torch.Size, list[Tensor]] = defaultdict(list)
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for matrix in self._matrices:
             if matrix.grad is not None:
-                alike[matrix.shape].append(matrix)
-                moving[matrix.shape].append(self._momentum(matrix, matrix.grad))
-        for shape, matrices in alike.items():
+                alike[matrix.shape].append((matrix, self._momentum(matrix, matrix.grad)))
+        for shape, moving in alike.items():
             length = learning_rate * _USUAL_STEP * max(shape) ** 0.5
-            updates = equalised(torch.stack(moving[shape]))
-            for matrix, update in zip(matrices, updates, strict=True):
+            updates = equalised(torch.stack([momentum for _, momentum in moving]))
+            for (matrix, _), update in zip(moving, updates, strict=True):
                 matrix.sub_(update, alpha=length)
 
     def _momentum(self, matrix: Tensor, gradient: Tensor) -> Tensor:
