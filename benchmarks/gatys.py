@@ -1,18 +1,28 @@
 """Gatys et al. 2016: a picture found by optimisation, the quality that others aim at.
 
-Our own implementation from the paper's mathematics, which the benchmark calls with the paper's
-content loss: L-BFGS on the pixels, started from the content or from any other picture.
+Our own implementation from the paper's mathematics, by its two losses alone: L-BFGS on the
+pixels, started from the content or from any other picture.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.losses import LossSettings, content_layers, perceptual_loss, style_target
+from metastyle_core.style_distance import StyleDistance
 
 _SEED = 0
+_CONTENT_AND_STYLE = LossSettings(
+    content_distance="plain",
+    nearest_weight=0.0,
+    chroma_weight=0.0,
+    detail_weight=0.0,
+    hatching_weight=0.0,
+    blotch_weight=0.0,
+)
 
 
 def optimise_picture(
@@ -21,8 +31,8 @@ def optimise_picture(
     style_image: Tensor,
     *,
     iterations: int,
+    distance: StyleDistance,
     start: Tensor | None = None,
-    loss: LossSettings | None = None,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> Tensor:
     """Optimise the pixels of one picture.
@@ -32,8 +42,8 @@ def optimise_picture(
         content: (1, 3, H, W), [0, 1].
         style_image: (1, 3, H', W'), [0, 1].
         iterations: of L-BFGS, each with up to 1.25 evaluations of the loss.
+        distance: how picture and style are compared.
         start: (1, 3, H, W), [0, 1]; the content when left out.
-        loss: weights; when left out the defaults, by the style distance alone.
         on_iteration: told the number of evaluations so far and the loss.
 
     Returns:
@@ -42,7 +52,7 @@ def optimise_picture(
     Source:
         Gatys, Ecker, Bethge 2016, equations 1 to 7; L-BFGS as in section 3.
     """
-    settings = loss or LossSettings(nearest_weight=0.0, blotch_weight=0.0)
+    settings = replace(_CONTENT_AND_STYLE, style_distance=distance)
     with torch.no_grad():
         layers = content_layers(encoder.spec, settings.content_distance)
         targets = encoder(content, layers)

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 from benchmarks.adain import AdainDecoder, stylize_adain
 from benchmarks.gatys import optimise_picture
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base
+from metastyle_core.content import own_contents
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.grain import USUAL_GRAIN
-from metastyle_core.losses import LossSettings
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.presets import load_preset
 from metastyle_core.refinement import RefinementSettings, refine
@@ -74,7 +74,6 @@ def gatys(
     start: Method | None = None,
 ) -> Method:
     """Optimisation of each picture, from the content or from another method's output."""
-    loss = LossSettings(content_distance="plain", style_distance=distance, chroma_weight=0.0)
 
     def prepare(style_image: Tensor) -> Prepared:
         ready = start.prepare(style_image) if start else None
@@ -82,7 +81,7 @@ def gatys(
         def run(image: Tensor) -> Tensor:
             begin = ready.stylize(image) if ready else None
             return optimise_picture(
-                encoder, image, style_image, iterations=iterations, start=begin, loss=loss
+                encoder, image, style_image, iterations=iterations, distance=distance, start=begin
             )
 
         return Prepared(run, None)
@@ -110,6 +109,23 @@ def adapted(
         )
 
     return Method(name, prepare, slow=settings.steps > _MANY_STEPS)
+
+
+def adapted_on_each(base: Base, encoder: PerceptualEncoder, settings: AdaptationSettings) -> Method:
+    """A base adapted to the style anew on crops of each photograph that it is to draw."""
+
+    def prepare(style_image: Tensor) -> Prepared:
+        def run(image: Tensor) -> Tensor:
+            generator = Generator().manual_seed(settings.seed)
+            count, size_px = settings.content_count, settings.content_size_px
+            contents = own_contents([image], count, size_px, generator)
+            style = adapt_to_style(base, encoder, [style_image], contents, settings)
+            return stylize(base, style, image, grain=USUAL_GRAIN)
+
+        return Prepared(run, None)
+
+    name = f"MetaStyle, {settings.mode}, {settings.steps} steps on the photograph itself"
+    return Method(name, prepare, real_time=False)
 
 
 def refined(start: Method, encoder: PerceptualEncoder, settings: RefinementSettings) -> Method:

@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from benchmarks.methods import (
     Method,
     adain,
     adapted,
+    adapted_on_each,
     gatys,
     johnson,
     metastyle,
@@ -170,6 +171,10 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
     ours = metastyle(base, encoder, settings, contents, arguments.modes, arguments.steps)
     longest = next(m for m in reversed(ours) if arguments.modes[0] in m.name)
     methods = [untouched(), *ours]
+    for mode in arguments.modes:
+        for steps in arguments.steps:
+            chosen = replace(settings, mode=mode, steps=steps)
+            methods.append(adapted_on_each(base, encoder, chosen))
     if arguments.control:
         methods.append(_control(load_base(arguments.control), encoder, settings, contents))
     methods += [johnson(encoder, settings, contents, n) for n in arguments.johnson_steps]

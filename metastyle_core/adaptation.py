@@ -73,7 +73,8 @@ class AdaptationSettings:
         steps: gradient steps; 0 gives the initialisation itself.
         learning_rate: of Adam at its highest, after a tenth of the steps; it then
             falls to zero along a cosine. None takes the rate that suits the mode.
-        batch: contents per step. Four take twice as long and end no better.
+        batch: contents of `content_size_px` per step, and of larger ones as many as have as many
+            pixels, at least one. Four take twice as long and end no better.
         content_count: how many crops of the photographs that ship to adapt on where no
             contents are given.
         content_size_px: their side.
@@ -186,8 +187,8 @@ def adapt_to_style(
         style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1], which count
             as one; see `style_target`.
         contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting, with grain of
-            every strength where the base reads it. None takes crops of the photographs
-            that ship, `content_count` of `content_size_px`.
+            every strength where the base reads it; see `own_contents`. None takes crops of the
+            photographs that ship, `content_count` of `content_size_px`.
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
@@ -333,7 +334,9 @@ class _InnerLoop:
 
     def _batches(self, generator: Generator) -> Iterator[Tensor]:
         """Positions of contents, reshuffled whenever all were used."""
-        count = min(self.settings.batch, len(self._contents))
+        height, width = self._contents.shape[-2:]
+        fitting = self.settings.batch * self.settings.content_size_px**2 // (height * width)
+        count = min(max(fitting, 1), self.settings.batch, len(self._contents))
         while True:
             order = torch.randperm(len(self._contents), generator=generator)
             for first in range(0, len(order) - count + 1, count):

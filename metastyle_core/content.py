@@ -4,6 +4,7 @@ Adaptation needs some content to draw in the new style, and it must look like wh
 drawn: made-up pictures lead it astray. Whose the photographs are is said beside them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .errors import SettingsError
 from .images import load_batch, resize_short_side
 
 _PHOTOGRAPHS = Path(__file__).parent / "photographs"
+# How many times the pixels of a usual crop those of a few pictures have at most.
+_LARGEST = 4
 
 
 def crop_contents(
@@ -59,6 +62,39 @@ def _random_crop(image: Tensor, size_px: int, generator: Generator) -> Tensor:
     x = round(left * (scaled.shape[-1] - size_px))
     crop = scaled[..., y : y + size_px, x : x + size_px]
     return crop.flip(-1) if flip < 0.5 else crop
+
+
+def own_contents(
+    images: Sequence[Tensor],
+    count: int,
+    size_px: int,
+    generator: Generator,
+    on_content: Callable[[], None] | None = None,
+) -> Tensor:
+    """Crops of a user's own pictures, fewer and larger ones where there are few pictures.
+
+    What norms see of a whole picture is not what they see of a part of it, so that a style learns
+    best from a picture as it will be drawn. All crops together have about the pixels of `count`
+    of `size_px`: up to a quarter as many pictures get crops of twice that side, where they are
+    that large.
+
+    Args:
+        images: (1, 3, H, W) pictures of any sizes, [0, 1], at least one.
+        count: how many crops at most.
+        size_px: their side at least.
+        generator: the only source of chance.
+        on_content: called before each crop; an exception raised in it passes through.
+
+    Returns:
+        (N, 3, S, S), [0, 1], on the device of the images.
+
+    Raises:
+        SettingsError: there is no image.
+    """
+    number = min(count, max(len(images), math.ceil(count / _LARGEST)))
+    largest_px = max((min(image.shape[-2:]) for image in images), default=size_px)
+    side_px = max(size_px, min(round(size_px * math.sqrt(count / number)), largest_px))
+    return crop_contents(images, number, side_px, generator, on_content)
 
 
 def shipped_contents(

@@ -94,8 +94,8 @@ class LossSettings:
     style_scales: int = 1
     tv_weight: float = 0.0
     chroma_weight: float = 300.0
-    detail_weight: float = 0.0
-    hatching_weight: float = 0.0
+    detail_weight: float = 0.5
+    hatching_weight: float = 0.1
     blotch_weight: float = 2.0
     normalisation: Normalisation = "target_energy"
     layer_weights: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -18,7 +18,7 @@ from ..adaptation import AdaptationSettings, brush_for
 from ..base import Base
 from ..checks import require_sides
 from ..colour import Colouring
-from ..content import crop_contents
+from ..content import own_contents
 from ..errors import FilmError, MetaStyleError, SettingsError, ShapeError
 from ..film.coding import CONTAINERS, container_of
 from ..film.drawing import FilmDrawing, draw_film, image_within
@@ -349,7 +349,7 @@ def _crops_of(arguments: argparse.Namespace, film: Film, settings: AdaptationSet
         spread = islice(frames, 0, count * step, step)
         images = [image_within(frame, arguments.max_size) for frame in spread]
     generator = Generator().manual_seed(settings.seed)
-    return crop_contents(images, count, settings.content_size_px, generator)
+    return own_contents(images, count, settings.content_size_px, generator)
 
 
 def _drawing(

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from ..adaptation import AdaptationSettings, brush_for
 from ..base import Base, load_base
 from ..checks import require_sides
-from ..content import crop_contents
+from ..content import own_contents
 from ..encoder import PerceptualEncoder, load_encoder
 from ..errors import ImageFileError, MetaStyleError, SettingsError, ShapeError
 from ..images import image_size, is_image_name, list_images, load_batch
@@ -158,7 +158,7 @@ def crops_of(
             images.append(load_batch(found[index].path))
     if not images:
         failures.report()
-    return crop_contents(images, settings.content_count, settings.content_size_px, generator)
+    return own_contents(images, settings.content_count, settings.content_size_px, generator)
 
 
 def resolve_styles(

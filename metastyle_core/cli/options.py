@@ -195,13 +195,13 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         help="of the updates of convolutions in mode low_rank; a resumed style keeps its own",
     )
     add("--lr", "learning_rate", kind=positive_float, help="learning rate (default: by mode)")
-    add("--batch", kind=positive_int, help="contents per step")
+    add("--batch", kind=positive_int, help="contents per step, fewer of larger ones")
     add(
         "--crop",
         "content_size_px",
         kind=positive_int,
         metavar="PX",
-        help="side of the contents adapted on",
+        help="side of the contents adapted on; up to twice as much where a few pictures are given",
     )
     add_loss_weights(group)
 

@@ -17,7 +17,7 @@ from ...metastyle_core.adaptation import (
     brush_for,
 )
 from ...metastyle_core.base import Base
-from ...metastyle_core.content import crop_contents
+from ...metastyle_core.content import own_contents
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.refinement import measure_statistics
@@ -94,7 +94,7 @@ def _adapt_copy(
     known = made_before(key, watcher)
     if known is not None:
         return known
-    host.make_room(activation_bytes(request, shown))
+    host.make_room(_activation_bytes(request, contents, shown))
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
     style = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
@@ -127,7 +127,7 @@ def _crops(batches: Sequence[Tensor], settings: AdaptationSettings) -> Tensor | 
     frames = [_pictures(images[i], "content_images") for i in picked]
     generator = Generator().manual_seed(settings.seed)
     count, size_px = settings.content_count, settings.content_size_px
-    return crop_contents(frames, count, size_px, generator, host.stop_if_interrupted)
+    return own_contents(frames, count, size_px, generator, host.stop_if_interrupted)
 
 
 def _adapt_within_memory(
@@ -214,18 +214,14 @@ def _cloned(resume: StyleValue | None) -> AdaptedStyle | None:
     return replace(style, fast_weights=cloned)
 
 
-def activation_bytes(request: AdaptationRequest, shown: Tensor) -> int:
-    """Memory for the largest of: a step, a pass over a style picture, a preview.
-
-    Args:
-        request: what to do.
-        shown: (B, 3, H, W), drawn one at a time.
-    """
+def _activation_bytes(request: AdaptationRequest, contents: Tensor | None, shown: Tensor) -> int:
+    """Memory for the largest of: a step, a pass over a style picture, a preview."""
     settings = request.settings
     sizes = [batch.shape[1:3] for batch in request.style_images]
     scaled = settings.style_size_px**2 * max(max(size) / min(size) for size in sizes)
     preview = shown.shape[-2] * shown.shape[-1]
-    step = settings.batch * settings.content_size_px**2
+    one = 0 if contents is None else contents.shape[-2] * contents.shape[-1]
+    step = max(settings.batch * settings.content_size_px**2, one)
     pixels = max(step, _FORWARD_SHARE * max(preview, min(scaled, MAX_STYLE_PIXELS)))
     return round(pixels * _BYTES_PER_PIXEL.get(request.encoder, _BYTES_PER_PIXEL_VGG))
 

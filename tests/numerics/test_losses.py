@@ -137,6 +137,7 @@ def test_perceptual_loss_adds_weighted_terms():
         content_weight=2.0,
         content_distance="plain",
         style_weight=7.0,
+        hatching_weight=0.0,  # asks for 16 px
         normalisation="none",
         layer_weights={"b": 0.25},
     )
@@ -425,7 +426,7 @@ def test_only_detail_that_is_missing_counts(generator):
         target = style_target([features], [style], "sliced", seeded())
         terms = [
             perceptual_loss(picture, picture, features, features, target, settings, seeded())
-            for settings in (LossSettings(detail_weight=3.0), LossSettings())
+            for settings in (LossSettings(detail_weight=3.0), LossSettings(detail_weight=0.0))
         ]
         return (terms[0].total - terms[1].total).item()
 
@@ -445,7 +446,7 @@ def test_a_style_next_to_flat_asks_for_little_detail(generator):
     )
     with_detail, without = (
         perceptual_loss(flat, flat, features, features, target, settings, seeded()).total.item()
-        for settings in (LossSettings(detail_weight=400.0), LossSettings())
+        for settings in (LossSettings(detail_weight=400.0), LossSettings(detail_weight=0.0))
     )
     assert with_detail - without == pytest.approx(400 * (0.99e-4 / 2e-4) ** 2, rel=1e-2)
 

@@ -180,6 +180,18 @@ def test_contents_come_in_a_new_order_whenever_all_were_used():
     assert list(range(6)) not in rounds
 
 
+@pytest.mark.parametrize(
+    ("batch", "side_px", "count"),
+    [(2, 64, 2), (8, 64, 8), (2, 32, 2), (2, 65, 1), (2, 300, 1), (8, 128, 2), (9, 90, 4)],
+)
+def test_a_batch_holds_fewer_of_larger_contents(batch, side_px, count):
+    """As many as have the pixels of the batch at 64 px."""
+    contents = torch.zeros(1, 1, 1, 1).expand(12, 3, side_px, side_px)
+    loop = SimpleNamespace(settings=replace(QUICK, batch=batch), _contents=contents)
+    batches = adaptation._InnerLoop._batches(loop, Generator().manual_seed(0))
+    assert len(next(batches)) == count
+
+
 def test_every_batch_is_a_full_one():
     loop = SimpleNamespace(settings=replace(QUICK, batch=2), _contents=torch.zeros(5, 1))
     batches = adaptation._InnerLoop._batches(loop, Generator().manual_seed(0))

@@ -9,7 +9,7 @@ from samples import picture
 from torch import Generator
 
 from metastyle_core import content
-from metastyle_core.content import crop_contents, shipped_contents
+from metastyle_core.content import crop_contents, own_contents, shipped_contents
 from metastyle_core.errors import SettingsError
 
 
@@ -40,3 +40,36 @@ def test_crops_use_every_image_and_any_size(generator):
     assert int(crops.amax((1, 2, 3)).eq(0).sum()) == 2
     with pytest.raises(SettingsError, match="content image"):
         crop_contents([], 2, 64, generator)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "short_px", "number", "side_px"),
+    [
+        (1, 300, 6, 128),  # a quarter of 24, at twice the side
+        (6, 300, 6, 128),
+        (12, 300, 12, 91),  # half as many, with twice the pixels
+        (24, 300, 24, 64),
+        (99, 300, 24, 64),
+        (1, 100, 6, 100),  # no larger than the picture
+        (1, 40, 6, 64),
+    ],
+)
+def test_few_pictures_of_ones_own_are_cropped_largely(
+    generator, pictures, short_px, number, side_px
+):
+    images = [picture(short_px, 400, seed=seed) for seed in range(pictures)]
+    assert own_contents(images, 24, 64, generator).shape == (number, 3, side_px, side_px)
+
+
+def test_the_largest_of_few_pictures_sets_the_side(generator):
+    images = [picture(70, 90, seed=1), picture(110, 300, seed=2)]
+    assert own_contents(images, 24, 64, generator).shape == (6, 3, 110, 110)
+    with pytest.raises(SettingsError, match="content image"):
+        own_contents([], 24, 64, generator)
+
+
+def test_a_picture_as_large_as_its_crops_is_learned_on_whole(generator):
+    image = picture(128, 128, seed=1)
+    crops = own_contents([image], 24, 64, generator)
+    whole = [image, image.flip(-1)]
+    assert all(any(torch.equal(crop[None], one) for one in whole) for crop in crops)

@@ -136,9 +136,10 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends(pack):
 
 @pytest.mark.parametrize("contents", [None, image(80, 80, count=2)], ids=["shipped", "given"])
 def test_cancel_is_heard_while_contents_are_made(adapt, fake_host, contents):
-    """Before each of nine photographs and four crops, and of each when the encoder looks."""
-    made = 4 if contents is not None else 9 + 4
-    for heard in (0, made - 1, made + 3):
+    """Before each of nine photographs and of the crops, and of each when the encoder looks."""
+    crops = 4 if contents is None else 2
+    made = crops if contents is not None else 9 + crops
+    for heard in (0, made - 1, made + crops - 1):
         fake_host.checks, fake_host.interrupt_after = 0, heard
         with pytest.raises(Interrupted):
             adapt(content_images=contents)
