@@ -25,10 +25,10 @@ from metastyle_core.sheets import SheetLayout, SheetRow, labelled_sheet
 from metastyle_core.stylization import stylize
 
 PAIRS = {
-    "00022": ("Hiroshige\nPlum Park", "lighthouse"),
-    "00027": ("Modigliani\nJeanne H.", "portrait"),
-    "00031": ("Van Gogh\nThe Bedroom", "canal_street"),
-    "00037": ("Gauguin\nIa Orana", "parrots"),
+    "00022": ("Hiroshige, Plum Park", "lighthouse"),
+    "00027": ("Modigliani, Jeanne H.", "portrait"),
+    "00031": ("Van Gogh, The Bedroom", "canal_street"),
+    "00037": ("Gauguin, Ia Orana", "parrots"),
 }
 STEPS = (0, 10, 30, 60)
 _PICTURE_PX, _CELL_PX = 384, 256
@@ -46,8 +46,8 @@ def main() -> None:
     for stem, (title, photograph) in PAIRS.items():
         painting = load_batch(arguments.styles / f"{stem}.jpg")
         content = load_square(arguments.photographs / f"{photograph}.jpg", _PICTURE_PX)
-        rows.append(SheetRow([title, *_pictures(base, encoder, painting, content)]))
-    columns = ["", "at once", *[f"{steps} steps" for steps in STEPS[1:]], "on the pixels"]
+        rows.append(SheetRow(_pictures(base, encoder, painting, content), [title]))
+    columns = ["at once", *[f"{steps} steps" for steps in STEPS[1:]], "on the pixels"]
     sheet = labelled_sheet(rows, SheetLayout(_CELL_PX), columns=columns)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.output, quality=88)
