@@ -76,8 +76,8 @@ class AdaptationSettings:
         batch: contents of `content_size_px` per step, and of larger ones as many as have as many
             pixels, at least one. Four take twice as long and end no better.
         content_count: how many crops of the photographs that ship to adapt on where no
-            contents are given.
-        content_size_px: their side.
+            contents are given, and at most of the user's own; see `own_contents`.
+        content_size_px: their side, and the least of the user's own.
         style_size_px: short side the style pictures are scaled to, or what keeps
             them within one megapixel: the brush. Photographs of this short side get
             strokes as large as they are in the painting; see `brush_for`.

@@ -79,17 +79,14 @@ def own_contents(
     that large.
 
     Args:
-        images: (1, 3, H, W) pictures of any sizes, [0, 1], at least one.
+        images: as `crop_contents` takes them.
         count: how many crops at most.
         size_px: their side at least.
-        generator: the only source of chance.
-        on_content: called before each crop; an exception raised in it passes through.
+        generator: likewise.
+        on_content: likewise.
 
     Returns:
-        (N, 3, S, S), [0, 1], on the device of the images.
-
-    Raises:
-        SettingsError: there is no image.
+        (N, 3, S, S), [0, 1], as `crop_contents` gives them, with its errors.
     """
     number = min(count, max(len(images), math.ceil(count / _LARGEST)))
     largest_px = max((min(image.shape[-2:]) for image in images), default=size_px)
