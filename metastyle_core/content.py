@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from torch import Generator, Tensor
 
 from .errors import SettingsError
@@ -92,6 +93,20 @@ def own_contents(
     largest_px = max((min(image.shape[-2:]) for image in images), default=size_px)
     side_px = max(size_px, min(round(size_px * math.sqrt(count / number)), largest_px))
     return crop_contents(images, number, side_px, generator, on_content)
+
+
+def in_quarters(contents: Tensor) -> Tensor:
+    """Contents of half the side at the same scale, four of each.
+
+    Args:
+        contents: (N, 3, S, S).
+
+    Returns:
+        (4 N, 3, S // 2, S // 2); of an odd side the last row and column are left out.
+    """
+    half = contents.shape[-1] // 2
+    whole = contents[..., : 2 * half, : 2 * half]
+    return rearrange(whole, "n c (down h) (across w) -> (n down across) c h w", down=2, across=2)
 
 
 def shipped_contents(

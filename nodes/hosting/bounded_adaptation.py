@@ -17,7 +17,7 @@ from ...metastyle_core.adaptation import (
     brush_for,
 )
 from ...metastyle_core.base import Base
-from ...metastyle_core.content import own_contents
+from ...metastyle_core.content import in_quarters, own_contents
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.refinement import measure_statistics
@@ -139,7 +139,7 @@ def _adapt_within_memory(
     request: AdaptationRequest,
     watcher: Watcher,
 ) -> AdaptedStyle:
-    """Adapt, with half the batch whenever the device has too little memory."""
+    """Adapt; with too little memory on quarters of large contents, then with half the batch."""
     resume = _cloned(request.resume)
     start = "fixed" if base.predictor is None else "predicted"
     settings = replace(request.settings, initialisation=start)
@@ -160,7 +160,11 @@ def _adapt_within_memory(
             )
         except RuntimeError as error:
             host.recover(error)
-            settings = _with_half_the_batch(settings, request.encoder, error)
+            if contents is not None and contents.shape[-1] > settings.content_size_px:
+                _LOG.warning("Out of memory at %d px; trying quarters.", contents.shape[-1])
+                contents = in_quarters(contents)
+            else:
+                settings = _with_half_the_batch(settings, request.encoder, error)
 
 
 def _with_statistics(

@@ -9,7 +9,7 @@ from samples import picture
 from torch import Generator
 
 from metastyle_core import content
-from metastyle_core.content import crop_contents, own_contents, shipped_contents
+from metastyle_core.content import crop_contents, in_quarters, own_contents, shipped_contents
 from metastyle_core.errors import SettingsError
 
 
@@ -73,3 +73,11 @@ def test_a_picture_as_large_as_its_crops_is_learned_on_whole(generator):
     crops = own_contents([image], 24, 64, generator)
     whole = [image, image.flip(-1)]
     assert all(any(torch.equal(crop[None], one) for one in whole) for crop in crops)
+
+
+def test_quarters_are_the_pixels_of_the_whole_in_their_places():
+    contents = torch.arange(2 * 3 * 5 * 5.0).view(2, 3, 5, 5)
+    quarters = in_quarters(contents)
+    assert quarters.shape == (8, 3, 2, 2)
+    assert torch.equal(quarters[1], contents[0, :, :2, 2:4])
+    assert torch.equal(quarters[6], contents[1, :, 2:4, :2])

@@ -174,6 +174,24 @@ def test_too_little_memory_halves_the_batch_and_says_so(adapt, pack, monkeypatch
     assert "Out of memory at 2 contents" in caplog.text
 
 
+def test_too_little_memory_learns_from_parts_of_large_contents(adapt, pack, monkeypatch, caplog):
+    """One picture of one's own is a single content a step, which no smaller batch makes less."""
+    whole = pack.nodes.hosting.bounded_adaptation.adapt_to_style
+    tried = []
+
+    def greedy(base, encoder, styles, contents, settings, **options):
+        tried.append((len(contents), contents.shape[-1], settings.batch))
+        if contents.shape[-1] > 70 or settings.batch > 1:
+            raise FakeMemoryError
+        return whole(base, encoder, styles, contents, settings, **options)
+
+    monkeypatch.setattr(pack.nodes.hosting.bounded_adaptation, "adapt_to_style", greedy)
+    style = adapt(content_images=image(128, 128)).style
+    assert tried == [(1, 128, 2), (4, 64, 2), (4, 64, 1)]
+    assert style.settings["contents"] == 4
+    assert "Out of memory at 128 px; trying quarters" in caplog.text
+
+
 def test_far_too_little_memory_is_a_clear_error(adapt, pack, fake_host, monkeypatch, errors):
     def hopeless(*_, **__):
         raise FakeMemoryError
