@@ -17,6 +17,7 @@ from metastyle_core.style_distance import StyleDistance
 _SEED = 0
 _CONTENT_AND_STYLE = LossSettings(
     content_distance="plain",
+    palette_weight=1.0,
     nearest_weight=0.0,
     chroma_weight=0.0,
     detail_weight=0.0,

@@ -20,14 +20,12 @@ from metastyle_core.cli.inputs import open_encoder
 from metastyle_core.cli.options import add_encoder_options, positive_int
 from metastyle_core.encoder import load_encoder
 from metastyle_core.images import load_batch
-from metastyle_core.losses import LossSettings
 from metastyle_core.presets import PRESET_FOLDER
 from metastyle_core.refinement import measure_statistics
 from metastyle_core.style import save_style
 from metastyle_core.thumbnails import draw_thumbnail
 
 # Who chooses a shipped style wants to see it: a third more than the default.
-_STYLE_WEIGHT = 8.0
 TITLES = {
     "bosch_garden_of_earthly_delights": "Bosch, The Garden of Earthly Delights",
     "cezanne_mont_sainte_victoire": "Cézanne, Mont Sainte-Victoire",
@@ -98,8 +96,7 @@ def main() -> None:
     base = load_base()
     encoder = open_encoder(arguments, base.device)
     compact = load_encoder("compact")
-    loss = LossSettings(style_weight=_STYLE_WEIGHT)
-    settings = AdaptationSettings(steps=arguments.steps, loss=loss)
+    settings = AdaptationSettings(steps=arguments.steps)
     for name in arguments.names or TITLES:
         sources = TOGETHER.get(name, (name,))
         paintings = [_trimmed(load_batch(arguments.folder / f"{s}.jpg"), s) for s in sources]

@@ -263,6 +263,8 @@ def add_loss_weights(options: Options) -> None:
         "--hatching-weight": "weight of the penalty on gratings of a few pixels",
         "--blotch-weight": "weight of the penalty on fog, bands and stains: on colours that those "
         "of the photograph do not explain",
+        "--palette-weight": "weight, in the style loss, of the layer that sees little but colours: "
+        "below 1 a picture may hold more or less of each colour than the painting",
         "--nearest-weight": "weight, in the style loss, of places unlike any of the style",
     }
     for option, help in weights.items():

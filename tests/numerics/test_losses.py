@@ -139,7 +139,7 @@ def test_perceptual_loss_adds_weighted_terms():
         style_weight=7.0,
         hatching_weight=0.0,  # asks for 16 px
         normalisation="none",
-        layer_weights={"b": 0.25},
+        palette_weight=0.25,
     )
 
     def terms(settings, *style_weights):
@@ -149,15 +149,15 @@ def test_perceptual_loss_adds_weighted_terms():
         )
 
     found = terms(settings)
-    assert found.content.tolist() == [(4 + 0.25 * 4) / 2, (9 + 0.25 * 1) / 2]
-    assert found.style.tolist() == [(4 + 0.25 * 49) / 2, (1 + 0.25 * 4) / 2]
-    assert found.total.tolist() == [2 * 2.5 + 7 * 8.125, 2 * 4.625 + 7 * 1]
-    assert found.mean() == pytest.approx({"content": 3.5625, "style": 4.5625, "total": 39.0625})
+    assert found.content.tolist() == [(4 + 4) / 2, (9 + 1) / 2]
+    assert found.style.tolist() == [(0.25 * 4 + 49) / 2, (0.25 * 1 + 4) / 2]
+    assert found.total.tolist() == [2 * 4 + 7 * 25, 2 * 5 + 7 * 2.125]
+    assert found.mean() == pytest.approx({"content": 4.5, "style": 13.5625, "total": 103.9375})
     found = terms(settings, torch.tensor([0.5, 3.0], dtype=F64))
-    assert found.total.tolist() == [2 * 2.5 + 0.5 * 8.125, 2 * 4.625 + 3 * 1]
+    assert found.total.tolist() == [2 * 4 + 0.5 * 25, 2 * 5 + 3 * 2.125]
     found = terms(replace(settings, normalisation="target_energy"))
-    assert found.content.tolist() == [(4 / 16 + 0.25 * 4) / 2, (9 / 16 + 0.25 * 1) / 2]
-    assert found.style.tolist() == [8.125 / 4, 1 / 4]
+    assert found.content.tolist() == [(4 / 16 + 4) / 2, (9 / 16 + 1) / 2]
+    assert found.style.tolist() == [25 / 4, 2.125 / 4]
     found = terms(replace(settings, content_distance="standardised"))
     assert found.content.tolist() == [0, 0], "constants have no deviation"
 
@@ -530,7 +530,7 @@ def test_sizes_of_a_style_that_cannot_be_compared_are_refused(scales):
 
 
 @pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
-def test_an_illegal_weight_of_a_layer_is_refused_by_its_name(weight):
-    LossSettings(layer_weights={"relu1_2": 0.0})
-    with pytest.raises(SettingsError, match=f"weight of relu3_3 is {weight}"):
-        LossSettings(layer_weights={"relu1_2": 1.0, "relu3_3": weight})
+def test_an_illegal_weight_is_refused_by_its_name(weight):
+    LossSettings(palette_weight=0.0)
+    with pytest.raises(SettingsError, match=f"palette_weight is {weight}"):
+        LossSettings(palette_weight=weight)

@@ -225,6 +225,7 @@ def twin_loss(
         else twin_sliced_distance(own[k], of_style[k], generator)
         for k in encoder.spec.style_layers
     ]
+    styles[0] = settings.loss.palette_weight * styles[0]
     total = sum(content) / len(content) + settings.loss.style_weight * sum(styles) / len(styles)
     total = total + settings.loss.blotch_weight * twin_blotches(stylized, contents)
     softness, hatching = twin_softness_and_hatching(stylized, style)

@@ -169,7 +169,9 @@ def test_loss_and_gradient_are_those_of_the_perceptual_loss(
     image = (start + noise * (torch.rand(start.shape, generator=generator) - 0.5)).clamp(0, 1)
     seen = tiny_encoder(painting, tiny_encoder.spec.style_layers)
     target = style_target([seen], [painting], "gram", generator)
-    settings = LossSettings(style_weight=20.0, detail_weight=0.0, hatching_weight=0.0)
+    settings = LossSettings(
+        style_weight=20.0, palette_weight=1.0, detail_weight=0.0, hatching_weight=0.0
+    )
     leaf, kept = image.clone().requires_grad_(), tiny_encoder(photograph, ("relu2_1",))
     own = tiny_encoder(leaf)
     wanted = perceptual_loss(leaf, photograph, own, kept, target, settings, generator)

