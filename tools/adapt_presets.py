@@ -25,7 +25,6 @@ from metastyle_core.refinement import measure_statistics
 from metastyle_core.style import save_style
 from metastyle_core.thumbnails import draw_thumbnail
 
-# Who chooses a shipped style wants to see it: a third more than the default.
 TITLES = {
     "bosch_garden_of_earthly_delights": "Bosch, The Garden of Earthly Delights",
     "cezanne_mont_sainte_victoire": "Cézanne, Mont Sainte-Victoire",
