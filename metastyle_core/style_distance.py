@@ -234,9 +234,13 @@ def relaxed_earth_movers(own: Tensor, wanted: Tensor) -> Tensor:
     wanted = at_least_float32(wanted)
     centre = wanted.mean(1, keepdim=True)
     one, other = (F.normalize(v - centre, dim=2) for v in (at_least_float32(own), wanted))
-    with autocast("fp32", own.device):
-        cost = 1 - one @ other.transpose(1, 2)
-    return torch.maximum(cost.amin(2).mean(1), cost.amin(1).mean(1))
+    with torch.no_grad(), autocast("fp32", own.device):
+        alike = one @ other.transpose(1, 2)
+    # Only the nearest have a gradient, so it goes to them and not through all pairs.
+    other = other.expand(len(one), -1, -1)
+    there = 1 - (one * _at(other, alike.argmax(2))).sum(2)
+    back = 1 - (_at(one, alike.argmax(1)) * other).sum(2)
+    return torch.maximum(there.mean(1), back.mean(1))
 
 
 def transport_cost(
@@ -380,6 +384,11 @@ def draw_places(total: int, count: int, generator: Generator) -> Tensor:
     chance = torch.rand(count, generator=generator, dtype=torch.float64)
     drawn = (torch.arange(count) + chance) * (total / count)
     return drawn.long().clamp_max(total - 1)
+
+
+def _at(places: Tensor, chosen: Tensor) -> Tensor:
+    """Places (B, P, C) in the order chosen (B, N), as (B, N, C)."""
+    return places.gather(1, chosen[..., None].expand(-1, -1, places.shape[2]))
 
 
 def _some(places: Tensor, generator: Generator) -> Tensor:
