@@ -156,8 +156,9 @@ class MetaTraining:
     def draw_picture(self) -> Tensor:
         """Fixed styles by fixed contents, before and after a short adaptation.
 
-        Each row is one style: its picture, the contents at 0 steps, and the contents
-        after `_PICTURE_STEPS` steps.
+        Each row is one style: its picture, the contents at 0 steps, and, where the run has an
+        inner loop, the contents after `_PICTURE_STEPS` steps: minutes, on processors, of little use
+        to a run that learns from instant styles.
         """
         network = self.learner.network
         base = Base(network, self.learner.predictor, sha256="in training", training={})
@@ -169,7 +170,7 @@ class MetaTraining:
         rows: list[list[Tensor]] = []
         for style in styles.split(1):
             row = [style[0]]
-            for steps in (0, _PICTURE_STEPS):
+            for steps in (0, _PICTURE_STEPS)[: 1 + bool(self.settings.inner_steps)]:
                 settings = AdaptationSettings(
                     steps=steps,
                     mode=self.settings.inner_mode,

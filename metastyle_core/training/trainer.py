@@ -173,10 +173,10 @@ class Trainer:
                 report = log.add(state, outcome, norm)
                 if report is not None and on_report is not None:
                     on_report(report)
-                self._draw_picture_if_due()
                 if now_s - saved_s > settings.checkpoint_minutes * 60:
                     self._save()
                     saved_s = now_s
+                self._draw_picture_if_due()
                 out_of_time = 0 < settings.max_minutes * 60 < now_s - started_s
                 if self._any_process(should_stop() or out_of_time):
                     break

@@ -18,6 +18,7 @@ from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.cli.training_run import run_with_progress
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, TrainingError
+from metastyle_core.images import load_batch
 from metastyle_core.training import meta_training
 from metastyle_core.training import trainer as trainer_module
 from metastyle_core.training.average import MovingAverage
@@ -182,14 +183,20 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path, tiny_encoder, pool):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_the_log_the_picture_and_the_base_are_written(tmp_path, tiny_encoder, pool, monkeypatch):
+@pytest.mark.parametrize(("inner_steps", "pictures"), [(0, 1 + 3), (1, 1 + 3 + 3)])
+def test_the_log_the_picture_and_the_base_are_written(
+    tmp_path, tiny_encoder, pool, monkeypatch, inner_steps, pictures
+):
     monkeypatch.setattr(meta_training, "_PICTURE_STEPS", 2)
     settings = replace(LOOP, updates=2, picture_every=2)
-    run(make_recipe(tiny_encoder, pool), tmp_path, settings)
+    meta = replace(META, inner_steps=inner_steps)
+    run(make_recipe(tiny_encoder, pool, meta), tmp_path, settings)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["update"] for line in lines] == [1, 2]
     assert all(line["metrics"]["total"] > 0 for line in lines)
-    assert (tmp_path / "pictures" / "00000002.png").is_file()
+    height, width = load_batch(tmp_path / "pictures" / "00000002.png").shape[-2:]
+    assert width // 128 == pictures
+    assert height // 128 == 6
     base = load_base(tmp_path / "base.safetensors")
     assert base.predictor is not None
     assert base.training["updates"] == 2
@@ -517,6 +524,13 @@ def test_a_finished_run_is_written_again_and_says_where_it_goes_on(tmp_path, mon
     assert "continuing from update 2" in caplog.text
     longer = run(again, tmp_path, replace(settings, updates=3), resume=True)
     assert longer.state.elapsed_s == 20.5 + 10.25
+
+
+def test_a_process_killed_while_it_draws_loses_nothing_of_the_last_minutes(tmp_path):
+    recipe, kept = _Scripted(*[GOOD] * 4), []
+    recipe.draw_picture = lambda: kept.append(max(p.name for p in tmp_path.glob("update-*")))
+    run(recipe, tmp_path, replace(SAVE_ALWAYS, picture_every=3))
+    assert kept == ["update-00000003"]
 
 
 def test_what_is_shown_and_shipped_is_the_average(tmp_path):
