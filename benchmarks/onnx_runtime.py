@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 
 from metastyle_core.base import load_base
 from metastyle_core.export import export_onnx, statistics_of
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.presets import load_preset, preset_paths
 from metastyle_core.stylization import stylize
 
@@ -44,9 +46,10 @@ def main() -> None:
     for size in arguments.sizes:
         images = torch.rand(1, 3, size, size)
         feeds = {"image": images.numpy()}
+        as_drawn = partial(stylize, base, style, colouring=AS_DRAWN)
         ways: dict[str, Callable[[], object]] = {
-            "ours": lambda x=images: stylize(base, style, x),
-            "ours, float32": lambda x=images: stylize(base, style, x, precision="fp32"),
+            "ours": partial(as_drawn, images),
+            "ours, float32": partial(as_drawn, images, precision="fp32"),
             "ONNX Runtime": lambda f=feeds: sessions[0].run(None, f),
             "ONNX Runtime, fixed statistics": lambda f=feeds: sessions[1].run(None, f),
             "ONNX Runtime, int8": lambda f=feeds: sessions[2].run(None, f),

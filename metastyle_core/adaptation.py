@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -22,9 +23,11 @@ from .checks import (
     require_sides,
     require_unit_range,
 )
+from .colour import Palette, recolour
 from .content import shipped_contents
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
+from .finishing import IN_STYLE
 from .flow import along_forms
 from .grain import FREE_STROKES, USUAL_GRAIN, drawn_relief, grain_relief
 from .images import fit_within
@@ -58,6 +61,8 @@ _SMALLEST_BRUSH_PX = 128
 # Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
 LARGEST_BRUSH_PX = 768
 _RETRY_FACTOR = 0.1
+# What a few photographs teach beyond the start holds for others by half.
+_HOLDS_FOR_OTHERS = 0.5
 # By how much the relief under contents is larger than they are, so that they differ in it.
 _RELIEF_ROOM_PX = 128
 
@@ -188,7 +193,9 @@ def adapt_to_style(
             as one; see `style_target`.
         contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting, with grain of
             every strength where the base reads it; see `own_contents`. None takes crops of the
-            photographs that ship, `content_count` of `content_size_px`.
+            photographs that ship, `content_count` of `content_size_px`; a style of mode `norm` then
+            goes half of the way from its start, unless that is `fixed`, since it is to draw others
+            than those.
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
@@ -202,7 +209,7 @@ def adapt_to_style(
             ratio: only where it is white does a picture count; see `style_pictures`.
 
     Returns:
-        The best state met, on the device of the base.
+        The best state met, or what lies half way to it, on the device of the base.
 
     Raises:
         ShapeError: a picture has the wrong shape or is too small, or a mask does not fit.
@@ -210,6 +217,10 @@ def adapt_to_style(
             predictor, or steps without an encoder.
         BaseMismatchError: `resume` belongs to another base.
         AdaptationDiverged: the loss exploded, and again at a tenth of the rate.
+
+    Source:
+        Finn et al. 2017, algorithm 1, whose inner loop this is at test time. Half of the way:
+        Wortsman et al. 2022 (WiSE-FT), equation 1.
     """
     settings = settings or AdaptationSettings()
     scaled = _prepare_styles(style_images, style_masks, settings.style_size_px, base.device)
@@ -217,13 +228,21 @@ def adapt_to_style(
         contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
     start = _starting_weights(base, scaled, settings, resume)
     reached = _Reached(start, {}, 0)
+    palette = Palette.of([each.pixels for each in scaled], [each.mask for each in scaled])
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
         drawn = _shipped_contents(base, settings, on_content) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
-        shown = shown.to(base.device)
-        loop = _InnerLoop(base, encoder, scaled, drawn, settings, shown, on_content)
+        preview = _Preview(base, shown.to(base.device), palette)
+        share = 1.0
+        if (
+            contents is None
+            and settings.mode == "norm"
+            and (resume is not None or settings.initialisation == "predicted")
+        ):
+            share = _HOLDS_FOR_OTHERS
+        loop = _InnerLoop(base, encoder, scaled, drawn, settings, preview, share, on_content)
         reached = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(
         fast_weights=reached.weights,
@@ -241,6 +260,7 @@ def adapt_to_style(
             "resumed_from": resume.name if resume else None,
         },
         losses=reached.losses,
+        palette=palette,
     )
 
 
@@ -281,11 +301,13 @@ class _InnerLoop:
         styles: list[StylePicture],
         contents: Tensor,
         settings: AdaptationSettings,
-        shown: Tensor,
+        preview: "_Preview",
+        share: float,
         on_content: Callable[[], None] | None = None,
     ) -> None:
-        self.settings = settings
-        self._base, self._encoder, self._contents, self._shown = base, encoder, contents, shown
+        """Find the targets; `share` is how much of the way from the start a style goes."""
+        self.settings, self._share = settings, share
+        self._base, self._encoder, self._contents, self._preview = base, encoder, contents, preview
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
             scales = settings.loss.style_scales
@@ -318,14 +340,15 @@ class _InnerLoop:
         optimizer = torch.optim.Adam(weights.values(), lr=rate)
         generator = Generator().manual_seed(self.settings.seed)
         batches = self._batches(generator)
-        best, tracker = _detached(weights), _LossTracker(steps)
+        best, tracker = _detached(start), _LossTracker(steps)
         for step in range(1, steps + 1):
             for group in optimizer.param_groups:
                 group["lr"] = rate * _schedule(step, steps)
             losses = self._step(weights, optimizer, next(batches), generator)
+            reached = {k: torch.lerp(start[k], w.detach(), self._share) for k, w in weights.items()}
             if tracker.add(losses, step):
-                best = _detached(weights)
-            preview = _preview(self._base, weights, self._shown)
+                best = reached
+            preview = partial(self._preview.draw, reached)
             elapsed_s = time.monotonic() - began_s
             report = StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview)
             if wants_to_stop(on_step, report):
@@ -457,15 +480,20 @@ def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
 
-def _preview(base: Base, weights: Mapping[str, Tensor], shown: Tensor) -> Callable[[], Tensor]:
-    """As stills are drawn where nobody says otherwise."""
+@dataclass(frozen=True)
+class _Preview:
+    """Pictures (B, 3, H, W) drawn as stills are where nobody says otherwise."""
 
-    def draw() -> Tensor:
-        relief = USUAL_GRAIN * grain_relief(*shown.shape[-2:], seed=0)
-        with torch.no_grad():
-            return stylize_with(base.network, weights, base.network.with_grain(shown, relief))
+    base: Base
+    shown: Tensor
+    palette: Palette
 
-    return draw
+    @torch.no_grad()
+    def draw(self, weights: Mapping[str, Tensor]) -> Tensor:
+        relief = USUAL_GRAIN * grain_relief(*self.shown.shape[-2:], seed=0)
+        network = self.base.network
+        drawn = stylize_with(network, weights, network.with_grain(self.shown, relief))
+        return recolour(drawn, self.shown, IN_STYLE.on(self.palette))
 
 
 def _starting_weights(

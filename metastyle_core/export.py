@@ -21,6 +21,7 @@ from . import network as architecture
 from .base import Base
 from .errors import CheckpointError, MetaStyleError, SettingsError, ShapeError
 from .files import atomic_file
+from .finishing import AS_DRAWN
 from .low_rank import merge_updates
 from .network import (
     ConvNorm,
@@ -171,8 +172,9 @@ def require_same_pictures(
                 feeds["strength"] = torch.tensor(share).numpy()
             theirs = torch.from_numpy(session.run(None, feeds)[0])
             ours = stylize(
-                base, style, images, precision="fp32", strength=share, statistics=statistics
-            )
+                base, style, images,
+                precision="fp32", strength=share, statistics=statistics, colouring=AS_DRAWN,
+            )  # fmt: skip
             if theirs.shape != ours.shape:
                 raise ShapeError(f"{path} makes {tuple(theirs.shape)} of {tuple(ours.shape)}.")
             worst = max(worst, (theirs - ours).abs().max().item() / _LEVEL)
@@ -207,7 +209,7 @@ def require_alike_pictures(
     """
     images = calibration_pictures()[:_ALIKE_PICTURES]
     theirs = torch.from_numpy(_session(path).run(None, {"image": images.numpy()})[0])
-    ours = stylize(base, style, images, precision="fp32", statistics=statistics)
+    ours = stylize(base, style, images, precision="fp32", statistics=statistics, colouring=AS_DRAWN)
     apart = (theirs - ours).abs().mean().item() / _LEVEL
     if apart > _ALIKE_LEVELS:
         raise MetaStyleError(

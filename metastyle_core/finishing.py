@@ -5,7 +5,8 @@ from torch import Tensor
 
 from .colour import Colouring, PaletteMap, recolour
 
-AS_DRAWN = Colouring()
+AS_DRAWN = Colouring(amount=0.0)
+IN_STYLE = Colouring()
 
 
 def finish(

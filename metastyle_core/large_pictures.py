@@ -15,7 +15,7 @@ from .checks import require_finite_result
 from .colour import Colouring, ColourMoments, Moments, PaletteMap
 from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
 from .errors import SettingsError
-from .finishing import AS_DRAWN, finish
+from .finishing import IN_STYLE, finish
 from .mixing import scale_style
 from .rows import Plane, Rows, strips_of
 from .style import AdaptedStyle, check_style
@@ -62,7 +62,7 @@ def stylize_rows(
     how: Drawing,
     *,
     strength: float = 1.0,
-    colouring: Colouring = AS_DRAWN,
+    colouring: Colouring = IN_STYLE,
 ) -> Iterator[Strip]:
     """Stylize one picture; see `stylize`.
 
@@ -86,7 +86,7 @@ def stylize_rows(
     require_shares(strength, how.grain)
     check_style(style, base)
     sizes_to_draw(picture.colour.height, picture.width, style, how)
-    own = style.to(base.device)
+    own, colouring = style.to(base.device), colouring.on(style.palette)
     lighter = scale_style(base, own, (1 + strength) / 2) if strength < 1 else own
     drawn: Iterator[Strip] = _drawn(base, lighter, picture, how)
     palette_map = None

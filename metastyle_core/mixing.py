@@ -22,6 +22,7 @@ from typing import Literal
 from torch import Size
 
 from .base import Base
+from .colour import Palette
 from .errors import BaseMismatchError, SettingsError
 from .low_rank import add_up, is_update, merge_updates, shapes_without_rank, update_shapes
 from .network import ADAPTATION_MODES, AdaptationMode, adapted_parameter_names
@@ -60,6 +61,7 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
         mode=common_mode(styles),
         name=" + ".join(parts),
         settings={"blend": parts, "style_size_px": _mean_size(styles, shares)},
+        palette=_mean_palette(styles, shares),
     )
 
 
@@ -100,6 +102,7 @@ def add_styles(
         mode=mode,
         name=" + ".join(parts),
         settings={"blend": parts, "style_size_px": _mean_size(styles, weights)},
+        palette=_mean_palette(styles, weights),
     )
 
 
@@ -111,6 +114,16 @@ def _mean_size(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> int:
     amounts = [abs(weight) for weight in weights] if any(weights) else [1.0] * len(weights)
     logs = sum(a * math.log(s.size_px) for a, s in zip(amounts, styles, strict=True))
     return round(math.exp(logs / sum(amounts)))
+
+
+def _mean_palette(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Palette | None:
+    """The palette between those of some styles; none where one knows none or is taken away."""
+    counting = [(s.palette, w) for s, w in zip(styles, weights, strict=True) if w]
+    known = [(palette, weight) for palette, weight in counting if palette is not None]
+    palettes, amounts = [palette for palette, _ in known], [weight for _, weight in known]
+    if len(known) < len(counting) or min(amounts, default=0.0) < 0 or _adds_up_to_0(amounts):
+        return None
+    return Palette.mixed(palettes, shares_of_sum(amounts))
 
 
 def scale_style(base: Base, style: AdaptedStyle, strength: float) -> AdaptedStyle:
@@ -168,13 +181,17 @@ def shares_of_sum(weights: Sequence[float]) -> list[float]:
     Raises:
         SettingsError: they add up to 0.
     """
-    total = math.fsum(weights)
-    if abs(total) < 1e-6:
+    if _adds_up_to_0(weights):
         raise SettingsError(
             f"Weights are {list(weights)}, which add up to 0; shares of a sum other than 0 are "
             "needed. Change one of them."
         )
+    total = math.fsum(weights)
     return [weight / total for weight in weights]
+
+
+def _adds_up_to_0(weights: Sequence[float]) -> bool:
+    return abs(math.fsum(weights)) < 1e-6
 
 
 def common_mode(styles: Sequence[AdaptedStyle]) -> AdaptationMode:
@@ -278,4 +295,7 @@ class StyleSchedule:
         """
         row = self.weights(frame / (frames - 1) if frames > 1 else 0.0)
         present = [i for i, share in enumerate(row) if share > 0]
-        return mix_styles([self.styles[i] for i in present], [row[i] for i in present])
+        mixed = mix_styles([self.styles[i] for i in present], [row[i] for i in present])
+        # A palette that some frames have and others lack would flash.
+        known = all(style.palette is not None for style in self.styles)
+        return mixed if known else replace(mixed, palette=None)

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .base import Base
 from .checks import require_finite_result, require_pictures, require_unit_range
-from .colour import Colouring
+from .colour import Colouring, recolour
 from .errors import SettingsError
-from .finishing import finish
+from .finishing import AS_DRAWN, IN_STYLE, finish
 from .grain import grain_relief
 from .masks import fitted_mask, require_mask
 from .mixing import scale_style
@@ -32,7 +32,6 @@ from .transparency import fill_hidden
 _DEVIATIONS_ACROSS = 4.0
 # Where no mask is set and the photograph stays, the hidden drawing is a mixture of all styles.
 _ANYWHERE = 1e-3
-_AS_DRAWN = Colouring()
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class RegionSettings:
     grain: float = 0.0
     seed: int = 0
     precision: Precision = "auto"
-    colouring: Colouring = _AS_DRAWN
+    colouring: Colouring = IN_STYLE
 
     def __post_init__(self) -> None:
         if not 0 <= self.feather_px < math.inf:
@@ -131,6 +130,8 @@ def stylize_regions(
         draw = _draw_together if all(each.mode == "norm" for each in styles) else _draw_apart
         drawn = draw(base, styles, content, shares, settings, alpha)
         require_finite_result(drawn, " + ".join(each.name for each in styles), settings.precision)
+        seen = _multiplied(covered, alpha)
+        drawn = _each_coloured(styles, content, drawn, shares, settings.colouring, seen)
         return finish(
             content,
             drawn,
@@ -139,6 +140,42 @@ def stylize_regions(
             alpha=alpha,
             mask=covered,
         )
+
+
+def _each_coloured(
+    styles: Sequence[AdaptedStyle],
+    content: Tensor,
+    drawn: Tensor,
+    shares: Tensor,
+    colouring: Colouring,
+    seen: Tensor | None,
+) -> Tensor:
+    """The drawing (B, 3, H, W), each of S styles in its own palette by what is seen of it.
+
+    Args:
+        styles: S.
+        content: the photographs, as large as the drawing.
+        drawn: of all styles.
+        shares: (1 or B, S, H, W), of each style at each pixel.
+        colouring: whose colours are asked for.
+        seen: (1 or B, 1, H, W), [0, 1], how much of the drawing shows; None for all of it.
+    """
+    own = [colouring.on(style.palette) for style in styles]
+    if all(each is colouring for each in own):
+        return drawn
+    parts = shares.expand(len(drawn), -1, -1, -1).split(1, dim=1)
+    mixed = torch.zeros_like(drawn)
+    for part, each in zip(parts, own, strict=True):
+        counting = part if seen is None else part * seen.to(part)
+        mixed += part * recolour(drawn, content, each, counting)
+    return mixed.clamp(0, 1)
+
+
+def _multiplied(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """The product of what there is of two."""
+    if one is None or other is None:
+        return one if other is None else other
+    return one * other.to(one)
 
 
 def require_regions(regions: Sequence[Region], count: int, height: int, width: int) -> None:
@@ -266,6 +303,7 @@ def _draw_apart(
             grain=settings.grain,
             seed=settings.seed,
             alpha=alpha,
+            colouring=AS_DRAWN,
         )
         mixed += shares[:, number : number + 1] * drawn
     return mixed

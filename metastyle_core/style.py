@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .base import Base, shipped_name
 from .checkpoint import TensorFile, parse_json, read_tensors, write_tensors
+from .colour import Palette
 from .errors import BaseMismatchError, CheckpointError
 from .images import DECODER_ERRORS, limit_long_side, to_pil
 from .low_rank import update_shapes
@@ -48,6 +49,7 @@ class AdaptedStyle:
         thumbnail: WebP picture of at most 4.6 KB, or None.
         statistics: what refining needs of the style in place of its pictures, or None.
         painting: WebP picture that a user chose to keep beside the thumbnail, as small, or None.
+        palette: the colours of its pictures, or None where they are not known.
     """
 
     fast_weights: Mapping[str, Tensor]
@@ -59,6 +61,7 @@ class AdaptedStyle:
     thumbnail: bytes | None = None
     statistics: StyleStatistics | None = None
     painting: bytes | None = None
+    palette: Palette | None = None
 
     @property
     def size_px(self) -> int:
@@ -145,17 +148,23 @@ def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> 
         "base_sha256": style.base_sha256,
         "mode": style.mode,
         "name": style.name,
-        "settings": json.dumps(dict(style.settings)),
-        "losses": json.dumps(dict(style.losses)),
+        "settings": _compact(dict(style.settings)),
+        "losses": _compact(dict(style.losses)),
     }
     for key, picture in (("thumbnail", style.thumbnail), ("painting", style.painting)):
         if picture is not None:
             metadata[key] = base64.b64encode(picture).decode("ascii")
+    if style.palette is not None:
+        metadata["palette"] = _compact(style.palette.header())
     tensors = {name: tensor.to(dtype) for name, tensor in style.fast_weights.items()}
     if style.statistics is not None:
         metadata["statistics"] = style.statistics.header()
         tensors |= style.statistics.tensors()
     write_tensors(path, tensors, file_format=STYLE_FORMAT, metadata=metadata)
+
+
+def _compact(values: Mapping[str, object]) -> str:
+    return json.dumps(values, separators=(",", ":"))
 
 
 def load_style(path: Path | str) -> AdaptedStyle:
@@ -184,6 +193,7 @@ def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
             for key in PICTURES
             if key in metadata
         }
+        palette = _palette_of(path, metadata)
     except (ValueError, binascii.Error) as error:
         raise CheckpointError(
             f"{path}: its header is damaged ({error}); download or save it again."
@@ -197,8 +207,15 @@ def _style_from_file(path: Path | str, file: TensorFile) -> AdaptedStyle:
         settings=parse_json(path, metadata, "settings"),
         losses=losses,
         statistics=statistics,
+        palette=palette,
         **{key: data for key, data in pictures.items() if _is_picture(data)},
     )
+
+
+def _palette_of(path: Path | str, metadata: Mapping[str, str]) -> Palette | None:
+    if "palette" not in metadata:
+        return None
+    return Palette.from_header(parse_json(path, metadata, "palette"))
 
 
 def _is_picture(data: bytes) -> bool:

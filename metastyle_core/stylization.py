@@ -20,7 +20,7 @@ from .checks import require_finite_result, require_pictures, require_unit_range
 from .colour import Colouring
 from .drawing import Drawing, require_brush, statistics_to_wrap_by
 from .errors import SettingsError, ShapeError
-from .finishing import AS_DRAWN, finish
+from .finishing import IN_STYLE, finish
 from .grain import grain_relief
 from .large_pictures import PictureRows, goes_by_rows, require_shares, stylize_rows
 from .mixing import scale_style
@@ -47,7 +47,7 @@ def stylize(
     seed: int = 0,
     statistics: NormStatistics | None = None,
     alpha: Tensor | None = None,
-    colouring: Colouring = AS_DRAWN,
+    colouring: Colouring = IN_STYLE,
     seamless: Seamless = "none",
     mask: Tensor | None = None,
     brush: float | None = None,
@@ -125,14 +125,40 @@ def stylize(
         content = images.float().clamp(0, 1)
         if strength == 0:
             return content
+        colourings = [colouring.on(each.palette) for each in chosen]
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
         read = content if alpha is None else fill_hidden(content, alpha)
         drawn = _draw(base, chosen, read, size, how)
         require_finite_result(drawn, chosen[0].name if chosen else "", precision)
+        return _finish_each(content, drawn, strength, colourings, alpha, mask)
+
+
+def _finish_each(
+    content: Tensor,
+    drawn: Tensor,
+    strength: float,
+    colourings: Sequence[Colouring],
+    alpha: Tensor | None,
+    mask: Tensor | None,
+) -> Tensor:
+    """Drawings (B, 3, H, W) finished in one colouring, or each in its own."""
+    if len(colourings) == 1:
         return finish(
-            content, drawn, strength=strength, colouring=colouring, alpha=alpha, mask=mask
+            content, drawn, strength=strength, colouring=colourings[0], alpha=alpha, mask=mask
         )
+    result = torch.empty_like(content)
+    for place, colouring in enumerate(colourings):
+        row = slice(place, place + 1)
+        result[row] = finish(
+            content[row],
+            drawn[row],
+            strength=strength,
+            colouring=colouring,
+            alpha=None if alpha is None else alpha[row],
+            mask=mask if mask is None or len(mask) == 1 else mask[row],
+        )
+    return result
 
 
 def _stylize_each(

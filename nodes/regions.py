@@ -114,10 +114,11 @@ def _colours() -> list[io.Input]:
             "colour",
             options=list(COLOURS),
             default="style",
-            tooltip="Whose colours: style as it is drawn; photograph keeps its own under the "
-            "light and dark of the drawing; match takes those of the palette.",
+            tooltip="Whose colours: style, as it is drawn and half of the way to those of its "
+            "pictures; photograph keeps its own under the light and dark of the drawing; match "
+            "takes those of the palette.",
         ),
-        share_input("colour_amount", 1.0, "How far photograph or match goes."),
+        share_input("colour_amount", 1.0, "How far that goes; at 0 all stays as it is drawn."),
         io.Image.Input(
             "palette",
             optional=True,

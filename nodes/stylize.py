@@ -136,13 +136,14 @@ def colour_inputs() -> list[io.Input]:
             options=list(COLOURS),
             default="style",
             optional=True,
-            tooltip="Whose colours: style as it is drawn; photograph keeps its own under the "
-            "light and dark of the drawing; match takes those of the palette.",
+            tooltip="Whose colours: style, as it is drawn and half of the way to those of its "
+            "pictures; photograph keeps its own under the light and dark of the drawing; match "
+            "takes those of the palette.",
         ),
         share_input(
             "colour_amount",
             1.0,
-            "How far photograph or match goes.",
+            "How far that goes; at 0 all stays as it is drawn.",
             optional=True,
         ),
         io.Image.Input(

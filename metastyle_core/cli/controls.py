@@ -30,16 +30,16 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         "--colour",
         choices=COLOURS,
         default="style",
-        help="whose colours: those of the style as it is drawn, the photograph's under the light "
-        "and dark of the drawing, or the palette of the painting or any other picture "
-        "(default: style)",
+        help="whose colours: those of the style, as they are drawn and half of the way to those of "
+        "its paintings, the photograph's under the light and dark of the drawing, or the palette "
+        "of the painting or any other picture (default: style)",
     )
     group.add_argument(
         "--colour-amount",
         type=non_negative_float,
         default=1.0,
         metavar="0..1",
-        help="how far --colour goes (default: 1)",
+        help="how far --colour goes; at 0 all stays as it is drawn (default: 1)",
     )
     group.add_argument(
         "--palette",

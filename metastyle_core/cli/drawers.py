@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ..base import Base
 from ..borders import Seamless
-from ..colour import Colouring
-from ..finishing import finish
+from ..finishing import AS_DRAWN, finish
 from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
 from .controls import colouring_of, grain_of, mask_of, mask_over, require_fitting, seamless_of
@@ -82,6 +81,8 @@ class StyleDrawer:
         """Draw pictures (B, 3, H, W); alpha (B, 1, H, W) of those with transparency."""
         arguments, refiner = self._arguments, self._refiner
         where = mask_over(self._mask, pictures)
+        # Refining starts in the style's colours; those of others come after it.
+        before = self._colouring if self._colouring.colour == "style" else AS_DRAWN
         results = stylize(
             self._base,
             self._style,
@@ -92,7 +93,7 @@ class StyleDrawer:
             grain=grain_of(arguments),
             seed=arguments.seed,
             alpha=alpha,
-            colouring=Colouring() if refiner else self._colouring,
+            colouring=before if refiner else self._colouring,
             seamless=self._seamless,
             mask=None if refiner else where,
             brush=arguments.brush,

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..base import Base
 from ..borders import Seamless
 from ..colour import Colouring, ColourMoments
-from ..finishing import AS_DRAWN, finish
+from ..finishing import AS_DRAWN, IN_STYLE, finish
 from ..images import limit_long_side
 from ..large_pictures import require_shares
 from ..masks import fitted_mask, require_mask
@@ -43,7 +43,7 @@ class FilmDrawing:
         max_size_px: the long side to which frames are shrunk first, or None.
         lock: what statistics shots are held to; None takes each frame's own.
         steady: how many shifts within the stride every frame is the mean of.
-        colouring: whose colours frames have; with a lock `match` moves those of all frames of
+        colouring: whose colours frames have; with a lock a palette moves those of all frames of
             a shot alike.
         seamless: axes along which frames wrap.
         mask: (1, 1, H, W), [0, 1], of the ratio of the frames: where the style goes, the same
@@ -59,7 +59,7 @@ class FilmDrawing:
     max_size_px: int | None = None
     lock: Lock | None = None
     steady: Steady = 1
-    colouring: Colouring = AS_DRAWN
+    colouring: Colouring = IN_STYLE
     seamless: Seamless = "none"
     mask: Tensor | None = None
 
@@ -82,6 +82,7 @@ class FilmDrawing:
             grain=self.grain,
             seed=self.seed,
             statistics=statistics,
+            colouring=AS_DRAWN,
             seamless=self.seamless,
             strips=WHOLE,
             steady=self.steady,
@@ -96,12 +97,11 @@ class FilmDrawing:
             drawn: the same shape.
             colours: of the drawings of a shot, or None for those of this one.
         """
-        held, wanted = None, self.colouring.wanted
+        colouring = self.colouring.on(self.style.palette)
+        held, wanted = None, colouring.wanted
         if colours is not None and wanted is not None:
             held = colours.map_to(wanted)
-        return finish(
-            image, drawn, strength=self.strength, colouring=self.colouring, palette_map=held
-        )
+        return finish(image, drawn, strength=self.strength, colouring=colouring, palette_map=held)
 
     def masked(self, image: Tensor, finished: Tensor) -> Tensor:
         """The finished drawing where the mask is 1, the image where it is 0.

@@ -35,6 +35,7 @@ from .sockets import StyleValue
 _LOG = logging.getLogger(__name__)
 # 610 are alive at the widest layer in float32; the rest is for the workspace of convolutions.
 BYTES_PER_PIXEL = 1536
+_KEPT_BYTES_PER_PIXEL = 12  # of a large drawing, until all of it has told its colours
 _MOVES_PER_PICTURE = 100  # of the progress bar, where pictures go by rows
 
 
@@ -228,6 +229,7 @@ def _load(model: MetaStyleModel, style: StyleValue, images: Tensor, *, in_strips
     _, height, width, _ = images.shape
     if in_strips:
         room = needed_bytes(height, width) + strip_bytes(width, Strips().strip_px)
+        room += _KEPT_BYTES_PER_PIXEL * height * width
     else:
         size = pictures_per_pass(height, width, host.work_device())
         room = min(size, len(images)) * height * width * BYTES_PER_PIXEL

@@ -17,6 +17,7 @@ from metastyle_core.adaptation import (
     adapt_to_style,
     brush_for,
 )
+from metastyle_core.content import shipped_contents
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import (
     AdaptationDiverged,
@@ -539,3 +540,41 @@ def test_stopping_keeps_the_best_so_far(random_base, tiny_encoder, style_image, 
     start = adapt_to_style(random_base, None, [style_image], settings=replace(QUICK, steps=0))
     assert any(not torch.equal(t, start.fast_weights[k]) for k, t in found.fast_weights.items())
     assert "stopped_after" not in start.settings
+
+
+def test_a_style_knows_the_colours_of_what_counts_of_its_pictures(random_base):
+    red, green = torch.zeros(1, 3, 80, 80), torch.zeros(1, 3, 80, 80)
+    red[:, 0], green[:, 1] = 1, 1
+    both, left = torch.cat([red, green], -1), torch.zeros(1, 1, 80, 160)
+    left[..., :80] = 1
+    settings = replace(QUICK, steps=0)
+    whole = adapt_to_style(random_base, None, [both], settings=settings)
+    assert whole.palette.mean == pytest.approx((0.5, 0.5, 0.0), abs=0.01)
+    half = adapt_to_style(random_base, None, [both], settings=settings, style_masks=[left])
+    assert half.palette.mean == pytest.approx((1.0, 0.0, 0.0), abs=0.02)
+    two = adapt_to_style(random_base, None, [red, both], settings=settings)
+    assert two.palette.mean == pytest.approx((0.75, 0.25, 0.0), abs=0.01)
+
+
+def test_photographs_that_ship_lead_half_of_the_way_from_a_prediction(
+    random_base, tiny_encoder, style_image, monkeypatch
+):
+    """What others are drawn in; pictures of one's own, and a start that is no style, lead whole."""
+
+    def moved(**more) -> dict[str, torch.Tensor]:
+        settings = replace(QUICK, steps=2, initialisation=more.pop("initialisation", "predicted"))
+        drawn = [
+            adapt_to_style(random_base, tiny_encoder, [style_image], settings=each, **more)
+            for each in (settings, replace(settings, steps=0))
+        ]
+        after, before = (each.fast_weights for each in drawn)
+        return {name: after[name] - before[name] for name in after}
+
+    shipped, fixed = moved(), moved(initialisation="fixed")
+    generator = torch.Generator().manual_seed(QUICK.seed)
+    same = shipped_contents(QUICK.content_count, QUICK.content_size_px, generator)
+    own, own_fixed = moved(contents=same), moved(contents=same, initialisation="fixed")
+    for name in own:
+        torch.testing.assert_close(shipped[name], 0.5 * own[name], rtol=0, atol=1e-6)
+        torch.testing.assert_close(fixed[name], own_fixed[name], rtol=0, atol=1e-6)
+    assert max(v.abs().max() for v in own.values()) > 1e-3

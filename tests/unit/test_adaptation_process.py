@@ -63,7 +63,7 @@ def test_the_best_state_met_is_returned_and_not_the_last(
     # Averaged, the last ones more: 5, 3.42, 3.63, 4.90, 5.66; the choice begins with the third.
     script([5.0, 2.0, 4.0, 8.0, 8.0])
     style, drawn, previews = states_drawn(random_base, tiny_encoder, style_image, contents, 5)
-    assert [torch.allclose(drawn, each, atol=1e-6) for each in previews] == [
+    assert [torch.allclose(drawn, each, atol=1e-5) for each in previews] == [
         False, False, True, False, False,
     ]  # fmt: skip
     assert style.losses["total"] == pytest.approx((0.81 * 5 + 0.9 * 2 + 4) / (0.81 + 0.9 + 1))
@@ -74,8 +74,8 @@ def test_an_easy_content_in_the_first_step_does_not_end_the_choice(
 ):
     script([1.0, 6.0, 6.0, 6.0, 4.0, 3.0, 3.0, 3.0])
     _, drawn, previews = states_drawn(random_base, tiny_encoder, style_image, contents, 8)
-    torch.testing.assert_close(drawn, previews[-1], rtol=0, atol=1e-6)
-    assert not torch.allclose(drawn, previews[0], atol=1e-6)
+    torch.testing.assert_close(drawn, previews[-1], rtol=0, atol=1e-5)
+    assert not torch.allclose(drawn, previews[0], atol=1e-5)
 
 
 def test_a_loss_that_explodes_is_retried_once_and_then_named(

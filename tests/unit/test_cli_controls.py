@@ -6,7 +6,9 @@ import pytest
 import torch
 from samples import picture
 
-from metastyle_core.cli import main
+from metastyle_core.cli import drawers, main
+from metastyle_core.colour import Colouring
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.images import load_image, save_image
 
 
@@ -52,7 +54,10 @@ def test_colours_of_the_painting_of_a_palette_and_of_the_photograph(
     orange = tmp_path / "orange.png"
     save_image(torch.tensor([0.9, 0.5, 0.1]).view(3, 1, 1).expand(3, 16, 16), orange)
     plain = draw()
-    assert torch.equal(plain, draw("--colour", "photograph", "--colour-amount", "0"))
+    as_drawn = draw("--colour-amount", "0")
+    assert torch.equal(as_drawn, draw("--colour", "photograph", "--colour-amount", "0"))
+    half_way = (as_drawn.mean((1, 2)) + load_image(painting).pixels.mean((1, 2))) / 2
+    torch.testing.assert_close(plain.mean((1, 2)), half_way, rtol=0, atol=0.02)
     for options, wanted in (
         ([], load_image(painting).pixels),
         (["--palette", str(orange)], load_image(orange).pixels),
@@ -68,6 +73,20 @@ def test_a_refined_picture_is_recoloured_too(draw, painting):
     refined = draw("--refine", "2", "--colour", "match")
     wanted = load_image(painting).pixels.mean((1, 2))
     torch.testing.assert_close(refined.mean((1, 2)), wanted, rtol=0, atol=0.02)
+
+
+def test_colours_of_others_are_given_to_a_refined_picture_alone(draw, monkeypatch):
+    asked, original = [], drawers.stylize
+
+    def heard(*arguments, **options):
+        asked.append(options["colouring"])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(drawers, "stylize", heard)
+    draw("--refine", "1")
+    draw("--refine", "1", "--colour-amount", "0")
+    draw("--refine", "1", "--colour", "photograph")
+    assert asked == [Colouring(), AS_DRAWN, AS_DRAWN]
 
 
 def test_a_palette_is_asked_for_and_never_ignored(tmp_path, photograph, painting, capsys):

@@ -74,7 +74,7 @@ def entering(still):
         {"colouring": Colouring("photograph")},
         {"colouring": Colouring("match", 0.8, picture(16, 16, seed=8))},
         {"seamless": "x"},
-        {"steady": 2},
+        {"steady": 2, "colouring": Colouring(amount=0.0)},
         {"strength": 0.6, "grain": 0.3, "seed": 4, "colouring": Colouring("photograph", 0.5)},
         {"mask": torch.linspace(0, 1, 32).expand(1, 1, 24, 32), "strength": 0.6},
     ],
@@ -94,11 +94,12 @@ def test_a_frame_is_drawn_as_a_still_is(random_base, style, options, lock):
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
 
 
-def test_a_lock_holds_the_palette_too(random_base, style, palette):
+@pytest.mark.parametrize("colour", ["match", "style"])
+def test_a_lock_holds_the_palette_too(random_base, style, palette, colour):
     film = Frames(entering(picture(160, 160, seed=4)))
 
     def change(lock):
-        colouring = Colouring("match", palette=palette)
+        colouring = Colouring(colour, palette=palette)
         first, *_, last = drawn(
             film, FilmDrawing(random_base, style, "fp32", lock=lock, colouring=colouring)
         )

@@ -9,6 +9,7 @@ from torch import Generator
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.flow import along_forms
 from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise, turned_relief
 from metastyle_core.stylization import stylize
@@ -76,7 +77,9 @@ def test_no_grain_is_no_change_and_grain_changes_what_is_read(random_base, style
 
 def test_all_frames_have_the_same_grain_and_strength_0_has_none(random_base, style):
     frames = torch.full((3, 3, 32, 32), 0.5)
-    drawn = stylize(random_base, style, frames, precision="fp32", grain=1.0, batch=2)
+    drawn = stylize(
+        random_base, style, frames, precision="fp32", grain=1.0, batch=2, colouring=AS_DRAWN
+    )
     torch.testing.assert_close(drawn[1:], drawn[:1].expand(2, -1, -1, -1), rtol=0, atol=1e-6)
     assert torch.equal(stylize(random_base, style, frames, grain=1.0, strength=0.0), frames)
 

@@ -355,3 +355,27 @@ def test_the_note_of_growth_names_the_smallest_style(random_base):
         f"The mixture is of mode full and holds {sizes[0]:,} numbers; 'norm' alone is of mode norm "
         f"and holds {sizes[1]:,}."
     )
+
+
+def test_a_mixture_has_the_palette_between_those_of_its_styles(random_base, styles):
+    first, second = (style.palette for style in styles[:2])
+    mixed = mix_styles(styles[:2], [3, 1]).palette
+    for found, one, other in zip(mixed.mean, first.mean, second.mean, strict=True):
+        assert found == pytest.approx(0.75 * one + 0.25 * other, rel=1e-3)
+    assert mixed.covariance[1][2] == pytest.approx(
+        0.75 * first.covariance[1][2] + 0.25 * second.covariance[1][2], rel=1e-3
+    )
+    assert scale_style(random_base, styles[0], 0.3).palette == first
+    unknown = replace(styles[1], palette=None)
+    assert mix_styles([styles[0], unknown], [1, 1]).palette is None
+    assert add_styles(random_base, styles[:2], [1.0, -0.5]).palette is None
+    assert add_styles(random_base, styles[:2], [0.0, 0.0]).palette is None
+    assert add_styles(random_base, styles[:1], [1e-7]).palette is None
+    assert add_styles(random_base, [styles[0], unknown], [1.0, 0.0]).palette == first
+
+
+def test_a_passage_to_a_style_without_a_palette_never_has_one(styles):
+    unknown = replace(styles[1], palette=None)
+    passage = StyleSchedule((styles[0], unknown))
+    assert [passage.at_frame(frame, 3).palette for frame in range(3)] == [None] * 3
+    assert StyleSchedule(tuple(styles[:2])).at_frame(0, 3).palette == styles[0].palette

@@ -7,8 +7,9 @@ import pytest
 import torch
 from samples import low_rank_style, picture
 
+from metastyle_core import regions as regions_module
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.colour import Colouring
+from metastyle_core.colour import Colouring, Palette, recolour
 from metastyle_core.errors import BaseMismatchError, ResultError, SettingsError, ShapeError
 from metastyle_core.network import stylize_with
 from metastyle_core.regions import (
@@ -20,7 +21,8 @@ from metastyle_core.regions import (
 )
 from metastyle_core.stylization import stylize
 
-EXACT = RegionSettings(precision="fp32")
+AS_DRAWN = Colouring(amount=0.0)
+EXACT = RegionSettings(precision="fp32", colouring=AS_DRAWN)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def halves(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def whole(base, style, images, **more):
-    return stylize(base, style, images, precision="fp32", **more)
+    return stylize(base, style, images, **{"precision": "fp32", "colouring": AS_DRAWN, **more})
 
 
 def test_shares_need_statistics(random_base, styles):
@@ -227,3 +229,42 @@ def test_a_style_of_another_base_is_refused(random_base, styles):
         stylize_regions(
             random_base, [Region(foreign, torch.ones(1, 1, 40, 60))], picture(40, 60), EXACT
         )
+
+
+@pytest.mark.parametrize("mode", ["norm", "low_rank"])
+def test_each_region_has_the_palette_of_its_style(random_base, styles, mode):
+    """By what is drawn in it: its mean moves half of the way."""
+    light = replace(styles[0] if mode == "norm" else low_rank_style(random_base, 5))
+    pictures = (0.2 * picture(20, 20), 0.8 + 0.2 * picture(20, 20, seed=7))
+    dark, bright = (
+        replace(style, palette=Palette.of([each], [None]))
+        for style, each in zip((light, styles[1]), pictures, strict=True)
+    )
+    left, right = halves(64, 64)
+    regions, image = [Region(dark, left), Region(bright, right)], picture(64, 64, seed=4)
+    plain = stylize_regions(random_base, regions, image, EXACT)
+    coloured = replace(EXACT, colouring=Colouring())
+    found = stylize_regions(random_base, regions, image, coloured)
+    for mask, style in ((left, dark), (right, bright)):
+        mean, before = ((mask * each).sum((2, 3))[0] / mask.sum() for each in (found, plain))
+        wanted = (before + torch.tensor(style.palette.mean)) / 2
+        torch.testing.assert_close(mean, wanted, rtol=0, atol=0.03)
+
+
+def test_palettes_go_by_what_is_seen(random_base, styles, monkeypatch):
+    """By hand: a white half that a mask leaves free, or that is transparent, counts nothing."""
+    drawn = 0.3 * picture(64, 64, seed=4)
+    drawn[..., 32:] = 1
+    monkeypatch.setattr(regions_module, "_draw_together", lambda *_: drawn)
+    left, right = halves(64, 64)
+    style = replace(styles[0], palette=Palette.of([0.5 + 0.3 * picture(20, 20)], [None]))
+    settings, image = replace(EXACT, colouring=Colouring()), picture(64, 64, seed=6)
+    wanted = recolour(drawn[..., :32], image[..., :32], Colouring().on(style.palette))
+    part = stylize_regions(random_base, [Region(style, left)], image, settings)
+    torch.testing.assert_close(part[..., :32], wanted, rtol=0, atol=1e-3)
+    assert torch.equal(part[..., 32:], image[..., 32:])
+    everywhere = [Region(style, left + right)]
+    hidden = stylize_regions(random_base, everywhere, image, settings, alpha=left)
+    torch.testing.assert_close(hidden[..., :32], wanted, rtol=0, atol=1e-3)
+    seen = stylize_regions(random_base, everywhere, image, settings)
+    assert (seen[..., :32] - wanted).abs().mean() > 0.02

@@ -8,13 +8,14 @@ from samples import low_rank_style, picture
 
 from metastyle_core import speed
 from metastyle_core.adaptation import AdaptationSettings
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.stylization import stylize
 
 
 def test_the_plain_network_draws_the_same_picture(random_base):
     style, images = low_rank_style(random_base, 1), picture(40, 53)
     plain = speed._plain_network(random_base, style)
-    ours = stylize(random_base, style, images, precision="fp32")
+    ours = stylize(random_base, style, images, precision="fp32", colouring=AS_DRAWN)
     torch.testing.assert_close(plain(images).clamp(0, 1), ours, rtol=0, atol=1e-5)
 
 

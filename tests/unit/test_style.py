@@ -52,6 +52,7 @@ def test_round_trip_keeps_everything(tmp_path, random_base):
         style.name, style.mode, style.base_sha256,
     )  # fmt: skip
     assert loaded.losses == {"total": 1.5}
+    assert loaded.palette == style.palette
     assert loaded.settings["style_size_px"] == 64
     assert loaded.thumbnail == style.thumbnail
     assert loaded.thumbnail is not None
@@ -177,6 +178,8 @@ def test_spoilt_headers_are_refused(tmp_path, random_base):
         ({"losses": "[1]"}, "losses"),
         ({"settings": "{"}, "settings"),
         ({"thumbnail": "***"}, "damaged"),
+        ({"palette": "{"}, "palette"),
+        ({"palette": '{"mean": [0, 0]}'}, "damaged .its palette holds no numbers"),
     ):
         write_tensors(path, file.tensors, file_format=STYLE_FORMAT, metadata={**kept, **change})
         with pytest.raises(CheckpointError, match=reason):

@@ -25,10 +25,12 @@ from metastyle_core.tiling import Strips
 @pytest.fixture(scope="module")
 def styles(random_base):
     settings = AdaptationSettings(steps=0, style_size_px=64)
-    return [
+    made = [
         adapt_to_style(random_base, None, [picture(64, 64, seed=s)], settings=settings)
         for s in range(3)
     ]
+    # As the network draws them: what their palettes change is told in test_colour.
+    return [replace(style, palette=None) for style in made]
 
 
 @pytest.fixture
