@@ -235,13 +235,9 @@ def adapt_to_style(
         drawn = _shipped_contents(base, settings, on_content) if contents is None else contents
         shown = drawn[: settings.batch] if preview_images is None else preview_images
         preview = _Preview(base, shown.to(base.device), palette)
-        share = 1.0
-        if (
-            contents is None
-            and settings.mode == "norm"
-            and (resume is not None or settings.initialisation == "predicted")
-        ):
-            share = _HOLDS_FOR_OTHERS
+        from_a_style = resume is not None or settings.initialisation == "predicted"
+        halved = contents is None and settings.mode == "norm" and from_a_style
+        share = _HOLDS_FOR_OTHERS if halved else 1.0
         loop = _InnerLoop(base, encoder, scaled, drawn, settings, preview, share, on_content)
         reached = _run_with_one_retry(loop, start, on_step)
     return AdaptedStyle(

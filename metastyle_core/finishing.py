@@ -25,7 +25,8 @@ def finish(
         photographs: (B, 3, H, W), [0, 1].
         drawn: what was made of them, of the same shape.
         strength: 0 gives the photographs exactly, 1 the drawing.
-        colouring: whose colours the drawing gets.
+        colouring: whose colours the drawing gets; `style` leaves them until `Colouring.on` tells
+            whose palette that is.
         alpha: (B, 1, H, W), [0, 1], of photographs with transparency.
         mask: (1 or B, 1, H, W), [0, 1]: strength is multiplied by it, pixel by pixel.
         palette_map: how colours move where `match` is asked for, when these are a part of a

@@ -185,7 +185,8 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="images or folders to adapt on (default: photographs that ship)",
+        help="images or folders to adapt on (default: photographs that ship, and in mode norm half "
+        "of the way that they lead)",
     )
     add = partial(add_setting, group, AdaptationSettings)
     add("--initialisation", help="where the style starts")
