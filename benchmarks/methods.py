@@ -16,14 +16,13 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base
 from metastyle_core.content import own_contents
 from metastyle_core.encoder import PerceptualEncoder
-from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.presets import load_preset
 from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.seeding import seeded
 from metastyle_core.style import AdaptedStyle, save_style
 from metastyle_core.style_distance import StyleDistance
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import stylize, stylize_as_usual
 
 _MANY_STEPS = 200
 
@@ -103,7 +102,7 @@ def adapted(
     def prepare(style_image: Tensor) -> Prepared:
         style = adapt_to_style(base, encoder, [style_image], contents, settings)
         return Prepared(
-            lambda image: stylize(base, style, image, grain=USUAL_GRAIN),
+            lambda image: stylize_as_usual(base, style, image),
             _saved_bytes(style),
             lambda image: stylize(base, style, image),
         )
@@ -120,7 +119,7 @@ def adapted_on_each(base: Base, encoder: PerceptualEncoder, settings: Adaptation
             count, size_px = settings.content_count, settings.content_size_px
             contents = own_contents([image], count, size_px, generator)
             style = adapt_to_style(base, encoder, [style_image], contents, settings)
-            return stylize(base, style, image, grain=USUAL_GRAIN)
+            return stylize_as_usual(base, style, image)
 
         return Prepared(run, None)
 

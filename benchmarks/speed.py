@@ -23,9 +23,8 @@ from benchmarks.onnx_runtime import open_session
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, SHIPPED_BASES, load_base
 from metastyle_core.cli.options import positive_int
-from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_batch
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import stylize, stylize_as_usual
 
 Way = Callable[[Tensor], object]
 
@@ -56,8 +55,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=positive_int, nargs="+", default=list(_SIZES_PX))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    frames = {name: _ours(name) for name in SHIPPED_BASES}
-    stills = {f"{name}, with strokes": _ours(name, USUAL_GRAIN) for name in SHIPPED_BASES}
+    frames = {name: _ours(name, stylize) for name in SHIPPED_BASES}
+    stills = {f"{name}, as stills": _ours(name, stylize_as_usual) for name in SHIPPED_BASES}
     ways = frames | stills | {_PEER: _peer(arguments.threads)}
     for size in arguments.sizes:
         image = torch.rand(1, 3, size, size)
@@ -98,13 +97,13 @@ def told(taken: Mapping[str, Sequence[Timing]], threads: int) -> list[str]:
     return lines
 
 
-def _ours(name: str, grain: float = 0.0) -> Way:
+def _ours(name: str, draw: Callable[..., Tensor]) -> Way:
     """`stylize` with a shipped base, in an instant style that every base has."""
     base = load_base(name)
     style = adapt_to_style(
         base, None, [load_batch(_PAINTING)], settings=AdaptationSettings(steps=0)
     )
-    return lambda image: stylize(base, style, image, grain=grain)
+    return lambda image: draw(base, style, image)
 
 
 def _peer(threads: int) -> Way:

@@ -43,6 +43,13 @@ def require_above_zero(settings: object, *names: str) -> None:
             raise SettingsError(f"{name} is {value}; a finite number above 0 is needed.")
 
 
+def require_shares(**shares: float) -> None:
+    """Raise SettingsError, which names it, unless each number lies in [0, 1]."""
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
+
+
 def require_one_of(settings: object, name: str, choices: Collection[str]) -> None:
     """Raise SettingsError unless the named attribute is one of the choices."""
     value = getattr(settings, name)

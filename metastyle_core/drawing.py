@@ -13,7 +13,7 @@ at every size.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,6 +21,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from .abstraction import REACH_PX as ABSTRACTION_REACH_PX
+from .abstraction import abstracted
 from .base import Base
 from .borders import Seamless, wraps
 from .errors import SettingsError
@@ -44,6 +46,7 @@ from .tiling import Strips, draw_in_strips, rows_of_strip
 
 _T = TypeVar("_T")
 Size = tuple[int, int]
+_PAINTED_ROWS = 256  # that are painted over at once, at least: fewer than that lie around them
 _STROKE_ROWS = 64  # of which strokes are found at once, at least: as many again lie around them
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
@@ -64,6 +67,7 @@ class Drawing:
         brush: size of the strokes, 1 as adapted; None as the network draws them.
         strips: how large pictures are cut.
         steady: how many shifts within the stride are averaged (see `steady`).
+        abstraction: how far the photograph is painted over first (see `abstraction`).
     """
 
     precision: Precision = "auto"
@@ -74,6 +78,7 @@ class Drawing:
     brush: float | None = None
     strips: Strips = field(default_factory=Strips)
     steady: Steady = 1
+    abstraction: float = 0.0
 
     @property
     def wrapping(self) -> tuple[bool, bool]:
@@ -197,7 +202,7 @@ class _Layers:
 
     def draw(self, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Draw at a size, which is so much of the work."""
-        self._photograph = self._at(size)
+        self._photograph = self._painted_over(self._at(size), size)
         if self._sketch is None or self._light is None:
             return self._pass(self._with_strokes(self._photograph, size), size, share)
         return self._draw_over(self._sketch, self._light, size, share)
@@ -229,6 +234,42 @@ class _Layers:
         scaled = resampled(self._picture, self._own[1], size, kernel)
         return self._gathered(scaled.map(lambda rows: rows.clamp(0, 1)), size).rows
 
+    def _painted_over(self, picture: Rows, size: Size) -> Rows:
+        """A picture as abstraction leaves it."""
+        amount = self._how.abstraction
+        if not amount:
+            return picture
+
+        def paint(rows: Tensor, seamless: Seamless) -> Tensor:
+            return abstracted(rows, amount, seamless)
+
+        painted = self._with_surroundings(paint, [picture], size[0], ABSTRACTION_REACH_PX)
+        at_once = max(_PAINTED_ROWS, rows_of_strip(size[1], self._how.strips.strip_px))
+        return gathered(painted, at_once, self._how.strips.folder).rows
+
+    def _with_surroundings(
+        self, change: Callable[..., Tensor], sources: Sequence[Rows], height: int, reach_px: int
+    ) -> Rows:
+        """What is made of rows of each source, where what lies so far above and below counts.
+
+        Args:
+            change: takes rows of each source and the axes along which these wrap.
+            sources: of one height.
+            height: of them.
+            reach_px: even.
+        """
+        wraps_down, wraps_across = self._how.wrapping
+
+        def read(first: int, last: int) -> Tensor:
+            above, below = first - first % 2 - reach_px, last + reach_px
+            if not wraps_down:
+                above, below = max(0, above), min(height, below)
+            parts = (bordered_rows(source, above, below, "circular") for source in sources)
+            changed = change(*parts, "x" if wraps_across else "none")
+            return changed[..., first - above : last - above, :]
+
+        return Rows(height, read)
+
     def _gathered(self, rows: Rows, size: Size) -> Plane:
         strip = rows_of_strip(size[1], self._how.strips.strip_px)
         return gathered(rows, strip, self._how.strips.folder)
@@ -256,18 +297,11 @@ class _Layers:
     def _strokes(self, picture: Rows, size: Size) -> Rows:
         """Those of full grain along the forms of a picture, (1, 1, N, W)."""
         relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
-        wraps_down, wraps_across = self._how.wrapping
 
-        def read(first: int, last: int) -> Tensor:
-            # A strip of a picture sees what lies above and below it.
-            above, below = first - first % 2 - REACH_PX, last + REACH_PX
-            if not wraps_down:
-                above, below = max(0, above), min(size[0], below)
-            rows, noise = (bordered_rows(v, above, below, "circular") for v in (picture, relief))
-            drawn = along_forms(rows, noise.to(rows.device), "x" if wraps_across else "none")
-            return drawn[..., first - above : last - above, :]
+        def draw_out(rows: Tensor, noise: Tensor, seamless: Seamless) -> Tensor:
+            return along_forms(rows, noise.to(rows.device), seamless)
 
-        return Rows(size[0], read)
+        return self._with_surroundings(draw_out, [picture, relief], size[0], REACH_PX)
 
     def _pass(self, picture: Rows, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Once through the network, whole or in strips."""

@@ -15,11 +15,10 @@ from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
-from .grain import USUAL_GRAIN
 from .measures import measure, over_pictures, pan_errors
 from .network import ADAPTATION_MODES
 from .seeding import seeded
-from .stylization import stylize
+from .stylization import stylize, stylize_as_usual
 
 EVALUATION_MODES: tuple[str, ...] = (*ADAPTATION_MODES, "scratch")
 
@@ -88,10 +87,7 @@ def evaluate(
                     name=name,
                 )
                 adapt_s = time.monotonic() - began_s
-                pictures = [
-                    stylize(start, adapted, c, precision="fp32", grain=USUAL_GRAIN)
-                    for c in contents
-                ]
+                pictures = [stylize_as_usual(start, adapted, c, precision="fp32") for c in contents]
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)
                 measured = [

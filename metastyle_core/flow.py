@@ -48,9 +48,9 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
     height, width = pictures.shape[-2:]
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
-        seen, wide = (_wrapped(v.float(), top, left) for v in (pictures, relief))
+        seen, wide = (wrapped_round(v.float(), top, left) for v in (pictures, relief))
         noise, ways = wide.split([1, 2], dim=1)
-        here, along = _places(*_directions(seen, ways))
+        here, along = sampling_places(*_directions(seen, ways))
         # Some devices sample with no other padding than zeros, which no place is to meet.
         first, last = here[0, 0], here[-1, -1]
         drawn = noise.expand(len(seen), -1, -1, -1)
@@ -63,7 +63,7 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
         return drawn[..., top : top + height, left : left + width]
 
 
-def _wrapped(values: Tensor, top: int, left: int) -> Tensor:
+def wrapped_round(values: Tensor, top: int, left: int) -> Tensor:
     """(B, C, H, W) with so many rows and columns of the other edge on each side."""
     for axis, border in ((2, top), (3, left)):
         if border:
@@ -77,7 +77,7 @@ def _directions(pictures: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors along the forms, across and down, each (B, 1, H, W); either of both ways."""
     edges, free = _level_lines(_shrunk(luminance(pictures))), _shrunk(ways)
     # Twice the angle: opposite ways are one, and what crosses cancels out.
-    forms = _averaged(edges) + _FAINT * free / (_length(free) + _TINY)
+    forms = averaged(edges, _FORM_PX) + _FAINT * free / (_length(free) + _TINY)
     forms = F.interpolate(forms / (_length(forms) + _TINY), scale_factor=_SHRINK, mode="bilinear")
     forms = forms[..., : pictures.shape[-2], : pictures.shape[-1]]
     cosine, sine = (forms / (_length(forms) + _TINY)).split(1, dim=1)
@@ -105,19 +105,31 @@ def _length(vectors: Tensor) -> Tensor:
     return torch.hypot(*vectors.split(1, dim=1))
 
 
-def _averaged(values: Tensor) -> Tensor:
-    """Means of (B, C, H, W) over the surroundings: next to a Gaussian, in a third of the time."""
-    border = _FORM_PX // 2
+def averaged(values: Tensor, width_px: int) -> Tensor:
+    """Means over the surroundings, twice: next to a Gaussian, in a third of the time.
+
+    Args:
+        values: (B, C, H, W).
+        width_px: odd, of what each mean covers; what lies beyond the border does not count.
+    """
+    border = width_px // 2
     for _ in range(2):
-        for kernel, padding in (((_FORM_PX, 1), (border, 0)), ((1, _FORM_PX), (0, border))):
+        for kernel, padding in (((width_px, 1), (border, 0)), ((1, width_px), (0, border))):
             values = F.avg_pool2d(values, kernel, 1, padding, count_include_pad=False)
     return values
 
 
-def _places(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-    """All places of a picture, (H, W, 2), and a pixel's way along the forms, (B, H, W, 2).
+def sampling_places(across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """All places of a picture and the ways from them, as `grid_sample` counts them.
 
-    Both as `grid_sample` counts: from -1 to 1 over each side.
+    It counts from -1 to 1 over each side.
+
+    Args:
+        across: (B, 1, H, W), of each way, in pixels.
+        down: as many.
+
+    Returns:
+        Places (H, W, 2) and ways (B, H, W, 2).
     """
     height, width = across.shape[-2:]
     rows, columns = (

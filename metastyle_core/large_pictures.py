@@ -5,16 +5,15 @@ hidden colour is filled, the picture is drawn (see `drawing`) and finished (see 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .base import Base
-from .checks import require_finite_result
+from .checks import require_finite_result, require_shares
 from .colour import Colouring, ColourMoments, Moments, PaletteMap
 from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
-from .errors import SettingsError
 from .finishing import IN_STYLE, finish
 from .mixing import scale_style
 from .rows import Plane, Rows, strips_of
@@ -23,13 +22,6 @@ from .tiling import rows_of_strip
 from .transparency import filled_rows
 
 Strip = tuple[int, Tensor]
-
-
-def require_shares(strength: float, grain: float) -> None:
-    """Raise SettingsError unless strength and grain lie in [0, 1]."""
-    for name, share in {"strength": strength, "grain": grain}.items():
-        if not 0 <= share <= 1:
-            raise SettingsError(f"{name} is {share}; a number from 0 to 1 is needed.")
 
 
 def goes_by_rows(height: int, width: int, device: torch.device, how: Drawing) -> bool:
@@ -83,11 +75,12 @@ def stylize_rows(
             wrong with pixels.
     """
     require_brush(how.brush)
-    require_shares(strength, how.grain)
+    require_shares(strength=strength, grain=how.grain, abstraction=how.abstraction)
     check_style(style, base)
     sizes_to_draw(picture.colour.height, picture.width, style, how)
     own, colouring = style.to(base.device), colouring.on(style.palette)
     lighter = scale_style(base, own, (1 + strength) / 2) if strength < 1 else own
+    how = replace(how, abstraction=strength * how.abstraction)
     drawn: Iterator[Strip] = _drawn(base, lighter, picture, how)
     palette_map = None
     if colouring.colour == "match" and colouring.wanted is not None:

@@ -7,14 +7,15 @@ masks leave free is drawn in a rest style, or stays the photograph.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
+from .abstraction import abstracted
 from .base import Base
-from .checks import require_finite_result, require_pictures, require_unit_range
+from .checks import require_finite_result, require_pictures, require_shares, require_unit_range
 from .colour import Colouring, recolour
 from .errors import SettingsError
 from .finishing import AS_DRAWN, IN_STYLE, finish
@@ -59,6 +60,7 @@ class RegionSettings:
         seed: of the grain.
         precision: of the convolutions.
         colouring: whose colours the result has.
+        abstraction: how far the pictures are painted over first, 0 to 1.
     """
 
     feather_px: float = 0.0
@@ -67,17 +69,14 @@ class RegionSettings:
     seed: int = 0
     precision: Precision = "auto"
     colouring: Colouring = IN_STYLE
+    abstraction: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.feather_px < math.inf:
             raise SettingsError(
                 f"feather is {self.feather_px} px; a finite number from 0 up is needed."
             )
-        for name in ("strength", "grain"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(
-                    f"{name} is {getattr(self, name)}; a number from 0 to 1 is needed."
-                )
+        require_shares(strength=self.strength, grain=self.grain, abstraction=self.abstraction)
 
 
 def stylize_regions(
@@ -127,6 +126,8 @@ def stylize_regions(
         shares, covered = region_shares(masks, settings.feather_px, whole=rest is not None)
         if settings.strength < 1:
             styles = [scale_style(base, each, (1 + settings.strength) / 2) for each in styles]
+            lighter = settings.strength * settings.abstraction
+            settings = replace(settings, abstraction=lighter)
         draw = _draw_together if all(each.mode == "norm" for each in styles) else _draw_apart
         drawn = draw(base, styles, content, shares, settings, alpha)
         require_finite_result(drawn, " + ".join(each.name for each in styles), settings.precision)
@@ -267,7 +268,7 @@ def _draw_together(
     drawn: list[Tensor] = []
     with autocast(settings.precision, base.device):
         for each, place in zip(read.split(1), places.split(1), strict=True):
-            picture = each.to(base.device)
+            picture = abstracted(each.to(base.device), settings.abstraction)
             if relief is not None:
                 picture = base.network.with_grain(picture, relief)
             drawn.append(_draw_one(base, weights, picture, place))
@@ -304,6 +305,7 @@ def _draw_apart(
             seed=settings.seed,
             alpha=alpha,
             colouring=AS_DRAWN,
+            abstraction=settings.abstraction,
         )
         mixed += shares[:, number : number + 1] * drawn
     return mixed

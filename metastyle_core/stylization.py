@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
+from .abstraction import USUAL_ABSTRACTION, abstracted
 from .base import Base
 from .borders import Seamless, wraps
-from .checks import require_finite_result, require_pictures, require_unit_range
+from .checks import require_finite_result, require_pictures, require_shares, require_unit_range
 from .colour import Colouring
 from .drawing import Drawing, require_brush, statistics_to_wrap_by
 from .errors import SettingsError, ShapeError
 from .finishing import IN_STYLE, finish
-from .grain import grain_relief
-from .large_pictures import PictureRows, goes_by_rows, require_shares, stylize_rows
+from .grain import USUAL_GRAIN, grain_relief
+from .large_pictures import PictureRows, goes_by_rows, stylize_rows
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
@@ -53,15 +54,16 @@ def stylize(
     brush: float | None = None,
     strips: Strips | None = None,
     steady: Steady = 1,
+    abstraction: float = 0.0,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
     Strength mixes the stylized picture into the content, pixel by pixel, and at the
     same time draws it in a lighter form of the style, half way back to the base at
-    strength 0. Mixing alone lays hard strokes half transparent over the photograph;
-    fading the style alone ends at the base, which is a style of its own. Together the
-    strokes soften as the photograph returns, and equal moves of strength change the
-    picture about equally.
+    strength 0, with less abstraction. Mixing alone lays hard strokes half transparent over
+    the photograph; fading the style alone ends at the base, which is a style of its own.
+    Together the strokes soften as the photograph returns, and equal moves of strength
+    change the picture about equally.
 
     Args:
         base: the base of the style.
@@ -93,6 +95,8 @@ def stylize(
         steady: the mean of 2 or 4 drawings, each shifted within the network's stride, swims less
             when a picture pans (see `steady`); as many times the work. For pictures that are
             drawn whole.
+        abstraction: from 0 to 1, how far the photograph is painted over along its forms before
+            the network reads it (see `abstraction`).
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -101,8 +105,9 @@ def stylize(
     Raises:
         ShapeError: not a batch of RGB pictures, too small, or `alpha` or `mask` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
-            `strength` or `grain` lies outside [0, 1], or `images` hold whole numbers, NaN or
-            another range, such as 0..255, or no picture can be drawn with such a brush.
+            `strength`, `grain` or `abstraction` lies outside [0, 1], or `images` hold whole
+            numbers, NaN or another range, such as 0..255, or no picture can be drawn with such
+            a brush.
         BaseMismatchError: a style belongs to another base.
         ResultError: a picture comes out with NaN or infinity.
     """
@@ -112,8 +117,8 @@ def stylize(
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     strips = strips or Strips()
-    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips, steady)
-    require_shares(strength, grain)
+    require_shares(strength=strength, grain=grain, abstraction=abstraction)
+    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips, steady, abstraction)
     require_brush(brush)
     require_steady(steady)
     chosen = _per_picture(base, style, len(images))
@@ -128,10 +133,15 @@ def stylize(
         colourings = [colouring.on(each.palette) for each in chosen]
         if strength < 1:
             chosen = [scale_style(base, each, (1 + strength) / 2) for each in chosen]
+            how = replace(how, abstraction=strength * abstraction)
         read = content if alpha is None else fill_hidden(content, alpha)
         drawn = _draw(base, chosen, read, size, how)
         require_finite_result(drawn, chosen[0].name if chosen else "", precision)
         return _finish_each(content, drawn, strength, colourings, alpha, mask)
+
+
+# As stills are drawn where nobody says otherwise.
+stylize_as_usual = partial(stylize, grain=USUAL_GRAIN, abstraction=USUAL_ABSTRACTION)
 
 
 def _finish_each(
@@ -267,7 +277,7 @@ def _draw_chunk(
     how: Drawing,
 ) -> Tensor:
     chosen = styles if len(styles) == 1 else styles[rows]
-    chunk = images[rows].to(base.device)
+    chunk = abstracted(images[rows].to(base.device), how.abstraction, how.seamless)
     if relief is not None:
         chunk = base.network.with_grain(chunk, relief, how.seamless)
     if base.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Sweeps: one photograph in several styles, strengths, grains and brushes, on a labelled sheet.
+"""Sweeps: one photograph in several styles, strengths, brushes and more, on a labelled sheet.
 
 This file says which pictures there are, what stands below each and where it lies. How one is
 drawn is the caller's: the command line stylizes, the host does so in bounded memory.
@@ -13,6 +13,7 @@ from itertools import product
 from PIL import Image
 from torch import Tensor
 
+from .abstraction import USUAL_ABSTRACTION
 from .errors import SettingsError
 from .grain import USUAL_GRAIN
 from .images import resize
@@ -31,17 +32,19 @@ class Variant:
         strength: 0 to 1.
         grain: 0 to 1.
         brush: size of the strokes, 1 as adapted; 0 as the network draws them.
+        abstraction: 0 to 1.
     """
 
     style: AdaptedStyle
     strength: float
     grain: float
     brush: float
+    abstraction: float
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What varies: every style at every strength, every grain and with every brush.
+    """What varies: every style with every strength, grain, brush and abstraction.
 
     Attributes:
         styles: at least one.
@@ -49,6 +52,7 @@ class Sweep:
         grains: at least one, from 0 to 1.
         brushes: at least one, from 0 up.
         cell_px: long side of a picture on the sheet.
+        abstractions: at least one, from 0 to 1.
     """
 
     styles: Sequence[AdaptedStyle]
@@ -56,9 +60,11 @@ class Sweep:
     grains: Sequence[float] = (USUAL_GRAIN,)
     brushes: Sequence[float] = (0.0,)
     cell_px: int = 384
+    abstractions: Sequence[float] = (USUAL_ABSTRACTION,)
 
     def __post_init__(self) -> None:
-        for name, values in {"strengths": self.strengths, "grains": self.grains}.items():
+        for name in ("strengths", "grains", "abstractions"):
+            values = getattr(self, name)
             if not all(0 <= value <= 1 for value in values):
                 raise SettingsError(f"{name} are {_shown(values)}; numbers from 0 to 1 are needed.")
         if not all(0 <= value < math.inf for value in self.brushes):
@@ -68,8 +74,9 @@ class Sweep:
         if not 1 <= self.count <= MOST_PICTURES:
             raise SettingsError(
                 f"The sweep has {len(self.styles)} styles, {len(self.strengths)} strengths, "
-                f"{len(self.grains)} grains and {len(self.brushes)} brushes, {self.count} pictures "
-                f"in all; 1 to {MOST_PICTURES} are possible."
+                f"{len(self.grains)} grains, {len(self.brushes)} brushes and "
+                f"{len(self.abstractions)} abstractions, {self.count} pictures in all; 1 to "
+                f"{MOST_PICTURES} are possible."
             )
         if self.cell_px < 1:
             raise SettingsError(f"The pictures of the sheet are {self.cell_px} px; 1 up is needed.")
@@ -77,21 +84,25 @@ class Sweep:
     @property
     def count(self) -> int:
         """How many pictures there are."""
-        return math.prod(map(len, (self.styles, self.strengths, self.grains, self.brushes)))
+        return math.prod(map(len, (self.styles, *self._varied())))
 
     def rows(self) -> Iterator[list[Variant]]:
         """The pictures row by row, so that what varies most often stands side by side."""
         pictures = [
-            Variant(style, strength, grain, brush)
-            for style, brush, grain, strength in product(
-                self.styles, self.brushes, self.grains, self.strengths
+            Variant(style, strength, grain, brush, abstraction)
+            for style, brush, abstraction, grain, strength in product(
+                self.styles, self.brushes, self.abstractions, self.grains, self.strengths
             )
         ]
         # What varies inside a row is the innermost that varies at all.
-        counts = map(len, (self.strengths, self.grains, self.brushes, self.styles))
+        counts = map(len, (*self._varied(), self.styles))
         columns = next((count for count in counts if count > 1), 1)
         for first in range(0, len(pictures), columns):
             yield pictures[first : first + columns]
+
+    def _varied(self) -> tuple[Sequence[float], ...]:
+        """What varies beside the style, from the innermost out."""
+        return self.strengths, self.grains, self.abstractions, self.brushes
 
     def label(self, variant: Variant) -> str:
         """What tells a picture from the others; the style where nothing varies."""
@@ -99,6 +110,7 @@ class Sweep:
             variant.style.name: self.styles,
             f"strength {variant.strength:g}": self.strengths,
             f"grain {variant.grain:g}": self.grains,
+            f"abstraction {variant.abstraction:g}": self.abstractions,
             f"brush {variant.brush:g}": self.brushes,
         }
         varying = [word for word, values in words.items() if len(values) > 1]

@@ -5,10 +5,9 @@ from pathlib import Path
 from torch import Tensor
 
 from .base import Base
-from .grain import USUAL_GRAIN
 from .images import load_batch
 from .style import AdaptedStyle
-from .stylization import stylize
+from .stylization import stylize_as_usual
 
 SCENE = Path(__file__).parent / "artwork" / "scene.webp"
 
@@ -21,4 +20,4 @@ def draw_thumbnail(base: Base, style: AdaptedStyle) -> Tensor:
         style: the style to show.
     """
     scene = load_batch(SCENE)
-    return stylize(base, style, scene, precision="fp32", grain=USUAL_GRAIN)
+    return stylize_as_usual(base, style, scene, precision="fp32")

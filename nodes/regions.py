@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.colour import COLOURS, Colour
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
@@ -17,7 +18,7 @@ from .hosting.sockets import (
     io,
     node_schema,
 )
-from .hosting.widgets import precision_input, seed_input, share_input
+from .hosting.widgets import abstraction_input, precision_input, seed_input, share_input
 
 _WIDEST_PX = 512
 
@@ -53,11 +54,12 @@ class StylizeByRegions(io.ComfyNode):
         colour: Colour,
         colour_amount: float,
         palette: Tensor | None = None,
+        abstraction: float = USUAL_ABSTRACTION,
         **sockets: object,
     ) -> io.NodeOutput:
         """Draw one picture after another."""
         colouring = colouring_of(colour, colour_amount, palette)
-        settings = RegionSettings(feather, strength, grain, seed, precision, colouring)
+        settings = RegionSettings(feather, strength, grain, seed, precision, colouring, abstraction)
         regions, rest = connected_regions(sockets), rest_style(sockets)
         return io.NodeOutput(draw_regions(model, RegionRequest(images, regions, rest, settings)))
 
@@ -80,6 +82,7 @@ def _inputs() -> list[io.Input]:
         ),
         *_drawing(),
         *_colours(),
+        abstraction_input(USUAL_ABSTRACTION),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.borders import SEAMLESS, Seamless
 from ..metastyle_core.colour import COLOURS, Colour
 from ..metastyle_core.grain import USUAL_GRAIN
@@ -9,7 +10,7 @@ from ..metastyle_core.precision import Precision
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-from .hosting.widgets import advanced, precision_input, seed_input, share_input
+from .hosting.widgets import abstraction_input, advanced, precision_input, seed_input, share_input
 
 _LARGEST_BRUSH = 16.0
 
@@ -49,11 +50,12 @@ class Stylize(io.ComfyNode):
         seamless: Seamless = "none",
         mask: Tensor | None = None,
         brush: float = 0.0,
+        abstraction: float = USUAL_ABSTRACTION,
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
         colouring = colouring_of(colour, colour_amount, palette)
         settings = StylizationSettings(
-            strength, precision, grain, seed, colouring, seamless, mask, brush
+            strength, precision, grain, seed, colouring, seamless, mask, brush, abstraction
         )
         return io.NodeOutput(stylize_images(model, style, images, settings))
 
@@ -97,6 +99,7 @@ def _inputs() -> list[io.Input]:
             "as the style was adapted, beside the short side, 0.5 half of that. 0 draws at the "
             "picture's own size, where larger pictures get finer strokes.",
         ),
+        abstraction_input(USUAL_ABSTRACTION),
     ]
 
 

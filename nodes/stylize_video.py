@@ -16,7 +16,7 @@ from .hosting.bounded_film import (
 from .hosting.bounded_stylization import colouring_of
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, VideoValue, io, node_schema
-from .hosting.widgets import advanced, precision_input, seed_input, share_input
+from .hosting.widgets import abstraction_input, advanced, precision_input, seed_input, share_input
 from .stylize import colour_inputs
 
 _MOST_FRAMES = 1_000_000
@@ -59,11 +59,22 @@ class StylizeVideo(io.ComfyNode):
         palette: Tensor | None = None,
         seamless: Seamless = "none",
         mask: Tensor | None = None,
+        abstraction: float = 0.0,
     ) -> io.NodeOutput:
         """Stylize into a temporary file of the host."""
         colouring = colouring_of(colour, colour_amount, palette)
         settings = FilmSettings(
-            strength, precision, lock, lock_frames, grain, seed, steady, colouring, seamless, mask
+            strength,
+            precision,
+            lock,
+            lock_frames,
+            grain,
+            seed,
+            steady,
+            colouring,
+            seamless,
+            mask,
+            abstraction,
         )
         return io.NodeOutput(stylize_video(model, style, video, settings))
 
@@ -100,6 +111,7 @@ def _inputs() -> list[io.Input]:
             tooltip="Where the style goes, one for all frames; where it is 0 the video stays. "
             "Another size is scaled where the ratio fits.",
         ),
+        abstraction_input(0.0),
     ]
 
 

@@ -1,7 +1,8 @@
-"""Node: one picture in several styles, strengths, grains and brushes, on one sheet."""
+"""Node: one picture in several styles, strengths, brushes and more, on one sheet."""
 
 from torch import Tensor
 
+from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from ..metastyle_core.sweep import MOST_PICTURES
@@ -23,7 +24,7 @@ class SweepStyles(io.ComfyNode):
             node_id="MetaStyleSweep",
             display_name="Sweep Styles",
             description=(
-                "Draws one picture in every style at every strength and grain and with every "
+                "Draws one picture in every style with every strength, grain, abstraction and "
                 "brush, and lays the results out on one labelled sheet to choose from, at most "
                 f"{MOST_PICTURES}."
             ),
@@ -43,10 +44,11 @@ class SweepStyles(io.ComfyNode):
         precision: Precision,
         seed: int,
         brushes: str = "0",
+        abstractions: str = f"{USUAL_ABSTRACTION:g}",
         **sockets: object,
     ) -> io.NodeOutput:
         """Draw the sheet."""
-        sweep = connected_sweep(sockets, strengths, grains, brushes, cell_size)
+        sweep = connected_sweep(sockets, strengths, grains, brushes, abstractions, cell_size)
         return io.NodeOutput(draw_sheet(model, SweepRequest(images, sweep, precision, seed)))
 
 
@@ -84,5 +86,12 @@ def _inputs() -> list[io.Input]:
             optional=True,
             tooltip="Numbers with commas between: how large strokes are, 1 as adapted, 2 twice as "
             "large. 0 draws at the picture's own size.",
+        ),
+        io.String.Input(
+            "abstractions",
+            default=f"{USUAL_ABSTRACTION:g}",
+            optional=True,
+            tooltip="Numbers from 0 to 1 with commas between: how far the picture is painted over "
+            f"along its forms first. 0 keeps every detail, {USUAL_ABSTRACTION:g} is usual.",
         ),
     ]

@@ -18,11 +18,10 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.content import own_contents
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
-from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_batch, load_square
 from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.sheets import SheetLayout, SheetRow, labelled_sheet
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import stylize_as_usual
 
 PAIRS = {
     "00022": ("Hiroshige, Plum Park", "lighthouse"),
@@ -65,7 +64,7 @@ def _pictures(
             [content], settings.content_count, settings.content_size_px, generator
         )
         style = adapt_to_style(base, encoder, [painting], contents, settings)
-        pictures.append(stylize(base, style, content, grain=USUAL_GRAIN))
+        pictures.append(stylize_as_usual(base, style, content))
     refinement = RefinementSettings(style_size_px=_PICTURE_PX)
     return [*pictures, refine(encoder, content, pictures[0], [painting], refinement)]
 

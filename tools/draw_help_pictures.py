@@ -18,7 +18,6 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.colour import Colouring
 from metastyle_core.encoder import load_encoder
-from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import (
     contact_sheet,
     load_batch,
@@ -31,7 +30,7 @@ from metastyle_core.presets import load_preset
 from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.regions import Region, RegionSettings, stylize_regions
 from metastyle_core.style import AdaptedStyle
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import stylize_as_usual
 
 OUTPUT = Path(__file__).parents[1] / "web" / "docs"
 SIDE_PX = 256
@@ -45,7 +44,7 @@ BRUSHES = (0.5, 1.0, 2.0)
 OWN_PHOTOGRAPH = Path(__file__).parents[1] / "metastyle_core" / "photographs" / "coffee.webp"
 _LOG = logging.getLogger(__name__)
 
-draw = partial(stylize, grain=USUAL_GRAIN)
+draw = stylize_as_usual
 
 
 def main() -> None:

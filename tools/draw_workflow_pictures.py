@@ -7,7 +7,6 @@ our own painting are on them; the photographs themselves are not part of the pro
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,18 +16,17 @@ from torch import Tensor
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.encoder import load_encoder
-from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_batch, resize, to_pil
 from metastyle_core.mixing import mix_styles
 from metastyle_core.presets import load_preset
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import stylize_as_usual
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "example_workflows"
 PAINTING = ROOT / "metastyle_core" / "artwork" / "style.webp"
 WIDTH_PX, HEIGHT_PX = 480, 360
 
-draw = partial(stylize, grain=USUAL_GRAIN)
+draw = stylize_as_usual
 
 
 def main() -> None:

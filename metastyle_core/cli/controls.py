@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..abstraction import USUAL_ABSTRACTION
 from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
 from ..errors import SettingsError, ShapeError
@@ -16,7 +17,7 @@ from .options import non_negative_float, positive_float
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `grain_of`, `colouring_of`, `seamless_of` and `mask_of` read."""
+    """Add what `grain_of`, `abstraction_of`, `colouring_of`, `seamless_of` and `mask_of` read."""
     group = parser.add_argument_group("controls")
     group.add_argument(
         "--grain",
@@ -25,6 +26,14 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         help="brush strokes along the forms of the picture, outlines, hair and folds, and sweeps "
         "where there are none, as in skies; --seed draws them (default: "
         f"{USUAL_GRAIN:g}; 0 for films, where they stand still while things move)",
+    )
+    group.add_argument(
+        "--abstraction",
+        type=non_negative_float,
+        metavar="0..1",
+        help="paint the picture over along its forms before it is drawn, so that grass, hair and "
+        "other texture become strokes and outlines stay; 0 keeps every detail (default: "
+        f"{USUAL_ABSTRACTION:g}; 0 for films, whose frames it makes slower)",
     )
     group.add_argument(
         "--colour",
@@ -80,6 +89,11 @@ def files_of_controls(arguments: argparse.Namespace) -> list[Path]:
 def grain_of(arguments: argparse.Namespace) -> float:
     """The grain of images: what was asked for, or the usual one."""
     return USUAL_GRAIN if arguments.grain is None else arguments.grain
+
+
+def abstraction_of(arguments: argparse.Namespace) -> float:
+    """The abstraction of images: what was asked for, or the usual one."""
+    return USUAL_ABSTRACTION if arguments.abstraction is None else arguments.abstraction
 
 
 def colouring_of(arguments: argparse.Namespace) -> Colouring:

@@ -16,13 +16,12 @@ from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, load_base
 from ..encoder import load_encoder
 from ..errors import SettingsError
-from ..grain import USUAL_GRAIN
 from ..images import center_crop, load_batch, resize_short_side, save_image, save_pil
 from ..precision import Precision, resolve_device
 from ..presets import load_preset, preset_paths
 from ..sheets import SheetLayout, SheetRow, labelled_sheet
 from ..style import AdaptedStyle, save_style
-from ..stylization import stylize
+from ..stylization import stylize_as_usual
 from .options import (
     Commands,
     add_compute_options,
@@ -141,8 +140,7 @@ def _stylize_all(
     rows: list[list[Tensor]] = []
     for style in styles:
         results = [
-            stylize(base, style, p, precision=precision, grain=USUAL_GRAIN)
-            for p in photographs.values()
+            stylize_as_usual(base, style, p, precision=precision) for p in photographs.values()
         ]
         for name, result in zip(photographs, results, strict=True):
             save_image(result, folder / f"{name}-{style.name.replace(' ', '_')}.png")

@@ -12,7 +12,15 @@ from ..borders import Seamless
 from ..finishing import AS_DRAWN, finish
 from ..style import AdaptedStyle, check_style
 from ..stylization import stylize
-from .controls import colouring_of, grain_of, mask_of, mask_over, require_fitting, seamless_of
+from .controls import (
+    abstraction_of,
+    colouring_of,
+    grain_of,
+    mask_of,
+    mask_over,
+    require_fitting,
+    seamless_of,
+)
 from .large import LargeRun, is_large
 from .outputs import Job
 from .refining import Refiner
@@ -97,6 +105,7 @@ class StyleDrawer:
             seamless=self._seamless,
             mask=None if refiner else where,
             brush=arguments.brush,
+            abstraction=abstraction_of(arguments),
         )
         if refiner is None:
             return results

@@ -372,6 +372,7 @@ def _drawing(
         colouring=colouring,
         seamless=seamless_of(arguments),
         mask=mask,
+        abstraction=arguments.abstraction or 0.0,
     )
 
 

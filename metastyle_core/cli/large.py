@@ -20,7 +20,7 @@ from ..large_pictures import PictureRows, stylize_rows
 from ..rows import Rows, resampled, rows_of, strips_of
 from ..style import AdaptedStyle
 from ..tiling import Strips, needed_bytes, rows_of_strip, strip_bytes
-from .controls import grain_of
+from .controls import abstraction_of, grain_of
 from .outputs import Job, chosen_depth
 from .progress import progress_bar
 
@@ -187,6 +187,7 @@ class LargeRun:
             seamless=self.seamless,
             brush=arguments.brush,
             strips=replace(strips, on_strip=show),
+            abstraction=abstraction_of(arguments),
         )
         return stylize_rows(
             self.base,

@@ -13,7 +13,7 @@ from ..images import load_image
 from ..masks import mask_from, require_mask
 from ..regions import Region, RegionSettings, require_regions, stylize_regions
 from ..style import AdaptedStyle
-from .controls import grain_of
+from .controls import abstraction_of, grain_of
 from .inputs import resolve_styles
 from .options import non_negative_float
 from .outputs import Job
@@ -105,6 +105,7 @@ class RegionDrawer:
             seed=arguments.seed,
             precision=arguments.precision,
             colouring=colouring,
+            abstraction=abstraction_of(arguments),
         )
 
     def require_fitting(self, path: Path, height: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""`metastyle sweep`: one image in several styles, strengths, grains and brushes."""
+"""`metastyle sweep`: one image in several styles, strengths, brushes and more."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..abstraction import USUAL_ABSTRACTION
 from ..files import refuse_unwritable
 from ..grain import USUAL_GRAIN
 from ..images import load_image, save_pil
@@ -31,8 +32,8 @@ def add_parser(commands: Commands) -> None:
     """Declare the command and its options."""
     parser = commands.add_parser(
         "sweep",
-        help="draw one image in several styles, strengths, grains and brushes on one sheet",
-        description="Draw one image in every --style at every strength and grain and with every "
+        help="draw one image in several styles, strengths, brushes and more on one sheet",
+        description="Draw one image in every --style with every strength, grain, abstraction and "
         f"brush, and lay the pictures out on one labelled sheet, at most {MOST_PICTURES}.",
     )
     parser.add_argument("image", type=Path, metavar="IMAGE")
@@ -52,6 +53,12 @@ def add_parser(commands: Commands) -> None:
         default=f"{USUAL_GRAIN:g}",
         metavar="X,X...",
         help="0 to 1 each, as --grain of stylize (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--abstractions",
+        default=f"{USUAL_ABSTRACTION:g}",
+        metavar="X,X...",
+        help="0 to 1 each, as --abstraction of stylize (default: %(default)s)",
     )
     parser.add_argument(
         "--brushes",
@@ -88,6 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     output = arguments.output
     strengths = parse_numbers(arguments.strengths, "--strengths")
     grains = parse_numbers(arguments.grains, "--grains")
+    abstractions = parse_numbers(arguments.abstractions, "--abstractions")
     brushes = parse_numbers(arguments.brushes, "--brushes")
     found = find_images([arguments.image])
     refuse_inputs([output], [arguments.image, arguments.base, *files_of_styles(arguments.style)])
@@ -103,7 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
     contents = partial(crops_of, found, failures=Failures(1))
     from_image = partial(style_from_image, arguments, base, brush, contents)
     styles = [resolve_styles(base, [request], from_image) for request in arguments.style]
-    sweep = Sweep(styles, strengths, grains, brushes, arguments.cell)
+    sweep = Sweep(styles, strengths, grains, brushes, arguments.cell, abstractions)
     pixels = photograph.pixels[None]
     alpha = None if photograph.alpha is None else photograph.alpha[None]
     with progress_bar(sweep.count, "drawing") as bar:
@@ -120,6 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
                 seed=arguments.seed,
                 alpha=alpha,
                 brush=variant.brush or None,
+                abstraction=variant.abstraction,
             )
 
         height, width = pixels.shape[-2:]

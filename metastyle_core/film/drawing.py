@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..base import Base
 from ..borders import Seamless
+from ..checks import require_shares
 from ..colour import Colouring, ColourMoments
 from ..finishing import AS_DRAWN, IN_STYLE, finish
 from ..images import limit_long_side
-from ..large_pictures import require_shares
 from ..masks import fitted_mask, require_mask
 from ..mixing import scale_style
 from ..network import NormStatistics
@@ -48,6 +48,7 @@ class FilmDrawing:
         seamless: axes along which frames wrap.
         mask: (1, 1, H, W), [0, 1], of the ratio of the frames: where the style goes, the same
             for all; None for everywhere.
+        abstraction: how far frames are painted over first, from 0 to 1.
     """
 
     base: Base
@@ -62,9 +63,10 @@ class FilmDrawing:
     colouring: Colouring = IN_STYLE
     seamless: Seamless = "none"
     mask: Tensor | None = None
+    abstraction: float = 0.0
 
     def __post_init__(self) -> None:
-        require_shares(self.strength, self.grain)
+        require_shares(strength=self.strength, grain=self.grain, abstraction=self.abstraction)
         require_steady(self.steady)
 
     def draw(self, image: Tensor, statistics: NormStatistics | None) -> Tensor:
@@ -86,6 +88,7 @@ class FilmDrawing:
             seamless=self.seamless,
             strips=WHOLE,
             steady=self.steady,
+            abstraction=self.strength * self.abstraction,
         )
 
     @torch.inference_mode()

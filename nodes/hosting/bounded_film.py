@@ -57,6 +57,7 @@ class FilmSettings:
         colouring: whose colours the frames have.
         seamless: axes along which the frames wrap.
         mask: MASK (1, H, W), where the style goes in all frames; None for everywhere.
+        abstraction: how far frames are painted over first, 0 to 1.
     """
 
     strength: float
@@ -69,6 +70,7 @@ class FilmSettings:
     colouring: Colouring = field(default_factory=Colouring)
     seamless: Seamless = "none"
     mask: Tensor | None = None
+    abstraction: float = 0.0
 
 
 def stylize_video(
@@ -107,6 +109,7 @@ def stylize_video(
             colouring=settings.colouring,
             seamless=settings.seamless,
             mask=mask,
+            abstraction=settings.abstraction,
         )
         target = host.temporary_path(_suffix(film.facts))
         _draw(film, drawing, target)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ...metastyle_core.abstraction import USUAL_ABSTRACTION
 from ...metastyle_core.base import Base
 from ...metastyle_core.borders import Seamless
 from ...metastyle_core.checks import require_unit_range
@@ -53,6 +54,7 @@ class StylizationSettings:
         mask: MASK (M, H, W), where the style goes, one for all pictures or one each; None
             for everywhere.
         brush: size of the strokes in the picture, 1 as adapted; 0 as the network draws them.
+        abstraction: how far pictures are painted over first, 0 to 1.
     """
 
     strength: float
@@ -63,6 +65,7 @@ class StylizationSettings:
     seamless: Seamless = "none"
     mask: Tensor | None = None
     brush: float = 0.0
+    abstraction: float = USUAL_ABSTRACTION
 
     def drawing(self, strips: Strips) -> Drawing:
         """How one picture goes through the network."""
@@ -73,6 +76,7 @@ class StylizationSettings:
             seamless=self.seamless,
             brush=self.brush or None,
             strips=strips,
+            abstraction=self.abstraction,
         )
 
 
@@ -261,6 +265,7 @@ def _stylize_batch(
         seamless=settings.seamless,
         mask=_mask_rows(settings.mask, rows, colour),
         batch=len(colour),
+        abstraction=settings.abstraction,
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)
 

@@ -33,7 +33,12 @@ class SweepRequest:
 
 
 def connected_sweep(
-    inputs: Mapping[str, object], strengths: str, grains: str, brushes: str, cell_px: int
+    inputs: Mapping[str, object],
+    strengths: str,
+    grains: str,
+    brushes: str,
+    abstractions: str,
+    cell_px: int,
 ) -> Sweep:
     """What varies, from growing sockets and what people wrote.
 
@@ -49,6 +54,7 @@ def connected_sweep(
         parse_numbers(grains, "Input 'grains'"),
         parse_numbers(brushes, "Input 'brushes'"),
         cell_px,
+        parse_numbers(abstractions, "Input 'abstractions'"),
     )
 
 
@@ -68,6 +74,7 @@ def draw_sheet(model: MetaStyleModel, request: SweepRequest) -> Tensor:
             grain=variant.grain,
             seed=request.seed,
             brush=variant.brush,
+            abstraction=variant.abstraction,
         )
         drawn = stylize_images(model, variant.style, first, settings)
         return drawn[..., :3].movedim(-1, 1).float()

@@ -1,5 +1,6 @@
 """Widgets and sockets that several nodes have, stated once."""
 
+from ...metastyle_core.abstraction import USUAL_ABSTRACTION
 from ...metastyle_core.precision import PRECISIONS
 from .sockets import ModelSocket, io
 from .style_files import library
@@ -23,6 +24,18 @@ def share_input(name: str, default: float, tooltip: str, *, optional: bool = Fal
     """A number from 0 to 1."""
     return io.Float.Input(
         name, default=default, min=0.0, max=1.0, step=0.05, optional=optional, tooltip=tooltip
+    )
+
+
+def abstraction_input(default: float) -> io.Input:
+    """How far pictures are painted over before they are drawn."""
+    return share_input(
+        "abstraction",
+        default,
+        "Paints the picture over along its forms before it is drawn: grass, hair and other texture "
+        "become strokes, outlines stay. 0 keeps every detail, "
+        f"{USUAL_ABSTRACTION:g} is usual, 1 leaves broad strokes alone.",
+        optional=True,
     )
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from samples import picture
 
+from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
 from metastyle_core.cli import adapt as adapt_command
@@ -175,15 +176,22 @@ def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
     assert not torch.equal(grained, other)
 
 
-@pytest.mark.parametrize(("options", "grain"), [([], USUAL_GRAIN), (["--grain", "0"], 0.0)])
-def test_an_image_has_the_usual_grain_or_what_is_asked_for(
-    tmp_path, image_file, style_file, options, grain
+@pytest.mark.parametrize(
+    ("options", "drawing"),
+    [
+        ([], {"grain": USUAL_GRAIN, "abstraction": USUAL_ABSTRACTION}),
+        (["--grain", "0", "--abstraction", "0"], {}),
+        (["--grain", "0", "--abstraction", "0.75"], {"abstraction": 0.75}),
+    ],
+)
+def test_an_image_has_the_usual_strokes_or_what_is_asked_for(
+    tmp_path, image_file, style_file, options, drawing
 ):
     drawn = tmp_path / "drawn.png"
     command = ["stylize", str(image_file), "--style", str(style_file), "-o", str(drawn)]
     assert main([*command, "--precision", "fp32", *options]) == 0
     image = load_image(image_file).pixels[None]
-    wanted = stylize(load_base(), load_style(style_file), image, precision="fp32", grain=grain)[0]
+    wanted = stylize(load_base(), load_style(style_file), image, precision="fp32", **drawing)[0]
     torch.testing.assert_close(load_image(drawn).pixels, wanted, rtol=0, atol=0.6 / 255)
 
 

@@ -74,16 +74,18 @@ def test_frames_are_drawn_as_pictures_are(stylize, clip, tmp_path):
     for frame in frames:
         save_image(frame.image(), stills / f"{frame.number:02d}.png")
     assert stylize(clip, "-o", film) == 0
-    assert stylize(stills, "-o", tmp_path / "drawn", "--grain", "0") == 0
+    plain = ["--grain", "0", "--abstraction", "0"]
+    assert stylize(stills, "-o", tmp_path / "drawn", *plain) == 0
     for frame in frames:
         name = f"{frame.number:02d}.png"
         drawn = load_image(film.parent / name).pixels
         assert np.array_equal(drawn, load_image(tmp_path / "drawn" / name).pixels), name
 
 
-def test_films_have_grain_only_where_it_is_asked_for(stylize, clip, tmp_path):
+@pytest.mark.parametrize("option", ["--grain", "--abstraction"])
+def test_films_have_strokes_only_where_they_are_asked_for(stylize, clip, tmp_path, option):
     drawn = {}
-    for name, options in {"plain": [], "0": ["--grain", "0"], "0.5": ["--grain", "0.5"]}.items():
+    for name, options in {"plain": [], "0": [option, "0"], "0.5": [option, "0.5"]}.items():
         frame = tmp_path / name / "%d.png"
         assert stylize(clip, "-o", frame, "--end", "0.1", *options) == 0
         drawn[name] = load_image(frame.parent / "1.png").pixels
@@ -196,7 +198,7 @@ def test_controls_of_stills_work_on_frames(stylize, clip, tmp_path):
     for frame in frames:
         save_image(frame.image(), stills / f"{frame.number}.png")
     options = ["--colour", "match", "--palette", palette, "--mask", mask, "--seamless", "x"]
-    options += ["--grain", "0"]
+    options += ["--grain", "0", "--abstraction", "0.5"]
     assert stylize(clip, "-o", tmp_path / "film" / "%d.png", "--end", "0.3", *options) == 0
     assert stylize(stills, "-o", tmp_path / "drawn", *options) == 0
     for frame in frames:

@@ -76,6 +76,7 @@ def entering(still):
         {"seamless": "x"},
         {"steady": 2, "colouring": Colouring(amount=0.0)},
         {"strength": 0.6, "grain": 0.3, "seed": 4, "colouring": Colouring("photograph", 0.5)},
+        {"strength": 0.6, "abstraction": 0.5},
         {"mask": torch.linspace(0, 1, 32).expand(1, 1, 24, 32), "strength": 0.6},
     ],
 )

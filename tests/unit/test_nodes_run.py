@@ -211,7 +211,7 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, fake_host, monkeypa
 
 
 def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, caplog):
-    whole = pack.nodes.hosting.previews.stylize
+    whole = pack.nodes.hosting.previews.stylize_as_usual
 
     def greedy(base, style, images, **options):
         if max(images.shape) > 200:
@@ -219,7 +219,7 @@ def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, 
         assert options["batch"] == 1
         return whole(base, style, images, **options)
 
-    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", greedy)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize_as_usual", greedy)
     result = adapt(content_images=image(192, 288, count=2))
     assert result.preview.shape == (2, 128, 192, 3)
     assert "Out of memory for a preview of 384 px" in caplog.text
@@ -229,7 +229,7 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     def hopeless(*_, **__):
         raise FakeMemoryError
 
-    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize_as_usual", hopeless)
     monkeypatch.setattr(pack.nodes.hosting.previews, "draw_thumbnail", hopeless)
     contents = image(80, 96)
     result = adapt(content_images=contents)
@@ -240,7 +240,7 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     assert "the style has none" in caplog.text
 
 
-@pytest.mark.parametrize("what", ["stylize", "draw_thumbnail"])
+@pytest.mark.parametrize("what", ["stylize_as_usual", "draw_thumbnail"])
 def test_other_errors_while_a_style_is_shown_are_not_hidden(adapt, pack, monkeypatch, what):
     def fail(*_, **__):
         raise RuntimeError("expected scalar type Half but found Float")
@@ -483,7 +483,7 @@ def test_cancel_stops_within_a_strip(run, adapt, pack, model, fake_host, monkeyp
 
 def test_the_brush_is_that_of_the_core_and_0_is_none(run, adapt, pack, model):
     style, images = adapt(steps=0).style, image(130, 150)
-    draw = partial(stylize, run, model, style, images, grain=0.0)
+    draw = partial(stylize, run, model, style, images, grain=0.0, abstraction=0.0)
     plain = draw()
     assert torch.equal(draw(brush=0.0), plain)
     drawn = draw(brush=1.0)

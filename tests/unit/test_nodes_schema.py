@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from unit.fake_host import loaded_pack
 
+from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.grain import USUAL_GRAIN
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ INPUTS = {
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
-        "colour_amount", "palette", "seamless", "mask", "brush",
+        "colour_amount", "palette", "seamless", "mask", "brush", "abstraction",
     ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image", "painting"],
     "MetaStyleLoadStyle": ["style"],
@@ -39,15 +40,15 @@ INPUTS = {
     ],
     "MetaStyleRegions": [
         "model", "images", "styles", "masks", "rest", "feather", "strength", "precision", "grain",
-        "seed", "colour", "colour_amount", "palette",
+        "seed", "colour", "colour_amount", "palette", "abstraction",
     ],
     "MetaStyleSweep": [
         "model", "images", "styles", "strengths", "grains", "cell_size", "precision", "seed",
-        "brushes",
+        "brushes", "abstractions",
     ],
     "MetaStyleStylizeVideo": [
         "model", "style", "video", "strength", "lock", "lock_frames", "precision", "grain", "seed",
-        "steady", "colour", "colour_amount", "palette", "seamless", "mask",
+        "steady", "colour", "colour_amount", "palette", "seamless", "mask", "abstraction",
     ],
 }  # fmt: skip
 OUTPUTS = {
@@ -105,17 +106,20 @@ def test_every_brush_size_does_something(schemas, pack):
     assert brush.options["max"] ** 2 * 16 / 9 <= most_pixels, "wide pictures shrink above it"
 
 
-def test_stills_have_the_usual_grain_and_films_none(schemas):
+@pytest.mark.parametrize(
+    ("name", "usual"), [("grain", USUAL_GRAIN), ("abstraction", USUAL_ABSTRACTION)]
+)
+def test_stills_have_the_usual_strokes_and_films_none(schemas, name, usual):
     defaults = {
         node_id: each.options["default"]
         for node_id, schema in schemas.items()
         for each in schema.inputs
-        if each.id in {"grain", "grains"}
+        if each.id in {name, f"{name}s"}
     }
     assert defaults == {
-        "MetaStyleStylize": USUAL_GRAIN,
-        "MetaStyleRegions": USUAL_GRAIN,
-        "MetaStyleSweep": f"{USUAL_GRAIN:g}",
+        "MetaStyleStylize": usual,
+        "MetaStyleRegions": usual,
+        "MetaStyleSweep": f"{usual:g}",
         "MetaStyleStylizeVideo": 0.0,
     }
 

@@ -59,6 +59,7 @@ def test_one_region_over_all_is_the_style_itself(random_base, styles, mode, grai
     style = styles[0] if mode == "norm" else low_rank_style(random_base, 5)
     colouring = Colouring("match", palette=picture(20, 30, seed=6))
     more = {"grain": grain, "seed": 3, "strength": 0.7, "colouring": colouring}
+    more["abstraction"] = grain
     alpha = halves(40, 50)[0].expand(2, -1, -1, -1) if hidden else None
     regions = [Region(style, torch.ones(1, 1, 40, 50))]
     settings = RegionSettings(precision="fp32", **more)
@@ -188,7 +189,7 @@ def test_a_feather_that_is_no_width_is_refused(width):
         RegionSettings(feather_px=width)
 
 
-@pytest.mark.parametrize("name", ["strength", "grain"])
+@pytest.mark.parametrize("name", ["strength", "grain", "abstraction"])
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_shares_beyond_0_to_1_are_refused(name, value):
     RegionSettings(**{name: 0.0})

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from unit.test_nodes_schema import INPUTS, OUTPUTS
 
+from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.grain import USUAL_GRAIN
 
 FOLDER = Path(__file__).parents[2] / "subgraphs"
@@ -68,10 +69,13 @@ def test_nodes_and_what_is_shown_of_them_are_those_of_the_schema(blueprint):
     assert {tuple(each) for each in node["properties"]["proxyWidgets"]} <= held
 
 
-def test_stills_have_the_usual_grain_and_films_none(blueprint):
+def test_stills_have_the_usual_strokes_and_films_none(blueprint):
     _, subgraph = parts(blueprint)
-    wanted = {"MetaStyleStylize": USUAL_GRAIN, "MetaStyleStylizeVideo": 0.0}
+    wanted = {
+        "MetaStyleStylize": (USUAL_GRAIN, USUAL_ABSTRACTION),
+        "MetaStyleStylizeVideo": (0.0, 0.0),
+    }
     (drawing,) = (node for node in subgraph["nodes"] if node["type"] in wanted)
     widgets = [slot["name"] for slot in drawing["inputs"] if "widget" in slot]
     values = dict(zip(widgets, drawing["widgets_values"], strict=True))
-    assert values["grain"] == wanted[drawing["type"]]
+    assert (values["grain"], values["abstraction"]) == wanted[drawing["type"]]

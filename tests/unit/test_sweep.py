@@ -33,6 +33,9 @@ def test_what_varies_is_named_and_stands_side_by_side(styles):
     assert labels(Sweep(styles[:1])) == [["one"]]
     assert labels(Sweep(styles)) == [["one", "two"]]
     assert labels(Sweep(styles[:1], grains=(0, 0.5))) == [["grain 0", "grain 0.5"]]
+    assert labels(Sweep(styles[:1], abstractions=(0, 0.5))) == [
+        ["abstraction 0", "abstraction 0.5"]
+    ]
     assert labels(Sweep(styles, strengths=(0.5, 1))) == [
         ["one, strength 0.5", "one, strength 1"],
         ["two, strength 0.5", "two, strength 1"],
@@ -72,6 +75,7 @@ def test_every_picture_lies_in_its_place_in_its_own_ratio(styles):
     [
         ({"strengths": (0.5, 1.2)}, "strengths are 0.5, 1.2; numbers from 0 to 1"),
         ({"grains": (-1,)}, "grains are -1"),
+        ({"abstractions": (2,)}, "abstractions are 2"),
         ({"strengths": (float("nan"),)}, "strengths are nan"),
         ({"strengths": (0.1,) * 9, "grains": (0.1,) * 4}, "72 pictures in all; 1 to 64"),
         ({"strengths": ()}, "0 pictures in all"),

@@ -153,6 +153,7 @@ def test_statistics_that_are_given_are_kept_to():
         {"strength": 0.5},
         {"strength": 0.0},
         {"grain": 0.7, "seed": 4},
+        {"abstraction": 0.8, "grain": 0.5, "strength": 0.6},
         {"seamless": "both"},
         {"seamless": "x", "grain": 1.0},
         {"mask": noisy(61, 47, 1, 5)},
@@ -164,6 +165,7 @@ def test_statistics_that_are_given_are_kept_to():
         {"brush": 2.0},
         {"brush": 0.5},
         {"brush": 4.0, "seamless": "both", "grain": 0.5, "alpha": alpha_with_holes(2)},
+        {"seamless": "both", "abstraction": 1.0},
     ],
     ids=str,
 )

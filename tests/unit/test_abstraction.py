@@ -1,0 +1,121 @@
+"""Abstraction: photographs painted over along their forms, against what must stay and go."""
+
+import pytest
+import torch
+from samples import picture
+from torch import Generator
+
+from metastyle_core.abstraction import abstracted
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.errors import SettingsError
+from metastyle_core.images import luminance
+from metastyle_core.stylization import stylize
+
+INNER = (..., slice(24, -24), slice(24, -24))
+
+
+@pytest.fixture(scope="module")
+def style(random_base):
+    settings = AdaptationSettings(steps=0, style_size_px=64)
+    return adapt_to_style(random_base, None, [picture(64, 64)], settings=settings)
+
+
+def stripes(height, width, *, turned):
+    """Waves of 12 px across, (1, 3, height, width)."""
+    wave = 0.5 + 0.3 * (torch.arange(width if turned else height) * (torch.pi / 6)).sin()
+    return (wave if turned else wave[:, None]).expand(1, 3, height, width)
+
+
+def noise(*size, seed=0):
+    return torch.randn(size, generator=Generator().manual_seed(seed))
+
+
+def test_an_amount_of_zero_changes_nothing(generator):
+    pictures = torch.rand(2, 3, 20, 31, generator=generator)
+    assert torch.equal(abstracted(pictures, 0.0), pictures)
+
+
+@pytest.mark.parametrize("amount", [0.25, 1.0])
+def test_flat_pictures_stay_flat(amount):
+    flat = torch.tensor([0.2, 0.5, 0.9]).view(1, 3, 1, 1).expand(1, 3, 40, 50)
+    torch.testing.assert_close(abstracted(flat, amount), flat, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_forms_stay(turned):
+    forms = stripes(96, 100, turned=turned)
+    for amount in (0.25, 0.5, 1.0):
+        painted = abstracted(forms + 0.02 * noise(1, 3, 96, 100), amount)
+        kept = torch.corrcoef(torch.stack([painted[INNER].flatten(), forms[INNER].flatten()]))
+        assert kept[0, 1] > 0.9
+
+
+def test_noise_goes():
+    one, other = (picture(96, 100) + 0.02 * noise(1, 3, 96, 100, seed=seed) for seed in (0, 1))
+    for amount in (0.25, 0.5, 1.0):
+        difference = abstracted(one, amount) - abstracted(other, amount)
+        assert difference.abs().mean() < 0.6 * (one - other).abs().mean()
+
+
+def test_a_soft_edge_becomes_steeper():
+    edge = torch.linspace(-16, 16, 80).sigmoid().expand(1, 3, 60, 80)
+    edge = (edge - 0.5) * 0.8 + 0.5
+    steepest = luminance(abstracted(edge, 1.0)).diff(dim=-1)[INNER].max()
+    assert steepest > 1.3 * luminance(edge).diff(dim=-1)[INNER].max()
+
+
+def test_moving_the_picture_moves_what_is_painted(generator):
+    wide = 0.7 * picture(120, 130) + 0.3 * torch.rand(1, 3, 120, 130, generator=generator)
+    moved = abstracted(wide[..., 6:, 4:], 0.5)
+    wanted = abstracted(wide, 0.5)[..., 6:, 4:]
+    torch.testing.assert_close(moved[..., 64:, 64:], wanted[..., 64:, 64:], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("seamless", "move"), [("x", (0, 18)), ("y", (10, 0)), ("both", (-6, 20))])
+def test_moving_a_picture_that_wraps_round_moves_what_is_painted(seamless, move, generator):
+    pictures = torch.rand(2, 3, 40, 48, generator=generator)
+    painted = abstracted(pictures, 1.0, seamless)
+    moved = abstracted(pictures.roll(move, (2, 3)), 1.0, seamless)
+    torch.testing.assert_close(moved, painted.roll(move, (2, 3)), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 33), (300, 16)])
+def test_small_and_odd_sizes(size, generator):
+    painted = abstracted(torch.rand(1, 3, *size, generator=generator), 1.0)
+    assert painted.shape == (1, 3, *size)
+    assert painted.isfinite().all()
+    assert painted.min() >= 0
+    assert painted.max() <= 1
+
+
+def test_the_network_reads_what_is_painted(random_base, style):
+    image = (0.7 * picture(60, 70) + 0.3 * noise(1, 3, 60, 70).sigmoid()).clamp(0, 1)
+    options = {"precision": "fp32", "grain": 0.5}
+    drawn = stylize(random_base, style, image, abstraction=0.6, **options)
+    wanted = stylize(random_base, style, abstracted(image, 0.6), **options)
+    torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-6)
+    assert (drawn - stylize(random_base, style, image, **options)).abs().max() > 1e-2
+
+
+def test_strength_lets_the_details_of_the_photograph_back(random_base, style):
+    image = picture(40, 44)
+    wanted = stylize(random_base, style, abstracted(image, 0.3), strength=0.5, precision="fp32")
+    drawn = stylize(random_base, style, image, strength=0.5, abstraction=0.6, precision="fp32")
+    # What is mixed in is the photograph as it is.
+    wanted = wanted + 0.5 * (image - abstracted(image, 0.3))
+    torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-6)
+
+
+def test_thin_lines_stay():
+    line = torch.full((1, 3, 60, 61), 0.8)
+    line[..., 30] = 0.2
+    painted = abstracted(line, 1.0)
+    torch.testing.assert_close(painted[INNER], line[INNER], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("amount", [-0.1, 1.5, float("nan")])
+def test_other_amounts_are_refused(random_base, style, amount):
+    with pytest.raises(SettingsError, match=f"abstraction is {amount}; a number from 0 to 1"):
+        abstracted(picture(20, 20), amount)
+    with pytest.raises(SettingsError, match="abstraction is"):
+        stylize(random_base, style, picture(20, 20), abstraction=amount)
