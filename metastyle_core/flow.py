@@ -80,7 +80,11 @@ def _directions(pictures: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
     forms = averaged(edges, _FORM_PX) + _FAINT * free / (_length(free) + _TINY)
     forms = F.interpolate(forms / (_length(forms) + _TINY), scale_factor=_SHRINK, mode="bilinear")
     forms = forms[..., : pictures.shape[-2], : pictures.shape[-1]]
-    cosine, sine = (forms / (_length(forms) + _TINY)).split(1, dim=1)
+    return half_of_the_angle(*(forms / (_length(forms) + _TINY)).split(1, dim=1))
+
+
+def half_of_the_angle(cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors, across and down, of cosine and sine of twice their angle, of any shape."""
     across = (0.5 * (1 + cosine)).clamp_min(0).sqrt()
     down = (0.5 * (1 - cosine)).clamp_min(0).sqrt()
     return across, torch.where(sine < 0, -down, down)

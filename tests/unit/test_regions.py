@@ -58,8 +58,8 @@ def test_one_region_over_all_is_the_style_itself(random_base, styles, mode, grai
     images = torch.cat([picture(40, 50), picture(40, 50, seed=4)])
     style = styles[0] if mode == "norm" else low_rank_style(random_base, 5)
     colouring = Colouring("match", palette=picture(20, 30, seed=6))
-    more = {"grain": grain, "seed": 3, "strength": 0.7, "colouring": colouring}
-    more["abstraction"] = grain
+    more = {"grain": grain, "abstraction": grain, "seed": 3, "strength": 0.7}
+    more["colouring"] = colouring
     alpha = halves(40, 50)[0].expand(2, -1, -1, -1) if hidden else None
     regions = [Region(style, torch.ones(1, 1, 40, 50))]
     settings = RegionSettings(precision="fp32", **more)
