@@ -39,24 +39,29 @@ _FAINT = 0.5 / 255
 _TINY = 1e-6
 
 
-def abstracted(pictures: Tensor, amount: float, seamless: Seamless = "none") -> Tensor:
+def abstracted(pictures: Tensor, amount: float | Tensor, seamless: Seamless = "none") -> Tensor:
     """Paint pictures over along their forms.
 
     Args:
         pictures: (B, 3, H, W), [0, 1], any device.
         amount: 0 gives the pictures back exactly, 1 smooths along the forms over up to 14 px to
-            both sides, twice, and leaves few details.
+            both sides, twice, and leaves few details. One for all, or (B,) on their device, in
+            which a 0 among others gives a picture back but for rounding.
         seamless: axes along which they wrap.
 
     Returns:
         (B, 3, H, W), float32, [0, 1]. No gradients.
 
     Raises:
-        SettingsError: the amount lies outside [0, 1].
+        SettingsError: one amount for all lies outside [0, 1].
     """
-    require_shares(abstraction=amount)
-    if amount == 0:
-        return pictures
+    if isinstance(amount, Tensor):
+        amount = amount.view(-1, 1, 1, 1)
+    else:
+        require_shares(abstraction=amount)
+        if amount == 0:
+            return pictures
+        amount = torch.tensor(amount, device=pictures.device)
     height, width = pictures.shape[-2:]
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
@@ -66,15 +71,15 @@ def abstracted(pictures: Tensor, amount: float, seamless: Seamless = "none") -> 
         return painted[..., top : top + height, left : left + width]
 
 
-def _painted_over(pictures: Tensor, amount: float) -> Tensor:
-    """One round on pictures (B, 3, H, W)."""
+def _painted_over(pictures: Tensor, amount: Tensor) -> Tensor:
+    """One round on pictures (B, 3, H, W); the amount is (B, 1, 1, 1), or () for all."""
     across, down, single = _forms(pictures)
     here, along = sampling_places(across, down)
     _, normal = sampling_places(-down, across)
     way: Tensor = amount * single.sqrt() * along
     for reach in _PASSES_PX:
         pictures = _smoothed(pictures, here, reach * way)
-    return _sharpened(pictures, here, normal, _SHARPENING * min(1.0, amount / _SHARP_FROM))
+    return _sharpened(pictures, here, normal, _SHARPENING * (amount / _SHARP_FROM).clamp_max(1))
 
 
 def _forms(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +112,7 @@ def _smoothed(pictures: Tensor, here: Tensor, way: Tensor) -> Tensor:
     return 0.5 * pictures + 0.25 * (ahead + behind)
 
 
-def _sharpened(pictures: Tensor, here: Tensor, normal: Tensor, share: float) -> Tensor:
+def _sharpened(pictures: Tensor, here: Tensor, normal: Tensor, share: Tensor) -> Tensor:
     """Make dark sides of edges darker and bright ones brighter, by what lies across the forms.
 
     A pixel takes after a neighbour that is further on its side; thin lines, which have none, stay.
@@ -116,7 +121,7 @@ def _sharpened(pictures: Tensor, here: Tensor, normal: Tensor, share: float) -> 
         pictures: (B, 3, H, W).
         here: their places.
         normal: a pixel's way across the forms, (B, H, W, 2).
-        share: of the way to that neighbour.
+        share: of the way to that neighbour, (B, 1, 1, 1) or ().
     """
     first, last = here[0, 0], here[-1, -1]
     ahead, behind = (

@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
+from .abstraction import USUAL_ABSTRACTION, abstracted
 from .base import Base
 from .checks import (
     require_above_zero,
@@ -86,6 +87,8 @@ class AdaptationSettings:
         style_size_px: short side the style pictures are scaled to, or what keeps
             them within one megapixel: the brush. Photographs of this short side get
             strokes as large as they are in the painting; see `brush_for`.
+        abstraction: how far contents are painted over before a style learns to draw them, as what
+            it draws later is, [0, 1]; 0 for films, whose frames are not.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
         seed: of all that is drawn at random: crops, strokes, the order in which contents are
@@ -101,6 +104,7 @@ class AdaptationSettings:
     content_count: int = 24
     content_size_px: int = 192
     style_size_px: int = STYLE_SIZE_PX
+    abstraction: float = USUAL_ABSTRACTION
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
     seed: int = 0
@@ -111,6 +115,7 @@ class AdaptationSettings:
         require_from(self, 0, "steps")
         require_from(self, 1, "rank", "batch", "content_count")
         require_from(self, MIN_STYLE_SIDE_PX, "content_size_px", "style_size_px")
+        require_from(self, 0.0, "abstraction", most=1.0)
         if self.learning_rate is not None:
             require_above_zero(self, "learning_rate")
 
@@ -191,8 +196,9 @@ def adapt_to_style(
             Not needed for 0 steps.
         style_images: (1, 3, H, W) pictures, any sizes from 64 px up, [0, 1], which count
             as one; see `style_target`.
-        contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting, with grain of
-            every strength where the base reads it; see `own_contents`. None takes crops of the
+        contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting, painted over by the
+            `abstraction` of the settings and with grain of every strength where the base reads it;
+            see `own_contents`. None takes crops of the
             photographs that ship, `content_count` of `content_size_px`; a style of mode `norm` then
             goes half of the way from its start, unless that is `fixed`, since it is to draw others
             than those.
@@ -201,8 +207,8 @@ def adapt_to_style(
         resume: go on from this style instead of the initialisation.
         on_step: called after each step. `StopLearning` raised in it ends the steps, and
             the best state so far is the style; another exception passes through.
-        on_content: called before each content is made and before the encoder looks at
-            it; an exception raised in it passes through.
+        on_content: called before each content is made, before it is painted over and before the
+            encoder looks at it; an exception raised in it passes through.
         preview_images: (B, 3, H, W), [0, 1], what `StepReport.preview` stylizes; the
             first contents when left out.
         style_masks: (1, 1, H, W), [0, 1], one for all style pictures or one each, of their
@@ -232,9 +238,12 @@ def adapt_to_style(
     if settings.steps:
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
-        drawn = _shipped_contents(base, settings, on_content) if contents is None else contents
-        shown = drawn[: settings.batch] if preview_images is None else preview_images
-        preview = _Preview(base, shown.to(base.device), palette)
+        given = _shipped_contents(base, settings, on_content) if contents is None else contents
+        drawn = _painted_over(given, settings.abstraction, on_content)
+        shown = drawn[: settings.batch]
+        if preview_images is not None:
+            shown = _painted_over(preview_images.to(base.device), settings.abstraction)
+        preview = _Preview(base, shown, palette)
         from_a_style = resume is not None or settings.initialisation == "predicted"
         halved = contents is None and settings.mode == "norm" and from_a_style
         share = _HOLDS_FOR_OTHERS if halved else 1.0
@@ -275,6 +284,18 @@ def _shipped_contents(
     generator = Generator().manual_seed(settings.seed)
     count, size_px = settings.content_count, settings.content_size_px
     return shipped_contents(count, size_px, generator, on_content).to(base.device)
+
+
+def _painted_over(
+    pictures: Tensor, amount: float, on_content: Callable[[], None] | None = None
+) -> Tensor:
+    """Pictures (B, 3, H, W) as stills are before they are drawn, one by one."""
+    painted: list[Tensor] = []
+    for picture in pictures.split(1):
+        if on_content is not None:
+            on_content()
+        painted.append(abstracted(picture, amount))
+    return torch.cat(painted)
 
 
 def _run_with_one_retry(

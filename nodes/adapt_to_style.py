@@ -7,7 +7,7 @@ from ..metastyle_core.quality import QUALITIES
 from .hosting.adaptation_inputs import unusable_encoder
 from .hosting.adaptation_runs import adapt_each
 from .hosting.sockets import ModelSocket, StyleSocket, io, node_schema
-from .hosting.widgets import advanced, seed_input, strokes_input
+from .hosting.widgets import advanced, learned_abstraction_input, seed_input, strokes_input
 
 _DEFAULTS = AdaptationSettings()
 
@@ -110,6 +110,7 @@ def _inputs() -> list[io.Input]:
             "file; Refine then works without style_images.",
         ),
         strokes_input(_DEFAULTS.loss.nearest_weight),
+        advanced(learned_abstraction_input()),
     ]
 
 

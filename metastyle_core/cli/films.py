@@ -328,10 +328,16 @@ def _prepare(arguments: argparse.Namespace, film: Film) -> tuple[Base, AdaptedSt
     base = open_base(arguments)
     brush = arguments.style_size_px or _brush(arguments, film)
     contents = partial(_crops_of, arguments, film)
-    from_image = partial(style_from_image, arguments, base, brush, contents)
+    abstraction = _abstraction_of(arguments)
+    from_image = partial(style_from_image, arguments, base, brush, abstraction, contents)
     style = resolve_styles(base, arguments.style, from_image)
     check_style(style, base)
     return base, style.to(base.device)
+
+
+def _abstraction_of(arguments: argparse.Namespace) -> float:
+    """The abstraction of films: what was asked for, or none."""
+    return arguments.abstraction or 0.0
 
 
 def _brush(arguments: argparse.Namespace, film: Film) -> int:
@@ -372,7 +378,7 @@ def _drawing(
         colouring=colouring,
         seamless=seamless_of(arguments),
         mask=mask,
-        abstraction=arguments.abstraction or 0.0,
+        abstraction=_abstraction_of(arguments),
     )
 
 

@@ -20,6 +20,7 @@ def style_from_image(
     arguments: argparse.Namespace,
     base: Base,
     brush_px: int,
+    abstraction: float,
     contents: Callable[[AdaptationSettings], Tensor],
     path: Path,
 ) -> AdaptedStyle:
@@ -29,11 +30,16 @@ def style_from_image(
         arguments: of `stylize`.
         base: of the style.
         brush_px: the style size.
+        abstraction: of what is to be drawn.
         contents: crops of what is to be drawn; only asked for where there are steps.
         path: the image.
     """
     settings = settings_from(
-        arguments, AdaptationSettings, style_size_px=brush_px, batch=AdaptationSettings.batch
+        arguments,
+        AdaptationSettings,
+        style_size_px=brush_px,
+        batch=AdaptationSettings.batch,
+        abstraction=abstraction,
     )
     painting = load_batch(path)
     if not settings.steps:

@@ -204,6 +204,13 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="side of the contents adapted on; up to twice as much where a few pictures are given",
     )
+    add(
+        "--abstraction",
+        kind=non_negative_float,
+        metavar="0..1",
+        help="how far contents are painted over before the style learns to draw them: as far as "
+        "what it will draw, 0 for films",
+    )
     add_loss_weights(group)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..base import Base
-from .controls import add_control_options, colouring_of, files_of_controls
+from .controls import abstraction_of, add_control_options, colouring_of, files_of_controls
 from .drawers import StyleDrawer
 from .drawing import PictureDrawing, PictureReport
 from .failures import Failures
@@ -179,7 +179,8 @@ def _drawn(
     """
     brush = chosen_brush(arguments, inputs, arguments.max_size)
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
-    from_image = partial(style_from_image, arguments, base, brush, contents)
+    abstraction = abstraction_of(arguments)
+    from_image = partial(style_from_image, arguments, base, brush, abstraction, contents)
     if arguments.region:
         drawer = RegionDrawer(arguments, base, colouring_of(arguments), from_image)
         return PictureDrawing(arguments, drawer).draw(jobs, failures)

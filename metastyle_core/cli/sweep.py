@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
     base = open_base(arguments)
     brush = chosen_brush(arguments, found)
     contents = partial(crops_of, found, failures=Failures(1))
-    from_image = partial(style_from_image, arguments, base, brush, contents)
+    from_image = partial(style_from_image, arguments, base, brush, abstractions[0], contents)
     styles = [resolve_styles(base, [request], from_image) for request in arguments.style]
     sweep = Sweep(styles, strengths, grains, brushes, arguments.cell, abstractions)
     pixels = photograph.pixels[None]

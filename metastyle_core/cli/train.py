@@ -128,6 +128,13 @@ def _add_loss_options(parser: argparse.ArgumentParser) -> None:
     add_setting(
         loss,
         MetaSettings,
+        "--abstraction",
+        kind=non_negative_float,
+        help="largest amount by which photographs are painted over along their forms, 0 to 1",
+    )
+    add_setting(
+        loss,
+        MetaSettings,
         "--patterns",
         kind=non_negative_float,
         help="share of made-up styles of two colours, 0 to 1",

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from ..abstraction import abstracted
 from ..borders import Seamless
 from ..checks import require_above_zero, require_from
 from ..errors import SettingsError
@@ -76,6 +77,8 @@ class MetaSettings:
         grain: largest strength of the grain on the contents of the outer loss, [0, 1]; each has its
             own strength, a few of them none. The content loss compares with contents on which half
             of the strokes lie.
+        abstraction: largest amount by which the contents of the outer loss are painted over, as
+            stills are before the network reads them, [0, 1]; a third of them are as they are.
         precision: of the convolutions.
     """
 
@@ -107,6 +110,7 @@ class MetaSettings:
     shift_weight: float = 0.0
     wrapping: float = 0.0
     grain: float = 0.0
+    abstraction: float = 0.0
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -121,6 +125,7 @@ class MetaSettings:
             "light_tasks",
             "patterns",
             "grain",
+            "abstraction",
             "smoothing",
             "start_share",
             "wrapping",
@@ -247,6 +252,9 @@ class TaskSampler:
             # What the judge sees at its borders is then nothing that the network could know.
             queries, grain = (v.roll((size // 2, size // 2), (2, 3)) for v in (queries, grain))
             seamless = "both"
+        if settings.abstraction:
+            amounts = self._draw_abstraction(generator)[list(mine)].flatten()
+            queries = abstracted(queries, amounts.to(queries.device), seamless)
         return Tasks(
             self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             supports,
@@ -290,6 +298,12 @@ class TaskSampler:
         turns = math.pi * torch.rand(count, generator=generator)
         turned = turned_relief(torch.cat(pieces), turns.to(device))
         return strengths.to(device)[:, None, None, None] * turned
+
+    def _draw_abstraction(self, generator: Generator) -> Tensor:
+        """How much each content is painted over: (styles, query)."""
+        settings = self._settings
+        chance = torch.rand(settings.styles, settings.query, generator=generator)
+        return settings.abstraction * (1.5 * chance - 0.5).clamp_min(0)
 
     def _draw_style_weights(self, generator: Generator) -> Tensor:
         settings = self._settings

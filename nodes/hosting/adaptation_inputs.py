@@ -136,6 +136,8 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         loss=_loss(inputs),
         seed=inputs.whole("seed"),
     )
+    if inputs.values.get("abstraction") is not None:
+        settings = replace(settings, abstraction=inputs.number("abstraction"))
     settings, encoder = with_quality(settings, inputs.word("encoder"), inputs.quality())
     masks = [row[None] for mask in inputs.batches("style_mask") for row in mask_to_core(mask)]
     return AdaptationRequest(

@@ -39,6 +39,17 @@ def abstraction_input(default: float) -> io.Input:
     )
 
 
+def learned_abstraction_input() -> io.Input:
+    """How far contents are painted over before a style learns to draw them."""
+    return share_input(
+        "abstraction",
+        USUAL_ABSTRACTION,
+        "How far content_images are painted over before the style learns to draw them: as far as "
+        "Stylize will paint over, 0 for Stylize Video as it comes.",
+        optional=True,
+    )
+
+
 def strokes_input(default: float) -> io.Input:
     """The weight of the nearest places of a style."""
     return io.Float.Input(

@@ -14,9 +14,11 @@ from torch import Tensor
 from unit.fake_host import FakeHost, loaded_pack
 
 from metastyle_core.base import Predictor, save_base
+from metastyle_core.cli import image_styles
 from metastyle_core.encoder import load_encoder
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
+from metastyle_core.style import AdaptedStyle
 from metastyle_core.training import judged_pictures
 from metastyle_core.training.data import ImagePool
 
@@ -141,3 +143,17 @@ def save(run: Callable[..., Any], style: Any, name: str = "wave", **changed: Any
 def load(run: Callable[..., Any], name: str) -> Any:
     """A style as the node opens it."""
     return run("MetaStyleLoadStyle", style=name).args[0]
+
+
+@pytest.fixture
+def learned_from_images(monkeypatch: pytest.MonkeyPatch) -> list[AdaptedStyle]:
+    """The styles that commands make of the images that `--style` names, as they come."""
+    styles: list[AdaptedStyle] = []
+    adapt = image_styles.adapt_to_style
+
+    def look(*args: Any, **kwargs: Any) -> AdaptedStyle:
+        styles.append(adapt(*args, **kwargs))
+        return styles[-1]
+
+    monkeypatch.setattr(image_styles, "adapt_to_style", look)
+    return styles

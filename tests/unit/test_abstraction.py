@@ -35,6 +35,18 @@ def test_an_amount_of_zero_changes_nothing(generator):
     assert torch.equal(abstracted(pictures, 0.0), pictures)
 
 
+@pytest.mark.parametrize("seamless", ["none", "both"])
+def test_each_picture_takes_an_amount_of_its_own(seamless):
+    pictures = torch.cat([picture(64, 72, seed) for seed in range(4)])
+    amounts = [0.0, 0.25, 0.6, 1.0]
+    alone = [
+        abstracted(each, amount, seamless)
+        for each, amount in zip(pictures.split(1), amounts, strict=True)
+    ]
+    together = abstracted(pictures, torch.tensor(amounts), seamless)
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("amount", [0.25, 1.0])
 def test_flat_pictures_stay_flat(amount):
     flat = torch.tensor([0.2, 0.5, 0.9]).view(1, 3, 1, 1).expand(1, 3, 40, 50)

@@ -10,6 +10,7 @@ from torch import Generator
 
 from metastyle_core import adaptation
 from metastyle_core import base as base_module
+from metastyle_core.abstraction import abstracted
 from metastyle_core.adaptation import (
     AdaptationSettings,
     StepReport,
@@ -87,7 +88,7 @@ def test_its_steps_are_adams_down_the_perceptual_loss(random_base, tiny_encoder,
     loss = LossSettings(
         content_distance=content_distance, style_distance="gram", chroma_weight=300.0
     )
-    settings = replace(QUICK, steps=3, loss=loss, initialisation="fixed")
+    settings = replace(QUICK, steps=3, loss=loss, initialisation="fixed", abstraction=0.0)
     found = adapt_to_style(random_base, encoder, [painting], content, settings)
 
     network, target_of = random_base.network, ("relu1_1", "relu2_1")
@@ -198,13 +199,13 @@ def test_each_photograph_crop_and_look_at_a_content_can_be_stopped(
         random_base, tiny_encoder, [style_image], contents, settings,
         on_content=lambda: heard.append(1),
     )  # fmt: skip
-    assert len(heard) == 3
+    assert len(heard) == 3 + 3, "each is painted over and looked at"
     heard.clear()
     adapt_to_style(
         random_base, tiny_encoder, [style_image], settings=settings,
         on_content=lambda: heard.append(1),
     )  # fmt: skip
-    assert len(heard) == 9 + 4 + 4, "photographs, crops of them, and looks at those"
+    assert len(heard) == 9 + 4 + 4 + 4, "photographs, and crops, which are treated likewise"
 
 
 def test_the_same_seed_gives_the_same_style(random_base, tiny_encoder, style_image):
@@ -396,8 +397,35 @@ def test_a_preview_is_drawn_as_stills_are(random_base, tiny_encoder, style_image
         random_base, tiny_encoder, [style_image], contents, replace(QUICK, steps=1),
         on_step=lambda report: previews.append(report.preview()),
     )  # fmt: skip
-    wanted = stylize(random_base, style, contents[:2], precision="fp32", grain=USUAL_GRAIN)
+    wanted = stylize(
+        random_base, style, contents[:2], precision="fp32", grain=USUAL_GRAIN,
+        abstraction=QUICK.abstraction,
+    )  # fmt: skip
     torch.testing.assert_close(previews[0], wanted, **TOLERANCES[torch.float32])
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_style_learns_on_contents_that_are_painted_over(
+    random_base, tiny_encoder, style_image, contents, monkeypatch, given
+):
+    def learned(contents, **changes):
+        settings = replace(QUICK, steps=2, **changes)
+        return adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings)
+
+    def painted(pictures, amount):
+        return torch.cat([abstracted(each, amount) for each in pictures.split(1)])
+
+    plain = contents if given else None
+    usual, more = learned(plain), learned(plain, abstraction=0.8)
+    if given:
+        wanted = learned(painted(contents, 0.8), abstraction=0.0)
+    else:
+        made = shipped_contents
+        monkeypatch.setattr(adaptation, "shipped_contents", lambda *a: painted(made(*a), 0.8))
+        wanted = learned(None, abstraction=0.0)
+    for name, weight in more.fast_weights.items():
+        assert torch.equal(weight, wanted.fast_weights[name]), name
+    assert any((usual.fast_weights[k] != v).any() for k, v in more.fast_weights.items())
 
 
 def test_previews_can_be_of_other_pictures(random_base, tiny_encoder, style_image, contents):
@@ -518,6 +546,8 @@ def test_no_style_no_encoder_no_predictor_are_refused(random_base, tiny_encoder,
         {"content_size_px": 8},
         {"learning_rate": -1.0},
         {"learning_rate": float("nan")},
+        {"abstraction": 1.1},
+        {"abstraction": -0.1},
         {"mode": "other"},
     ],
 )

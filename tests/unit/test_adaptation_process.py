@@ -13,7 +13,7 @@ from metastyle_core import adaptation
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import AdaptationDiverged
 from metastyle_core.losses import LossTerms
-from metastyle_core.stylization import stylize
+from metastyle_core.stylization import stylize_as_usual
 
 QUICK = AdaptationSettings(
     steps=6, batch=2, content_count=4, content_size_px=64, style_size_px=64, precision="fp32"
@@ -54,7 +54,8 @@ def states_drawn(base, encoder, style_image, contents, steps):
         base, encoder, [style_image], contents, replace(QUICK, steps=steps),
         on_step=lambda report: previews.append(report.preview()), preview_images=contents[:1],
     )  # fmt: skip
-    return style, stylize(base, style, contents[:1], precision="fp32", grain=0.5), previews
+    drawn = stylize_as_usual(base, style, contents[:1], precision="fp32")
+    return style, drawn, previews
 
 
 def test_the_best_state_met_is_returned_and_not_the_last(

@@ -150,6 +150,23 @@ def test_a_style_is_read_at_the_size_of_what_it_draws(tmp_path, image_file):
         assert load_style(made).settings["style_size_px"] == size
 
 
+def test_a_style_learns_on_pictures_painted_over_as_far_as_they_will_be(
+    tmp_path, image_file, small_base_file, learned_from_images
+):
+    base = ["--base", str(small_base_file)]
+    command = [str(image_file), "--style", str(image_file), "--steps", "1", *base]
+    for number, options in enumerate(([], ["--abstraction", "0"], ["--abstraction", "0.6"])):
+        output = ["-o", str(tmp_path / f"{number}.png")]
+        assert main(["stylize", *command, *output, *options]) == 0
+    sheet = ["-o", str(tmp_path / "sheet.png"), "--abstractions", "0.4,0.1"]
+    assert main(["sweep", *command, *sheet]) == 0
+    made = tmp_path / "made.safetensors"
+    options = ["-o", str(made), "--steps", "1", "--abstraction", "0.7", *base]
+    assert main(["adapt", str(image_file), *options]) == 0
+    styles = [*learned_from_images, load_style(made)]
+    assert [style.settings["abstraction"] for style in styles] == [0.25, 0.0, 0.6, 0.4, 0.7]
+
+
 def test_an_image_as_style_adapts_on_what_it_is_to_draw(tmp_path, image_file):
     photo, drawn = tmp_path / "photo.png", tmp_path / "drawn.png"
     save_image(picture(64, 200)[0], photo)

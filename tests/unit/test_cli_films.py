@@ -222,6 +222,18 @@ def test_an_image_as_style_adapts_on_the_frames(clip, tmp_path, small_base_file)
     assert (drawn["0"] - drawn["2"]).abs().mean() > 1e-3
 
 
+def test_a_style_from_an_image_learns_on_frames_as_they_will_be_drawn(
+    clip, tmp_path, small_base_file, learned_from_images
+):
+    painting = tmp_path / "painting.png"
+    save_image(picture(72, 80)[0], painting)
+    command = ["stylize", str(clip), "--style", str(painting), "--base", str(small_base_file)]
+    for name, options in {"usual": [], "more": ["--abstraction", "0.5"]}.items():
+        target = ["-o", str(tmp_path / name / "%d.png"), "--end", "0.1", "--steps", "1"]
+        assert main([*command, *target, *options]) == 0
+    assert [style.settings["abstraction"] for style in learned_from_images] == [0.0, 0.5]
+
+
 def test_steady_frames_are_softer(stylize, clip, tmp_path):
     def detail(*options):
         assert (

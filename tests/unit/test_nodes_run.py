@@ -646,6 +646,16 @@ def test_styles_done_before_one_that_fails_are_not_learned_twice(adapt, pack, mo
     assert learned == [1, 2, 3, 3]
 
 
+def test_the_abstraction_of_what_is_learned_on_can_be_chosen(adapt):
+    def abstraction(**inputs):
+        (style,) = adapt(steps=1, **inputs).styles
+        return style.settings["abstraction"]
+
+    assert abstraction() == 0.25, "workflows of older releases do not say"
+    assert abstraction(abstraction=0.0) == 0.0
+    assert abstraction(abstraction=0.6) == 0.6
+
+
 def test_strokes_are_the_weight_of_the_nearest_places(adapt):
     def weight(**more):
         return adapt(steps=1, **more).style.settings["loss"]["nearest_weight"]

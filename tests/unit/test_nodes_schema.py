@@ -24,7 +24,7 @@ INPUTS = {
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
         "content_images", "resume", "style_mask", "quality",
-        "keep_statistics", "strokes",
+        "keep_statistics", "strokes", "abstraction",
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
@@ -51,6 +51,13 @@ INPUTS = {
         "steady", "colour", "colour_amount", "palette", "seamless", "mask", "abstraction",
     ],
 }  # fmt: skip
+GRAPHS = sorted([*ROOT.glob("example_workflows/*.json"), *ROOT.glob("subgraphs/*.json")])
+# Widgets that those may set to something else than their defaults.
+CHOSEN = {
+    "MetaStyleAdaptToStyle": {"steps"},
+    "MetaStyleStylize": {"strength"},
+    "MetaStyleStylizeVideo": set(),
+}
 OUTPUTS = {
     "MetaStyleStylizeWithPreset": ["images"],
     "LoadMetaStyle": ["model"],
@@ -116,12 +123,27 @@ def test_stills_have_the_usual_strokes_and_films_none(schemas, name, usual):
         for each in schema.inputs
         if each.id in {name, f"{name}s"}
     }
-    assert defaults == {
+    learned = {} if name == "grain" else {"MetaStyleAdaptToStyle": usual}
+    assert defaults == learned | {
         "MetaStyleStylize": usual,
         "MetaStyleRegions": usual,
         "MetaStyleSweep": f"{usual:g}",
         "MetaStyleStylizeVideo": 0.0,
     }
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=[path.stem for path in GRAPHS])
+def test_what_ships_learns_and_draws_as_nodes_do_that_nobody_changed(schemas, path):
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    parts = [graph, *graph.get("definitions", {}).get("subgraphs", [])]
+    for node in (each for part in parts for each in part["nodes"]):
+        if node["type"] not in CHOSEN:
+            continue
+        widgets = [slot["name"] for slot in node["inputs"] if "widget" in slot]
+        values = dict(zip(widgets, node["widgets_values"], strict=True))
+        usual = {i.id: i.options.get("default") for i in schemas[node["type"]].inputs}
+        changed = {name for name, value in values.items() if value != usual[name]}
+        assert changed <= CHOSEN[node["type"]]
 
 
 def test_the_weights_that_the_help_names_can_be_set(schemas):
@@ -215,8 +237,12 @@ def test_every_node_has_help(node_id):
         assert f"`{name.split('_')[0] if name in WEIGHTS else name}" in text, name
 
 
-def test_what_quality_sets_is_folded_away_where_the_host_can(schemas, fake_host):
+def test_what_few_need_is_folded_away_where_the_host_can(schemas, fake_host):
     inputs = {each.id: each for each in schemas["MetaStyleAdaptToStyle"].inputs}
-    assert [name for name, each in inputs.items() if each.advanced] == ["mode", "encoder"]
+    assert [name for name, each in inputs.items() if each.advanced] == [
+        "mode",
+        "encoder",
+        "abstraction",
+    ]
     assert inputs["quality"].options["default"] == "custom", "saved workflows run unchanged"
     assert inputs["quality"].optional

@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 from unit.small_training import META
 
+from metastyle_core.abstraction import abstracted
 from metastyle_core.errors import SettingsError
 from metastyle_core.network import MAX_BLOCKS, MAX_CHANNELS
 from metastyle_core.training import tasks as tasks_module
@@ -67,6 +68,7 @@ def test_no_content_wraps_or_all_of_them_do(pool, share, wanted):
 def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
     settings = replace(META, styles=4, support=2, query=3, style_weight_range=(5.0, 40.0))
     settings = replace(settings, grain=1.0, patterns=0.5, shift_weight=1.0, wrapping=0.5)
+    settings = replace(settings, abstraction=0.5)
     sampler = TaskSampler(pool, pool, settings)
     whole = sampler.sample(Generator().manual_seed(1), Shard())
     assert whole.styles.shape == (4, 3, 64, 64)
@@ -88,6 +90,26 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
     assert len(set(whole.style_weights.tolist())) == 4
     assert whole.seed > 2**32, "few seeds would repeat the projections of the style distance"
     assert len(sampler.sample(Generator().manual_seed(1), Shard(4, 5))) == 0
+
+
+@pytest.mark.parametrize("wrapping", [0.0, 1.0])
+def test_contents_of_the_outer_loss_are_painted_over_and_some_are_as_they_are(pool, wrapping):
+    settings = replace(META, styles=12, inner_steps=1, wrapping=wrapping)
+
+    def tasks(largest):
+        sampler = TaskSampler(pool, pool, replace(settings, abstraction=largest))
+        return sampler.sample(Generator().manual_seed(5), Shard())
+
+    plain, painted = tasks(0.0), tasks(0.5)
+    assert torch.equal(painted.support_contents, plain.support_contents)
+    assert torch.equal(painted.query_grain, plain.query_grain)
+    moved = (painted.query_contents - plain.query_contents).abs().flatten(1).amax(1)
+    same = moved < 1e-5
+    assert 2 <= same.sum() <= len(moved) // 2
+    strongest = abstracted(plain.query_contents, 0.5, plain.seamless)
+    furthest = (strongest - plain.query_contents).abs().flatten(1).mean(1)
+    went = (painted.query_contents - plain.query_contents).abs().flatten(1).mean(1)
+    assert (went[~same] < furthest[~same]).all()
 
 
 def test_support_and_query_share_no_picture(pool):
@@ -194,6 +216,7 @@ def test_tasks_move_to_a_device_whole(pool):
         {"blocks": MAX_BLOCKS + 1},
         {"patterns": -0.1},
         {"grain": 1.1},
+        {"abstraction": 1.1},
         {"smoothing": 1.1},
         {"style_weight_range": (1.0, math.inf)},
         {"inner_steps": -1},
