@@ -499,7 +499,7 @@ def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Preview:
-    """Pictures (B, 3, H, W) drawn as stills are where nobody says otherwise."""
+    """Pictures (B, 3, H, W), painted over as contents are, drawn with the usual grain."""
 
     base: Base
     shown: Tensor

@@ -46,7 +46,8 @@ from .tiling import Strips, draw_in_strips, rows_of_strip
 
 _T = TypeVar("_T")
 Size = tuple[int, int]
-_STROKE_ROWS = 64  # that are painted over, or their strokes found, at once, at least
+_STROKE_ROWS = 64  # of which strokes are found at once, at least
+_PAINTED_ROWS = 128  # that are painted over at once
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
 _LARGEST_SEEN_PX = 2**20  # of a picture that wraps, for what norms go by
@@ -243,8 +244,7 @@ class _Layers:
             return abstracted(rows, amount, seamless)
 
         painted = self._with_surroundings(paint, [picture], size[0], ABSTRACTION_REACH_PX)
-        at_once = max(_STROKE_ROWS, rows_of_strip(size[1], self._how.strips.strip_px))
-        return gathered(painted, at_once, self._how.strips.folder).rows
+        return gathered(painted, _PAINTED_ROWS, self._how.strips.folder).rows
 
     def _with_surroundings(
         self, change: Callable[..., Tensor], sources: Sequence[Rows], height: int, reach_px: int

@@ -15,10 +15,11 @@ from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
+from .grain import USUAL_GRAIN
 from .measures import measure, over_pictures, pan_errors
 from .network import ADAPTATION_MODES
 from .seeding import seeded
-from .stylization import stylize, stylize_as_usual
+from .stylization import stylize
 
 EVALUATION_MODES: tuple[str, ...] = (*ADAPTATION_MODES, "scratch")
 
@@ -87,14 +88,15 @@ def evaluate(
                     name=name,
                 )
                 adapt_s = time.monotonic() - began_s
-                pictures = [stylize_as_usual(start, adapted, c, precision="fp32") for c in contents]
+                draw = partial(stylize, start, adapted, precision="fp32")
+                as_stills = partial(draw, grain=USUAL_GRAIN, abstraction=settings.abstraction)
+                pictures = [as_stills(content) for content in contents]
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)
                 measured = [
                     measure(judge, picture, content, style_image)
                     for picture, content in zip(pictures, contents, strict=True)
                 ]
-                draw = partial(stylize, start, adapted, precision="fp32")
                 measures = over_pictures(measured) | pan_errors(draw, contents[0])
                 yield Entry(name, mode, count, adapt_s, measures)
 

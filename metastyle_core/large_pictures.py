@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from .base import Base
-from .checks import require_finite_result, require_shares
+from .checks import require_finite_result, require_shares, require_sides
 from .colour import Colouring, ColourMoments, Moments, PaletteMap
 from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
 from .finishing import IN_STYLE, finish
 from .mixing import scale_style
+from .network import MIN_SIDE_PX
 from .rows import Plane, Rows, strips_of
 from .style import AdaptedStyle, check_style
 from .tiling import rows_of_strip
@@ -74,6 +75,7 @@ def stylize_rows(
         SettingsError, ShapeError, BaseMismatchError, ResultError: as `stylize`, but for what is
             wrong with pixels.
     """
+    require_sides("Image", picture.colour.height, picture.width, MIN_SIDE_PX)
     require_brush(how.brush)
     require_shares(strength=strength, grain=how.grain, abstraction=how.abstraction)
     check_style(style, base)

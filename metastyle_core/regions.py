@@ -15,14 +15,20 @@ from torch import Tensor
 
 from .abstraction import abstracted
 from .base import Base
-from .checks import require_finite_result, require_pictures, require_shares, require_unit_range
+from .checks import (
+    require_finite_result,
+    require_pictures,
+    require_shares,
+    require_sides,
+    require_unit_range,
+)
 from .colour import Colouring, recolour
 from .errors import SettingsError
 from .finishing import AS_DRAWN, IN_STYLE, finish
 from .grain import grain_relief
 from .masks import fitted_mask, require_mask
 from .mixing import scale_style
-from .network import FastWeights, own_statistics, stylize_with
+from .network import MIN_SIDE_PX, FastWeights, own_statistics, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
 from .stylization import stylize
@@ -113,6 +119,7 @@ def stylize_regions(
     """
     settings = settings or RegionSettings()
     require_pictures(images)
+    require_sides("Image", *images.shape[-2:], MIN_SIDE_PX)
     require_unit_range(images, "Batch of pictures")
     require_regions(regions, *images.shape[:1], *images.shape[-2:])
     styles = [region.style for region in regions] + ([] if rest is None else [rest])

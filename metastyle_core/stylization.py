@@ -17,7 +17,13 @@ from torch import Tensor
 from .abstraction import USUAL_ABSTRACTION, abstracted
 from .base import Base
 from .borders import Seamless, wraps
-from .checks import require_finite_result, require_pictures, require_shares, require_unit_range
+from .checks import (
+    require_finite_result,
+    require_pictures,
+    require_shares,
+    require_sides,
+    require_unit_range,
+)
 from .colour import Colouring
 from .drawing import Drawing, require_brush, statistics_to_wrap_by
 from .errors import SettingsError, ShapeError
@@ -112,6 +118,7 @@ def stylize(
         ResultError: a picture comes out with NaN or infinity.
     """
     require_pictures(images)
+    require_sides("Image", *images.shape[-2:], MIN_SIDE_PX)
     require_unit_range(images, "Batch of pictures")
     _require_fitting(mask, images)
     if batch is not None and batch < 1:

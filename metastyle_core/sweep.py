@@ -23,6 +23,21 @@ from .style import AdaptedStyle
 MOST_PICTURES = 64
 
 
+def require_varied(
+    strengths: Sequence[float],
+    grains: Sequence[float],
+    brushes: Sequence[float],
+    abstractions: Sequence[float],
+) -> None:
+    """Raise SettingsError unless a sweep may vary over these; see `Sweep`."""
+    shares = {"strengths": strengths, "grains": grains, "abstractions": abstractions}
+    for name, values in shares.items():
+        if not all(0 <= value <= 1 for value in values):
+            raise SettingsError(f"{name} are {_shown(values)}; numbers from 0 to 1 are needed.")
+    if not all(0 <= value < math.inf for value in brushes):
+        raise SettingsError(f"brushes are {_shown(brushes)}; numbers from 0 up are needed.")
+
+
 @dataclass(frozen=True)
 class Variant:
     """One picture of a sweep.
@@ -63,14 +78,7 @@ class Sweep:
     abstractions: Sequence[float] = (USUAL_ABSTRACTION,)
 
     def __post_init__(self) -> None:
-        for name in ("strengths", "grains", "abstractions"):
-            values = getattr(self, name)
-            if not all(0 <= value <= 1 for value in values):
-                raise SettingsError(f"{name} are {_shown(values)}; numbers from 0 to 1 are needed.")
-        if not all(0 <= value < math.inf for value in self.brushes):
-            raise SettingsError(
-                f"brushes are {_shown(self.brushes)}; numbers from 0 up are needed."
-            )
+        require_varied(self.strengths, self.grains, self.brushes, self.abstractions)
         if not 1 <= self.count <= MOST_PICTURES:
             raise SettingsError(
                 f"The sweep has {len(self.styles)} styles, {len(self.strengths)} strengths, "

@@ -12,7 +12,7 @@ from ..files import refuse_unwritable
 from ..grain import USUAL_GRAIN
 from ..images import load_image, save_pil
 from ..stylization import stylize
-from ..sweep import MOST_PICTURES, Sweep, Variant, draw_sweep, parse_numbers
+from ..sweep import MOST_PICTURES, Sweep, Variant, draw_sweep, parse_numbers, require_varied
 from .failures import Failures
 from .image_styles import style_from_image
 from .inputs import chosen_brush, crops_of, files_of_styles, find_images, open_base, resolve_styles
@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     grains = parse_numbers(arguments.grains, "--grains")
     abstractions = parse_numbers(arguments.abstractions, "--abstractions")
     brushes = parse_numbers(arguments.brushes, "--brushes")
+    require_varied(strengths, grains, brushes, abstractions)
     found = find_images([arguments.image])
     refuse_inputs([output], [arguments.image, arguments.base, *files_of_styles(arguments.style)])
     if arguments.skip_existing and output.exists():

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
+from ..abstraction import USUAL_ABSTRACTION, abstracted
 from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, Predictor, load_base, save_base
 from ..encoder import PerceptualEncoder, load_encoder, save_encoder
@@ -164,9 +165,11 @@ class MetaTraining:
         base = Base(network, self.learner.predictor, sha256="in training", training={})
         styles, contents = self._picture_styles, self._picture_contents
         read = contents
+        if self.settings.abstraction:
+            read = abstracted(contents, USUAL_ABSTRACTION)
         if self.settings.grain:
             relief = USUAL_GRAIN * grain_relief(*contents.shape[-2:], seed=0)
-            read = network.with_grain(contents, relief)
+            read = network.with_grain(read, relief)
         rows: list[list[Tensor]] = []
         for style in styles.split(1):
             row = [style[0]]

@@ -100,7 +100,7 @@ def _adapt_copy(
     style = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
     if request.keep_statistics:
         style = _with_statistics(style, encoder or open_encoder(request.encoder), styles, request)
-    preview = draw_preview(base, style, shown)
+    preview = draw_preview(base, style, shown, request.settings.abstraction)
     report = describe(style, time.monotonic() - began_s)
     result = AdaptationResult(host_style(with_picture(base, style)), preview, report)
     remember(key, result, request, watcher)

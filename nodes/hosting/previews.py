@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX
 from ...metastyle_core.base import Base
+from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.images import limit_long_side, load_image, resize
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.style import AdaptedStyle
-from ...metastyle_core.stylization import stylize_as_usual
+from ...metastyle_core.stylization import stylize
 from ...metastyle_core.thumbnails import SCENE, draw_thumbnail
 from . import host
 from .pictures import to_core_over_white
@@ -59,8 +60,14 @@ def shrink(pictures: Tensor, long_side_px: int) -> Tensor:
     return limit_long_side(pictures, max(least, long_side_px))
 
 
-def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor) -> Tensor:
+def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor, abstraction: float) -> Tensor:
     """Pictures in a style, smaller where memory is short; at last as they are.
+
+    Args:
+        base: of the style.
+        style: as it was learned.
+        pictures: (B, 3, H, W), [0, 1].
+        abstraction: of what the style was learned on.
 
     Returns:
         (B, 3, H, W), [0, 1], on the device of the pictures.
@@ -69,7 +76,9 @@ def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor) -> Tensor:
     for size_px in _SIZES_PX:
         smaller = shrink(pictures, size_px)
         try:
-            return stylize_as_usual(base, style, smaller, batch=1)
+            return stylize(
+                base, style, smaller, batch=1, grain=USUAL_GRAIN, abstraction=abstraction
+            )
         except RuntimeError as error:
             host.recover(error)
         _LOG.warning("Out of memory for a preview of %d px.", size_px)

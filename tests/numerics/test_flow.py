@@ -154,6 +154,15 @@ def test_half_precision_is_computed_in_full():
     torch.testing.assert_close(found, along_forms(half.float(), relief))
 
 
+def test_broad_touches_outweigh_fine_ones():
+    """Fine noise that is drawn out looks like combed hair."""
+    drawn = along_forms(flat(300, 300), grain_relief(300, 300, 0))[0, 0]
+    beside = [(drawn[k:] * drawn[:-k]).mean() / drawn.var() for k in (1, 2, 4)]
+    assert beside[0] > 0.9
+    assert beside[1] > 0.75
+    assert beside[2] > 0.4
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_full_grain_has_its_deviation_once_it_is_drawn_out(seed):
     relief = grain_relief(300, 300, seed)

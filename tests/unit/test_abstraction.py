@@ -5,11 +5,13 @@ import torch
 from samples import picture
 from torch import Generator
 
+from metastyle_core import abstraction
 from metastyle_core.abstraction import abstracted
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.errors import SettingsError
+from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.images import luminance
 from metastyle_core.stylization import stylize
+from metastyle_core.tiling import Strips
 
 INNER = (..., slice(24, -24), slice(24, -24))
 
@@ -83,6 +85,15 @@ def test_moving_the_picture_moves_what_is_painted(generator):
     torch.testing.assert_close(moved[..., 64:, 64:], wanted[..., 64:, 64:], rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("seamless", ["none", "x", "both"])
+def test_columns_painted_apart_join_without_a_seam(seamless, monkeypatch, generator):
+    wide = 0.7 * picture(60, 330) + 0.3 * torch.rand(1, 3, 60, 330, generator=generator)
+    whole = abstracted(wide, 1.0, seamless)
+    monkeypatch.setattr(abstraction, "_COLUMNS", 64)
+    apart = abstracted(wide, 1.0, seamless)
+    torch.testing.assert_close(apart, whole, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(("seamless", "move"), [("x", (0, 18)), ("y", (10, 0)), ("both", (-6, 20))])
 def test_moving_a_picture_that_wraps_round_moves_what_is_painted(seamless, move, generator):
     pictures = torch.rand(2, 3, 40, 48, generator=generator)
@@ -123,6 +134,15 @@ def test_thin_lines_stay():
     line[..., 30] = 0.2
     painted = abstracted(line, 1.0)
     torch.testing.assert_close(painted[INNER], line[INNER], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("above_px", [None, 0])
+@pytest.mark.parametrize("size", [(1, 100), (15, 40), (40, 2)])
+def test_pictures_that_are_too_small_are_refused_by_their_size(random_base, style, size, above_px):
+    strips = Strips(above_px=above_px)
+    for controls in ({"abstraction": 0.5}, {"grain": 0.5}, {}):
+        with pytest.raises(ShapeError, match=f"{size[1]}x{size[0]} px; both sides must be at"):
+            stylize(random_base, style, torch.rand(1, 3, *size), strips=strips, **controls)
 
 
 @pytest.mark.parametrize("amount", [-0.1, 1.5, float("nan")])

@@ -124,7 +124,7 @@ def test_strips_fit_the_memory_that_there_is():
     folder = Path("somewhere")
     assert large.strips_within(3000, 4000, 8, None, folder) == Strips()
     assert large.strips_within(3000, 4000, 8, 1550, folder) == Strips()
-    assert large.strips_within(3000, 4000, 16, 1550, folder).folder is None
+    assert large.strips_within(3000, 4000, 16, 1700, folder).folder is None
     assert large.strips_within(3000, 4000, 16, 1300, folder).folder == folder
     small = large.strips_within(8000, 2000, 8, 180, folder)
     assert small.folder == folder

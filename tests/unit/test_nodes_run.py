@@ -211,7 +211,7 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, fake_host, monkeypa
 
 
 def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, caplog):
-    whole = pack.nodes.hosting.previews.stylize_as_usual
+    whole = pack.nodes.hosting.previews.stylize
 
     def greedy(base, style, images, **options):
         if max(images.shape) > 200:
@@ -219,7 +219,7 @@ def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, 
         assert options["batch"] == 1
         return whole(base, style, images, **options)
 
-    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize_as_usual", greedy)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", greedy)
     result = adapt(content_images=image(192, 288, count=2))
     assert result.preview.shape == (2, 128, 192, 3)
     assert "Out of memory for a preview of 384 px" in caplog.text
@@ -229,7 +229,7 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     def hopeless(*_, **__):
         raise FakeMemoryError
 
-    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize_as_usual", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", hopeless)
     monkeypatch.setattr(pack.nodes.hosting.previews, "draw_thumbnail", hopeless)
     contents = image(80, 96)
     result = adapt(content_images=contents)
@@ -240,7 +240,7 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     assert "the style has none" in caplog.text
 
 
-@pytest.mark.parametrize("what", ["stylize_as_usual", "draw_thumbnail"])
+@pytest.mark.parametrize("what", ["stylize", "draw_thumbnail"])
 def test_other_errors_while_a_style_is_shown_are_not_hidden(adapt, pack, monkeypatch, what):
     def fail(*_, **__):
         raise RuntimeError("expected scalar type Half but found Float")
@@ -654,6 +654,11 @@ def test_the_abstraction_of_what_is_learned_on_can_be_chosen(adapt):
     assert abstraction() == 0.25, "workflows of older releases do not say"
     assert abstraction(abstraction=0.0) == 0.0
     assert abstraction(abstraction=0.6) == 0.6
+    contents = image(64, 72)
+    plain, painted = (
+        adapt(steps=0, abstraction=amount, content_images=contents).preview for amount in (0, 1)
+    )
+    assert (plain - painted).abs().max() > 0.01
 
 
 def test_strokes_are_the_weight_of_the_nearest_places(adapt):

@@ -129,6 +129,16 @@ def test_the_command_draws_a_sheet_and_says_what_is_wrong(tmp_path, capsys):
     assert "\n" not in told.strip()
 
 
+def test_what_cannot_be_drawn_is_refused_before_a_style_is_learned(
+    tmp_path, image_file, small_base_file, learned_from_images, capsys
+):
+    command = ["sweep", str(image_file), "--style", str(image_file), "-o", str(tmp_path / "s.png")]
+    command += ["--base", str(small_base_file), "--steps", "1"]
+    assert main([*command, "--abstractions", "0.25,1.5"]) == 2
+    assert "abstractions are 0.25, 1.5; numbers from 0 to 1" in capsys.readouterr().err
+    assert learned_from_images == []
+
+
 def test_the_node_draws_a_sheet(run, model, adapt, pack):
     style = adapt(steps=0).style
     inputs = {

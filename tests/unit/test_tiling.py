@@ -75,7 +75,7 @@ def test_a_picture_of_a_megapixel_is_drawn_whole_and_larger_ones_are_not_on_the_
 def test_strips_have_whole_fours_of_rows_and_what_they_take_is_told():
     assert [rows_of_strip(width, 1200) for width in (100, 80, 109, 1000)] == [12, 12, 8, 8]
     assert strip_bytes(100, 1200) == 12 * 100 * 1200
-    assert needed_bytes(84, 184) == 68 * 100 * 200
+    assert needed_bytes(84, 184) == 80 * 100 * 200
 
 
 def test_every_pass_has_as_many_strips_as_its_map_and_its_stride_ask_for():
