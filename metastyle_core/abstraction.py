@@ -28,8 +28,9 @@ REACH_PX = 40
 # So many columns are painted at once, which takes some 300 bytes for each of their pixels.
 _COLUMNS = 1024
 _ROUNDS = 2
-# How far the passes of a round reach to both sides at an amount of 1.
-_PASSES_PX = (2.0, 4.0, 8.0)
+# How far the passes of a round reach to both sides at an amount of 1. Each samples between pixels,
+# which pales slanted lines: few of them.
+_PASSES_PX = (3.0, 8.0)
 # Forms are sought at half the size: twice a mean over so many pixels there is about a Gaussian
 # of 4 px. Smaller ones follow each blade of grass, and turn it into worms.
 _SHRINK, _FORM_PX = 2, 5
@@ -47,7 +48,7 @@ def abstracted(pictures: Tensor, amount: float | Tensor, seamless: Seamless = "n
 
     Args:
         pictures: (B, 3, H, W), [0, 1], any device.
-        amount: 0 gives the pictures back exactly, 1 smooths along the forms over up to 14 px to
+        amount: 0 gives the pictures back exactly, 1 smooths along the forms over up to 11 px to
             both sides, twice, and leaves few details. One for all, or (B,) on their device, in
             which a 0 among others gives a picture back but for rounding.
         seamless: axes along which they wrap.
@@ -124,7 +125,7 @@ def _sharpened(pictures: Tensor, here: Tensor, normal: Tensor, share: Tensor) ->
     """Make dark sides of edges darker and bright ones brighter, by what lies across the forms.
 
     A pixel takes after a neighbour that is further on its side; thin lines, which have none, stay
-    where they are upright or level. Slanted ones lie between pixels, and pale.
+    where they are upright or level; slanted ones, which lie between pixels, pale.
 
     Args:
         pictures: (B, 3, H, W).

@@ -119,7 +119,7 @@ def stylize_regions(
     """
     settings = settings or RegionSettings()
     require_pictures(images)
-    require_sides("Image", *images.shape[-2:], MIN_SIDE_PX)
+    require_sides("Image", images.shape[-2], images.shape[-1], MIN_SIDE_PX)
     require_unit_range(images, "Batch of pictures")
     require_regions(regions, *images.shape[:1], *images.shape[-2:])
     styles = [region.style for region in regions] + ([] if rest is None else [rest])

@@ -118,7 +118,7 @@ def stylize(
         ResultError: a picture comes out with NaN or infinity.
     """
     require_pictures(images)
-    require_sides("Image", *images.shape[-2:], MIN_SIDE_PX)
+    require_sides("Image", images.shape[-2], images.shape[-1], MIN_SIDE_PX)
     require_unit_range(images, "Batch of pictures")
     _require_fitting(mask, images)
     if batch is not None and batch < 1:

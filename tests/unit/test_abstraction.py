@@ -6,7 +6,7 @@ from samples import picture
 from torch import Generator
 
 from metastyle_core import abstraction
-from metastyle_core.abstraction import abstracted
+from metastyle_core.abstraction import USUAL_ABSTRACTION, abstracted
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.images import luminance
@@ -134,6 +134,16 @@ def test_thin_lines_stay():
     line[..., 30] = 0.2
     painted = abstracted(line, 1.0)
     torch.testing.assert_close(painted[INNER], line[INNER], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("width_px", "least"), [(1, 0.5), (2, 0.8), (3, 0.9)])
+def test_slanted_lines_keep_most_of_their_contrast(width_px, least):
+    places = (torch.arange(120 * 8) + 0.5) / 8
+    away = (places[:, None] - places).abs() / 2**0.5
+    covered = torch.nn.functional.avg_pool2d((away < width_px / 2).float()[None, None], 8)
+    line = (0.85 - 0.65 * covered).expand(1, 3, 120, 120)
+    painted = abstracted(line, USUAL_ABSTRACTION)
+    assert 0.85 - painted[INNER].min() > least * (0.85 - line[INNER].min())
 
 
 @pytest.mark.parametrize("above_px", [None, 0])
