@@ -134,6 +134,8 @@ def _small_webp(picture: Tensor) -> bytes:
 def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> None:
     """Write a style as safetensors, whole or not at all.
 
+    Settings that are None are left out.
+
     Args:
         style: what to write.
         path: the file; folders are created.
@@ -148,7 +150,7 @@ def save_style(style: AdaptedStyle, path: Path | str, *, half: bool = False) -> 
         "base_sha256": style.base_sha256,
         "mode": style.mode,
         "name": style.name,
-        "settings": _compact(dict(style.settings)),
+        "settings": _compact({k: v for k, v in style.settings.items() if v is not None}),
         "losses": _compact(dict(style.losses)),
     }
     for key, picture in (("thumbnail", style.thumbnail), ("painting", style.painting)):

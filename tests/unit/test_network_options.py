@@ -206,8 +206,9 @@ def test_adaptation_reads_each_content_with_strokes_of_its_own_half_of_them_free
     monkeypatch.setattr(adaptation, "_features_of_each", note)
     contents = torch.cat([picture(64, 64, seed=i) for i in range(6)])
     settings = AdaptationSettings(
-        steps=6, batch=2, style_size_px=64, initialisation="fixed", precision="fp32", seed=4
-    )
+        steps=6, batch=2, style_size_px=64, initialisation="fixed", precision="fp32", seed=4,
+        abstraction=0.0,
+    )  # fmt: skip
     for _ in range(2):
         adapt_to_style(reading, tiny_encoder, [picture(64, 64)], contents, settings)
     first, again = torch.cat(read[:6]), torch.cat(read[6:])
