@@ -1,7 +1,7 @@
 """Quality: how long adaptation takes against how near the style comes, in one word.
 
 A word sets steps, mode, batch and encoder together: 30 steps of `norm`, 60 of them, and 100 of
-`low_rank`. What each reaches is measured in docs/benchmarks.md.
+`low_rank`. What each reaches is measured in docs/training.md.
 """
 
 from collections.abc import Mapping

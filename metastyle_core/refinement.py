@@ -94,7 +94,7 @@ def refine(
     """Refine the pixels of one stylized picture.
 
     Pictures whose long side is above 512 px are refined from 512 px upwards, in sizes
-    that double; every size starts from its part of `start` and from what the size before
+    at most twice the last; every size starts from its part of `start` and from what the size before
     has changed. Those above `tile_px` are encoded in tiles with rims; the gradient is
     that of the whole picture up to rounding, which 20 steps turn into a mean difference
     of 0.2 levels of 255 in float32 and 0.8 in bfloat16 (another seed: 5.5). At 2,048 px

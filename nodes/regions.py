@@ -33,7 +33,7 @@ class StylizeByRegions(io.ComfyNode):
             node_id="MetaStyleRegions",
             display_name="Stylize by Regions",
             description=(
-                "Draws pictures in two to six styles at once, each where its mask says. Strokes "
+                "Draws pictures in up to six styles at once, each where its mask says. Strokes "
                 "run across the borders; what no mask covers has a style of its own or stays."
             ),
             search_aliases=["regional style", "masked style", "style mask", "several styles"],

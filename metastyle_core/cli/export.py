@@ -28,8 +28,9 @@ def add_parser(commands: Commands) -> None:
         help="write a style as an ONNX file",
         description="Write a style and its base as one ONNX graph, for ONNX Runtime, browsers and "
         "other runtimes. Pictures go in and come out as (B, 3, H, W), float32, RGB, 0 to 1, of any "
-        "size from 16 px. The graph draws without grain and abstraction, as stylize --grain 0 "
-        "--abstraction 0 does. Needs: pip install 'metastyle[onnx]'.",
+        "size from 16 px. The graph draws without grain and abstraction and in the network's own "
+        "colours, as stylize --grain 0 --abstraction 0 --colour-amount 0 does. Needs: "
+        "pip install 'metastyle[onnx]'.",
     )
     parser.add_argument(
         "--style",

@@ -34,7 +34,7 @@ def abstraction_input(default: float) -> io.Input:
         default,
         "Paints the picture over along its forms before it is drawn: grass, hair and other texture "
         "become strokes, outlines stay. 0 keeps every detail, "
-        f"{USUAL_ABSTRACTION:g} is usual, 1 leaves broad strokes alone.",
+        f"{USUAL_ABSTRACTION:g} is usual for stills, 1 leaves broad strokes alone.",
         optional=True,
     )
 
@@ -44,7 +44,7 @@ def learned_abstraction_input() -> io.Input:
     return share_input(
         "abstraction",
         USUAL_ABSTRACTION,
-        "How far content_images are painted over before the style learns to draw them: as far as "
+        "How far the contents are painted over before the style learns to draw them: as far as "
         "Stylize will paint over, 0 for Stylize Video as it comes.",
         optional=True,
     )
