@@ -4,7 +4,6 @@ Our own implementation from the paper's mathematics, by its two losses alone: L-
 pixels, started from the content or from any other picture.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -34,7 +33,6 @@ def optimise_picture(
     iterations: int,
     distance: StyleDistance,
     start: Tensor | None = None,
-    on_iteration: Callable[[int, float], None] | None = None,
 ) -> Tensor:
     """Optimise the pixels of one picture.
 
@@ -45,7 +43,6 @@ def optimise_picture(
         iterations: of L-BFGS, each with up to 1.25 evaluations of the loss.
         distance: how picture and style are compared.
         start: (1, 3, H, W), [0, 1]; the content when left out.
-        on_iteration: told the number of evaluations so far and the loss.
 
     Returns:
         (1, 3, H, W), [0, 1].
@@ -73,10 +70,8 @@ def optimise_picture(
         history_size=20,
         line_search_fn="strong_wolfe",
     )
-    evaluations = 0
 
     def evaluate() -> Tensor:
-        nonlocal evaluations
         optimizer.zero_grad()
         # Values outside [0, 1] cannot be shown; pulling them back is part of the loss.
         outside = (picture - picture.clamp(0, 1)).square().sum()
@@ -87,9 +82,6 @@ def optimise_picture(
         )
         total = terms.total.mean() + outside
         total.backward()
-        evaluations += 1
-        if on_iteration is not None:
-            on_iteration(evaluations, float(total.detach()))
         return total
 
     optimizer.step(evaluate)

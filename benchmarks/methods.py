@@ -6,6 +6,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import Generator, Tensor
@@ -16,6 +17,7 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base
 from metastyle_core.content import own_contents
 from metastyle_core.encoder import PerceptualEncoder
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.presets import load_preset
 from metastyle_core.refinement import RefinementSettings, refine
@@ -25,6 +27,7 @@ from metastyle_core.style_distance import StyleDistance
 from metastyle_core.stylization import stylize, stylize_as_usual
 
 _MANY_STEPS = 200
+_CONTROL_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,28 @@ def adapted(
     encoder: PerceptualEncoder | None,
     settings: AdaptationSettings,
     contents: Tensor | None,
+    *,
+    plain: bool = False,
 ) -> Method:
-    """A base adapted to the style: ours, the control, or a network from scratch."""
+    """A base adapted to the style: ours, the control, or a network from scratch.
+
+    Args:
+        name: of the row.
+        base: where to start.
+        encoder: of the perceptual loss; None for 0 steps.
+        settings: of the adaptation.
+        contents: to adapt on; None takes the photographs that ship.
+        plain: draw without grain, abstraction and the painting's palette, for networks that learned
+            without; they adapt without abstraction then too.
+    """
+    if plain:
+        settings = replace(settings, abstraction=0.0)
 
     def prepare(style_image: Tensor) -> Prepared:
         style = adapt_to_style(base, encoder, [style_image], contents, settings)
+        if plain:
+            draw = partial(stylize, base, style, colouring=AS_DRAWN)
+            return Prepared(draw, _saved_bytes(style))
         return Prepared(
             lambda image: stylize_as_usual(base, style, image),
             _saved_bytes(style),
@@ -156,7 +176,17 @@ def johnson(
         loss=replace(settings.loss, content_distance="plain"),
     )
     base = Base(network, None, sha256="random", training={})
-    return adapted(f"Johnson, {steps} steps", base, encoder, scratch, contents)
+    return adapted(f"Johnson, {steps} steps", base, encoder, scratch, contents, plain=True)
+
+
+def control(
+    base: Base, encoder: PerceptualEncoder, settings: AdaptationSettings, contents: Tensor | None
+) -> Method:
+    """A base trained without an inner loop, drawn as ours where it reads grain as ours does."""
+    chosen = replace(settings, mode="norm", steps=_CONTROL_STEPS)
+    name = f"no-meta control, norm, {_CONTROL_STEPS} steps"
+    plain = not base.network.reads_grain
+    return adapted(name, base, encoder, chosen, contents, plain=plain)
 
 
 def adain(encoder: PerceptualEncoder, decoder: AdainDecoder) -> Method:

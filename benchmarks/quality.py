@@ -24,8 +24,8 @@ from benchmarks.adain import load_decoder
 from benchmarks.methods import (
     Method,
     adain,
-    adapted,
     adapted_on_each,
+    control,
     gatys,
     johnson,
     metastyle,
@@ -36,8 +36,9 @@ from benchmarks.metrics import PeakMemory
 from benchmarks.peers import code_distance, magenta, magenta_style_code, microast
 from benchmarks.report import Row, report
 from metastyle_core.adaptation import AdaptationSettings
-from metastyle_core.base import SHIPPED_BASE, Base, base_file, load_base
-from metastyle_core.cli.inputs import load_contents
+from metastyle_core.base import SHIPPED_BASE, base_file, load_base
+from metastyle_core.cli.failures import Failures
+from metastyle_core.cli.inputs import crops_of, find_images
 from metastyle_core.cli.options import non_negative_int, positive_int
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
 from metastyle_core.files import write_text
@@ -166,7 +167,8 @@ def _parser() -> argparse.ArgumentParser:
 def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Method]:
     base = load_base(arguments.base)
     settings = AdaptationSettings(style_size_px=arguments.size)
-    contents = load_contents(arguments.adapt_contents, settings)
+    given = find_images(arguments.adapt_contents) if arguments.adapt_contents else []
+    contents = crops_of(given, settings, Failures(len(given))) if given else None
     encoder = load_encoder("compact") if arguments.adapt_encoder == "compact" else judge
     ours = metastyle(base, encoder, settings, contents, arguments.modes, arguments.steps)
     longest = next(m for m in reversed(ours) if arguments.modes[0] in m.name)
@@ -176,7 +178,7 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
             chosen = replace(settings, mode=mode, steps=steps)
             methods.append(adapted_on_each(base, encoder, chosen))
     if arguments.control:
-        methods.append(_control(load_base(arguments.control), encoder, settings, contents))
+        methods.append(control(load_base(arguments.control), encoder, settings, contents))
     methods += [johnson(encoder, settings, contents, n) for n in arguments.johnson_steps]
     if arguments.adain:
         methods.append(adain(judge, load_decoder(arguments.adain)))
@@ -193,12 +195,6 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
     methods += [refined(instant, encoder, RefinementSettings(n)) for n in arguments.refine_steps]
     wanted = arguments.only or [""]
     return [method for method in methods if any(text in method.name for text in wanted)]
-
-
-def _control(
-    base: Base, encoder: PerceptualEncoder, settings: AdaptationSettings, contents: Tensor | None
-) -> Method:
-    return adapted("no-meta control, norm, 100 steps", base, encoder, settings, contents)
 
 
 def _measure(

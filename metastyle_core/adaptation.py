@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -57,11 +58,12 @@ _LEARNING_RATES: Mapping[AdaptationMode, float] = {
 _SMOOTHING = 0.9
 _AVERAGED = 10
 _WARM_UP = 0.1
+# Of the learning rate, where steps diverged and begin again.
+RETRY_FACTOR = 0.1
 _EXPLODED = 10.0
 _SMALLEST_BRUSH_PX = 128
 # Beyond this a picture of 16:9 has more than the megapixel to which style pictures are limited.
 LARGEST_BRUSH_PX = 768
-_RETRY_FACTOR = 0.1
 # What a few photographs teach beyond the start holds for others by half.
 _HOLDS_FOR_OTHERS = 0.5
 # By how much the relief under contents is larger than they are, so that they differ in it.
@@ -144,7 +146,7 @@ class StepReport:
         style: style loss of this step's batch.
         total: weighted loss of this step's batch.
         elapsed_s: seconds since adaptation began.
-        preview: call it to stylize the preview pictures with the style so far:
+        preview: call it to stylize the preview pictures as stills are, with the style so far:
             (B, 3, H, W), [0, 1], on the device.
     """
 
@@ -157,14 +159,28 @@ class StepReport:
     preview: Callable[[], Tensor]
 
 
+@dataclass(frozen=True)
+class AdaptationReport(StepReport):
+    """What `on_step` of `adapt_to_style` is told after each step.
+
+    Attributes:
+        judged: what the losses are of: this step's batch as the network drew it, not recoloured,
+            (B, 3, H, W), [0, 1], on the device.
+    """
+
+    judged: Tensor
+
+
 OnStep = Callable[[StepReport], None]
+OnAdaptationStep = Callable[[AdaptationReport], None]
+_Report = TypeVar("_Report", bound=StepReport)
 
 
 class StopLearning(Exception):  # noqa: N818 - names the event
     """Raised in `on_step` to end the steps and keep what they have reached."""
 
 
-def wants_to_stop(on_step: OnStep | None, report: StepReport) -> bool:
+def wants_to_stop(on_step: Callable[[_Report], None] | None, report: _Report) -> bool:
     """Tell a step to whoever listens; True where they raise `StopLearning`."""
     try:
         if on_step is not None:
@@ -183,7 +199,7 @@ def adapt_to_style(
     *,
     name: str = "style",
     resume: AdaptedStyle | None = None,
-    on_step: OnStep | None = None,
+    on_step: OnAdaptationStep | None = None,
     on_content: Callable[[], None] | None = None,
     preview_images: Tensor | None = None,
     style_masks: Sequence[Tensor] | None = None,
@@ -201,7 +217,7 @@ def adapt_to_style(
             see `own_contents`. None takes crops of the
             photographs that ship, `content_count` of `content_size_px`; a style of mode `norm` then
             goes half of the way from its start, unless that is `fixed`, since it is to draw others
-            than those.
+            than those; its losses, and those of the steps, are of the whole way.
         settings: how; the defaults when left out.
         name: what the style is called.
         resume: go on from this style instead of the initialisation.
@@ -271,7 +287,10 @@ def adapt_to_style(
 
 @dataclass(frozen=True)
 class _Reached:
-    """Where a run of steps ended: its best weights, their smoothed losses, the steps done."""
+    """Where a run of steps ended: its best weights, their smoothed losses, the steps done.
+
+    The losses are of the whole way from the start, whatever share of it the weights go.
+    """
 
     weights: dict[str, Tensor]
     losses: dict[str, float]
@@ -299,13 +318,13 @@ def _painted_over(
 
 
 def _run_with_one_retry(
-    loop: "_InnerLoop", start: dict[str, Tensor], on_step: OnStep | None
+    loop: "_InnerLoop", start: dict[str, Tensor], on_step: OnAdaptationStep | None
 ) -> _Reached:
     rate = loop.settings.learning_rate or _LEARNING_RATES[loop.settings.mode]
     try:
         return loop.run(start, rate, on_step)
     except AdaptationDiverged:
-        return loop.run(start, rate * _RETRY_FACTOR, on_step)
+        return loop.run(start, rate * RETRY_FACTOR, on_step)
 
 
 class _InnerLoop:
@@ -350,7 +369,9 @@ class _InnerLoop:
             self._content_features = _features_of_each(encoder, kept, laid_in, on_content)
 
     @torch.enable_grad()
-    def run(self, start: dict[str, Tensor], rate: float, on_step: OnStep | None) -> _Reached:
+    def run(
+        self, start: dict[str, Tensor], rate: float, on_step: OnAdaptationStep | None
+    ) -> _Reached:
         """All steps from `start`, or those up to `StopLearning`."""
         steps, began_s = self.settings.steps, time.monotonic()
         weights = {k: v.detach().clone().requires_grad_() for k, v in start.items()}
@@ -360,14 +381,16 @@ class _InnerLoop:
         best, tracker = _detached(start), _LossTracker(steps)
         for step in range(1, steps + 1):
             for group in optimizer.param_groups:
-                group["lr"] = rate * _schedule(step, steps)
-            losses = self._step(weights, optimizer, next(batches), generator)
+                group["lr"] = rate * rate_share(step, steps)
+            losses, judged = self._step(weights, optimizer, next(batches), generator)
             reached = {k: torch.lerp(start[k], w.detach(), self._share) for k, w in weights.items()}
             if tracker.add(losses, step):
                 best = reached
             preview = partial(self._preview.draw, reached)
             elapsed_s = time.monotonic() - began_s
-            report = StepReport(step, steps, **losses, elapsed_s=elapsed_s, preview=preview)
+            report = AdaptationReport(
+                step, steps, **losses, elapsed_s=elapsed_s, preview=preview, judged=judged
+            )
             if wants_to_stop(on_step, report):
                 return _Reached(best, tracker.best, step)
         return _Reached(best, tracker.best, steps)
@@ -388,7 +411,8 @@ class _InnerLoop:
         optimizer: torch.optim.Adam,
         rows: Tensor,
         generator: Generator,
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], Tensor]:
+        """Take a step; its losses, and the pictures (B, 3, H, W) that they are of."""
         with autocast(self.settings.precision, self._base.device, gradients=True):
             stylized = stylize_with(self._base.network, weights, self._read[rows])
             features = features_at_scales(self._encoder, stylized, self.settings.loss.style_scales)
@@ -412,7 +436,7 @@ class _InnerLoop:
         for weight, gradient in zip(weights.values(), gradients, strict=True):
             weight.grad = gradient
         optimizer.step()
-        return terms.mean()
+        return terms.mean(), stylized.detach()
 
 
 def _strokes_on(contents: Tensor, generator: Generator) -> Tensor:
@@ -483,7 +507,7 @@ class _LossTracker:
         return True
 
 
-def _schedule(step: int, steps: int) -> float:
+def rate_share(step: int, steps: int) -> float:
     """Share of the learning rate at a step counted from 1: a short rise, then a cosine to 0.
 
     Adam's first steps have the full length whatever the gradient; without the rise they

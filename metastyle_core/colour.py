@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, cast, get_args
 import torch
 from torch import Tensor
 
-from .checks import require_from, require_one_of, require_pictures
+from .checks import require_from, require_one_of, require_pictures, require_unit_range
 from .errors import SettingsError, ShapeError
 from .images import luminance
 
@@ -156,8 +156,7 @@ def _require_palette(palette: Tensor | Palette | None) -> None:
     require_pictures(palette, "palette")
     if not palette.numel():
         raise ShapeError("The palette has no pixels; give a picture.")
-    if not bool(torch.isfinite(palette).all()):
-        raise SettingsError("The palette holds NaN or infinity; load or render it again.")
+    require_unit_range(palette, "The palette")
 
 
 @dataclass(frozen=True)
@@ -236,26 +235,6 @@ def keep_colours(stylized: Tensor, photographs: Tensor) -> Tensor:
     return (light + fitting * chroma).clamp(0, 1)
 
 
-def match_palette(images: Tensor, palette: Tensor, alpha: Tensor | None = None) -> Tensor:
-    """Move the colours of each picture so that mean and covariance are those of a palette.
-
-    Of all linear maps that do so this one moves colours the least. Contrast grows four times at
-    most, where a picture is next to flat.
-
-    Args:
-        images: (B, 3, H, W), [0, 1], each with statistics of its own.
-        palette: (N, 3, H', W'), [0, 1], which count as one picture.
-        alpha: (B, 1, H, W), [0, 1]: how much each pixel counts.
-
-    Returns:
-        (B, 3, H, W), [0, 1]; what the map moves out of the range is clamped.
-
-    Source:
-        The linear Monge-Kantorovich map, Pitie and Kokaram 2007, section 3.
-    """
-    return _map_to(palette_moments(palette), *_moments_of(images, alpha))(images)
-
-
 def palette_moments(palette: Tensor) -> Moments:
     """Mean and covariance of the colours of (N, 3, H, W), which count as one picture."""
     colours = palette.float().movedim(1, 0).flatten(1)[None]
@@ -293,13 +272,21 @@ class ColourMoments:
         return mixed
 
     def map_to(self, wanted: Moments) -> PaletteMap:
-        """The map of `match_palette` for the whole picture, to the moments of a palette."""
+        """The map of the whole picture to the moments of a palette."""
         weight, colours, products = self._sums
         mean = colours / weight
         return _map_to(wanted, mean[None], _levelled(products / weight - mean @ mean.T)[None])
 
 
 def _map_to(palette: Moments, mean: Tensor, covariance: Tensor) -> PaletteMap:
+    """What gives pictures of this mean and covariance those of a palette.
+
+    Of all linear maps that do so this one moves colours the least. Contrast grows four times at
+    most, where a picture is next to flat.
+
+    Source:
+        The linear Monge-Kantorovich map, Pitie and Kokaram 2007, section 3.
+    """
     wanted_mean, wanted = palette
     root, inverse = _powers(covariance, 0.5), _powers(covariance, -0.5)
     linear_map = inverse @ _powers(root @ wanted @ root, 0.5) @ inverse

@@ -25,6 +25,7 @@ from .abstraction import REACH_PX as ABSTRACTION_REACH_PX
 from .abstraction import abstracted
 from .base import Base
 from .borders import Seamless, wraps
+from .checks import require_sides
 from .errors import SettingsError
 from .flow import REACH_PX, along_forms
 from .grain import relief_rows
@@ -51,7 +52,9 @@ _PAINTED_ROWS = 128  # that are painted over at once
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
 _LARGEST_SEEN_PX = 2**20  # of a picture that wraps, for what norms go by
-_LARGEST_FACTOR = 4.0  # by which a picture is enlarged for strokes finer than the network's
+LARGEST_FACTOR = 4.0  # by which a picture is enlarged for strokes finer than the network's
+# Of the work at a size: painting the photograph over, and finding its strokes.
+_PAINTING, _STROKES = 0.1, 0.05
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def sizes_to_draw(height: int, width: int, style: AdaptedStyle, how: Drawing) ->
     """
     short = min(height, width)
     first = short if how.brush is None else style.size_px / how.brush
-    least, most = MIN_SIDE_PX, _LARGEST_FACTOR * short
+    least, most = MIN_SIDE_PX, LARGEST_FACTOR * short
     if not least <= first <= most:
         raise SettingsError(
             f"A brush of {how.brush:g} draws this picture of {width}x{height} px at a short side "
@@ -121,6 +124,17 @@ def sizes_to_draw(height: int, width: int, style: AdaptedStyle, how: Drawing) ->
     if steps:
         factors.append(1.0)
     return [_fitting(height * factor, width * factor, how) for factor in factors]
+
+
+def largest_size(height: int, width: int, style: AdaptedStyle, how: Drawing) -> Size:
+    """The largest of `sizes_to_draw`, which says how much memory a drawing takes.
+
+    Raises:
+        ShapeError: the picture is too small to be drawn.
+        SettingsError: as `sizes_to_draw`.
+    """
+    require_sides("Image", height, width, MIN_SIDE_PX)
+    return max(sizes_to_draw(height, width, style, how), key=math.prod)
 
 
 def _fitting(height: float, width: float, how: Drawing) -> Size:
@@ -162,7 +176,7 @@ def draw_rows(
         yield from drawn
         return
     kernel = "cubic" if how.brush is None else "triangle"
-    scaled = resampled(layers.plane(drawn, size).rows, size[1], own, kernel)
+    scaled = resampled(layers.plane(drawn, size).rows, size[1], own, kernel, how.wrapping)
     for first, end in strips_of(own[0], rows_of_strip(width, how.strips.strip_px)):
         yield first, scaled.read(first, end).clamp(0, 1)
 
@@ -202,10 +216,13 @@ class _Layers:
 
     def draw(self, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Draw at a size, which is so much of the work."""
-        self._photograph = self._painted_over(self._at(size), size)
+        painting = _PAINTING * share if self._how.abstraction else 0.0
+        self._photograph = self._painted_over(self._at(size), size, painting)
         if self._sketch is None or self._light is None:
-            return self._pass(self._with_strokes(self._photograph, size), size, share)
-        return self._draw_over(self._sketch, self._light, size, share)
+            strokes = _STROKES * share if self._how.grain else 0.0
+            grained = self._with_strokes(self._photograph, size, strokes)
+            return self._pass(grained, size, share - painting - strokes)
+        return self._draw_over(self._sketch, self._light, size, share - painting)
 
     def _draw_over(
         self, sketch: Plane, light: Plane, size: Size, share: float
@@ -231,11 +248,11 @@ class _Layers:
             return self._picture
         enlarging = size[0] > self._own[0]
         kernel = "cubic" if enlarging or self._how.brush is None else "triangle"
-        scaled = resampled(self._picture, self._own[1], size, kernel)
+        scaled = resampled(self._picture, self._own[1], size, kernel, self._how.wrapping)
         return self._gathered(scaled.map(lambda rows: rows.clamp(0, 1)), size).rows
 
-    def _painted_over(self, picture: Rows, size: Size) -> Rows:
-        """A picture as abstraction leaves it."""
+    def _painted_over(self, picture: Rows, size: Size, share: float) -> Rows:
+        """A picture as abstraction leaves it, which is so much of the work."""
         amount = self._how.abstraction
         if not amount:
             return picture
@@ -244,7 +261,8 @@ class _Layers:
             return abstracted(rows, amount, seamless)
 
         painted = self._with_surroundings(paint, [picture], size[0], ABSTRACTION_REACH_PX)
-        return gathered(painted, _PAINTED_ROWS, self._how.strips.folder).rows
+        folder = self._how.strips.folder
+        return gathered(painted, _PAINTED_ROWS, folder, self._reporter(share)).rows
 
     def _with_surroundings(
         self, change: Callable[..., Tensor], sources: Sequence[Rows], height: int, reach_px: int
@@ -270,20 +288,29 @@ class _Layers:
         return Rows(height, read)
 
     def _gathered(self, rows: Rows, size: Size) -> Plane:
+        # Next to no work, but a chance to stop.
         strip = rows_of_strip(size[1], self._how.strips.strip_px)
-        return gathered(rows, strip, self._how.strips.folder)
+        return gathered(rows, strip, self._how.strips.folder, self._reporter(0.0))
+
+    def _reporter(self, share: float) -> Callable[[float], None]:
+        """Takes word of the part that is done of what is next, which is so much of the work."""
+        before, on_strip = self._done, self._how.strips.on_strip
+        self._done += share
+        return lambda part: on_strip(before + share * part)
 
     def _enlarged(self, read: Callable[[int, int], Tensor], size: Size) -> Rows:
         """What has the size drawn last at the next one."""
         source = Rows(self._size[0], read)
         return resampled(source, self._size[1], size, "cubic", self._how.wrapping)
 
-    def _with_strokes(self, picture: Rows, size: Size) -> Rows:
+    def _with_strokes(self, picture: Rows, size: Size, share: float) -> Rows:
+        """A picture and the strokes that the network reads with it, so much of the work."""
         if not self._how.grain:
             return picture
         # The network reads its rows again and again.
         at_once = max(_STROKE_ROWS, rows_of_strip(size[1], self._how.strips.strip_px))
-        strokes = gathered(self._strokes(picture, size), at_once, self._how.strips.folder)
+        folder, report = self._how.strips.folder, self._reporter(share)
+        strokes = gathered(self._strokes(picture, size), at_once, folder, report)
         network, grain = self._base.network, self._how.grain
 
         def read(first: int, last: int) -> Tensor:
@@ -304,13 +331,8 @@ class _Layers:
 
     def _pass(self, picture: Rows, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Once through the network, whole or in strips."""
-        before, how = self._done, self._how
-
-        def report(part: float) -> None:
-            how.strips.on_strip(before + share * part)
-
-        strips = replace(how.strips, on_strip=report)
-        self._done += share
+        how = self._how
+        strips = replace(how.strips, on_strip=self._reporter(share))
         network, weights, statistics = self._base.network, self._style.fast_weights, how.statistics
         computing = partial(autocast, how.precision, self._base.device)
         if how.seamless != "none" and statistics is None:

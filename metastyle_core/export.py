@@ -30,8 +30,7 @@ from .network import (
     ReflectConv,
     ResidualBlock,
     UpsampleConv,
-    noted_statistics,
-    stylize_with,
+    own_statistics,
 )
 from .quantization import calibration_pictures, quantized
 from .style import AdaptedStyle, check_style
@@ -44,7 +43,6 @@ Numbers = Literal["float32", "half", "int8"]
 OPSET = 17
 # Read by every release of ONNX Runtime from 1.11 on.
 _IR_VERSION = 8
-_EPSILON = 1e-5
 # Both ends, three odd or uneven sides, and a batch.
 _CHECKED_SHAPES = ((1, 16, 16), (1, 64, 96), (1, 131, 77), (2, 50, 33))
 _LEVEL = 1 / 255
@@ -131,8 +129,8 @@ def statistics_of(base: Base, style: AdaptedStyle, picture: Tensor) -> dict[str,
         picture: (1, 3, H, W), [0, 1].
     """
     weights = style.to(base.device).fast_weights
-    with torch.inference_mode(), noted_statistics(base.network) as noted:
-        stylize_with(base.network, weights, picture.to(base.device))
+    with torch.inference_mode():
+        noted = own_statistics(base.network, weights, picture.to(base.device))
     return {name: tensor.cpu() for name, tensor in noted.items()}
 
 
@@ -407,9 +405,11 @@ class _Writer:
             drawn = self._convolution(convolution, layer.convolution, features, None)
             drawn = self._with_skip(name, drawn, skip, None)
             weight, bias = self._value(f"{norm}.weight"), self._value(f"{norm}.bias")
-            return self._graph.add("InstanceNormalization", drawn, weight, bias, epsilon=_EPSILON)
+            return self._graph.add(
+                "InstanceNormalization", drawn, weight, bias, epsilon=architecture.NORM_EPSILON
+            )
         mean = self._statistics[f"{norm}.mean"].cpu()
-        scale = (self._statistics[f"{norm}.variance"].cpu() + _EPSILON).rsqrt()
+        scale = (self._statistics[f"{norm}.variance"].cpu() + architecture.NORM_EPSILON).rsqrt()
         if not self._strength:
             fixed = _Affine(
                 scale, mean, self._styled[f"{norm}.weight"], self._styled[f"{norm}.bias"]

@@ -35,6 +35,7 @@ _SWAY_CELLS, _SWAY = 3, 0.5
 _WEIGHTS = (0.15, 0.3, 0.35, 0.3)
 _DRAWN_OUT = 0.23
 _STRIP_ROWS = 64  # of which the deviation is found
+_MOST_KEPT_PX = 2**21  # of a relief that waits for the next frame: Full HD, 25 MB
 
 
 def smooth_noise(
@@ -182,7 +183,6 @@ def _of_unit_deviation(field: Rows) -> Rows:
     return field.map(lambda rows: rows / deviation)
 
 
-@lru_cache(maxsize=1)  # pictures of one size follow one another
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
     """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and its ways.
 
@@ -195,7 +195,15 @@ def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) 
         wrapping: whether opposite edges join.
 
     Returns:
-        (1, 3, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. It is
-        kept for the next call: do not change it in place.
+        (1, 3, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. One of
+        up to two megapixels is kept for the next call: do not change it in place.
     """
+    make = _kept_relief if height * width <= _MOST_KEPT_PX else _whole_relief
+    return make(height, width, seed, wrapping)
+
+
+def _whole_relief(height: int, width: int, seed: int, wrapping: bool) -> Tensor:
     return relief_rows(height, width, seed, wrapping=wrapping).read(0, height)
+
+
+_kept_relief = lru_cache(maxsize=1)(_whole_relief)  # pictures of one size follow one another

@@ -61,6 +61,7 @@ DEEP_SUFFIXES = _TIFF_SUFFIXES | {".png"}
 MAX_PIXELS = 150_000_000  # below the size that Pillow itself refuses
 _JPEG_START = b"\xff\xd8"
 _MOST_READ_WHOLE = 25_000_000  # above, a JPEG that will be shrunk is read small
+_SHEET_GAP_PX = 4
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "TIFF", "AVIF"})
 # What Pillow's decoders raise at damaged files, beside the OSError that they mean to raise.
 DECODER_ERRORS = (
@@ -494,12 +495,11 @@ def gaussian_blur(images: Tensor, sigma_px: float) -> Tensor:
     )
 
 
-def contact_sheet(rows: Iterable[Iterable[Tensor]], *, gap_px: int = 4) -> Tensor:
-    """Lay out pictures of one size in a grid on white.
+def contact_sheet(rows: Iterable[Iterable[Tensor]]) -> Tensor:
+    """Lay out pictures of one size in a grid on white, 4 px apart.
 
     Args:
         rows: rows of (3, H, W) pictures, all of one size; rows may differ in length.
-        gap_px: white space between pictures.
 
     Returns:
         (3, H', W'), [0, 1].
@@ -513,12 +513,11 @@ def contact_sheet(rows: Iterable[Iterable[Tensor]], *, gap_px: int = 4) -> Tenso
         raise ShapeError(f"Got pictures of {len(shapes)} different sizes; one size is needed.")
     _, height, width = next(iter(shapes))
     columns = max(len(row) for row in grid)
-    sheet = torch.ones(
-        3, len(grid) * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px
-    )
+    down, across = height + _SHEET_GAP_PX, width + _SHEET_GAP_PX
+    sheet = torch.ones(3, len(grid) * down - _SHEET_GAP_PX, columns * across - _SHEET_GAP_PX)
     for y, row in enumerate(grid):
         for x, picture in enumerate(row):
-            top, left = y * (height + gap_px), x * (width + gap_px)
+            top, left = y * down, x * across
             sheet[:, top : top + height, left : left + width] = picture.float().clamp(0, 1)
     return sheet
 

@@ -45,6 +45,7 @@ _WEAVE_LAGS_PX = (3, 24)
 _STRUCTURE_TEMPERATURE = 0.1
 _STRUCTURE_PLACES_PER_SIDE = 24
 _PAN_FRAMES = 4
+_PAN_STEPS_PX = (1, 2, 3)
 
 
 @torch.inference_mode()
@@ -297,12 +298,10 @@ def pan_error(
     return 255 * _mean([float(change.abs().mean()) for change in changes])
 
 
-def pan_errors(
-    stylize: Callable[[Tensor], Tensor], photograph: Tensor, steps_px: Sequence[int] = (1, 2, 3)
-) -> dict[str, float]:
-    """`pan_error` for several steps, as `pan_1` and so on, within a square photograph."""
-    size_px = min(photograph.shape[-2:]) - _PAN_FRAMES * max(steps_px)
-    return {f"pan_{step}": pan_error(stylize, photograph, size_px, step) for step in steps_px}
+def pan_errors(stylize: Callable[[Tensor], Tensor], photograph: Tensor) -> dict[str, float]:
+    """`pan_error` for steps of 1, 2 and 3 px, `pan_1` and so on, within a square photograph."""
+    size_px = min(photograph.shape[-2:]) - _PAN_FRAMES * max(_PAN_STEPS_PX)
+    return {f"pan_{step}": pan_error(stylize, photograph, size_px, step) for step in _PAN_STEPS_PX}
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -30,7 +30,7 @@ MAX_CHANNELS, MAX_BLOCKS = 256, 64
 # Drawn around every picture and cut off: what the network draws at its own border is a
 # rim of dots, because encoders, which judge it, pad with zeros there.
 MARGIN_PX = 8
-_EPSILON = 1e-5  # beside the variance, in every norm
+NORM_EPSILON = 1e-5  # beside the variance, in every norm
 # Full grain then varies as much as a picture does.
 _GRAIN_GAIN = 3.2
 # A megabyte in float32.
@@ -77,10 +77,10 @@ class InstanceNorm(nn.Module):
         # norm serves any mixture of styles.
         flat = features.reshape(1, batch * channels, height, width)
         if self.mean is None or self.variance is None:
-            normed = F.batch_norm(flat, None, None, weight, bias, training=True, eps=_EPSILON)
+            normed = F.batch_norm(flat, None, None, weight, bias, training=True, eps=NORM_EPSILON)
         else:
             mean, variance = self.mean.repeat(batch), self.variance.repeat(batch)
-            normed = F.batch_norm(flat, mean, variance, weight, bias, training=False, eps=_EPSILON)
+            normed = F.batch_norm(flat, mean, variance, weight, bias, eps=NORM_EPSILON)
         return normed.view(batch, channels, height, width)
 
     def _normalise_channels_last(self, features: Tensor) -> Tensor:
@@ -91,13 +91,13 @@ class InstanceNorm(nn.Module):
             mean, variance = self.mean, self.variance
             if mean is None or variance is None:
                 mean, variance = _moments(picture[0].permute(1, 2, 0))
-            normed.append(F.batch_norm(picture, mean, variance, weight, bias, eps=_EPSILON))
+            normed.append(F.batch_norm(picture, mean, variance, weight, bias, eps=NORM_EPSILON))
         return torch.cat(normed) if len(normed) > 1 else normed[0]
 
     def _by_place(self, features: Tensor, shares: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         """Normalise, scale and shift each place as its own mixture of the styles would."""
         small = F.interpolate(shares, features.shape[-2:], mode="area")
-        scales = self.weight * torch.rsqrt(variance + _EPSILON)
+        scales = self.weight * torch.rsqrt(variance + NORM_EPSILON)
         shifts = self.bias - mean * scales
         scale, shift = (torch.einsum("bshw,sc->bchw", small, each) for each in (scales, shifts))
         return torch.addcmul(shift, features.to(shift), scale).to(features)

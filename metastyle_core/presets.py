@@ -14,14 +14,14 @@ def preset_paths(folder: Path = PRESET_FOLDER) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
-def load_preset(name: str, folder: Path = PRESET_FOLDER) -> AdaptedStyle:
+def load_preset(name: str) -> AdaptedStyle:
     """Read a shipped style.
 
     Raises:
         SettingsError: there is none of that name; the message lists all.
         CheckpointError: its file is damaged.
     """
-    paths = preset_paths(folder)
+    paths = preset_paths()
     if name not in paths:
         raise SettingsError(f"There is no preset '{name}'. {_choices(list(paths))}")
     return load_style(paths[name])

@@ -18,13 +18,15 @@ from torch import Generator, Tensor
 from .adaptation import (
     MAX_STYLE_PIXELS,
     MIN_STYLE_SIDE_PX,
+    RETRY_FACTOR,
     OnStep,
     StepReport,
+    rate_share,
     wants_to_stop,
 )
-from .checks import require_above_zero, require_from
+from .checks import require_above_zero, require_from, require_unit_range
 from .encoder import PerceptualEncoder
-from .errors import AdaptationDiverged, SettingsError, ShapeError
+from .errors import AdaptationDiverged, ShapeError
 from .images import fit_within, resize
 from .losses import LossSettings, StyleTarget, chroma_variation
 from .network import MIN_SIDE_PX
@@ -37,8 +39,6 @@ from .style_statistics import StyleStatistics, keep_statistics
 COARSEST_PX = 512
 # Four times as many as in adaptation: here nothing but the places averages out the noise.
 _PLACES = 4096
-_RETRY_FACTOR = 0.1
-_WARM_UP = 0.1
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def refine(
 
     Raises:
         ShapeError: a picture has the wrong shape or is too small, or sizes differ.
-        SettingsError: NaN in a picture.
+        SettingsError: a picture holds whole numbers, NaN or another range, such as 0..255.
         CheckpointError: the statistics belong to another encoder.
         AdaptationDiverged: the gradient was not finite, and again at a tenth of the rate.
     """
@@ -139,7 +139,7 @@ def refine(
     try:
         refined = run.all_sizes(settings.learning_rate)
     except AdaptationDiverged:
-        refined = run.all_sizes(settings.learning_rate * _RETRY_FACTOR)
+        refined = run.all_sizes(settings.learning_rate * RETRY_FACTOR)
     return refined.to(start.device)
 
 
@@ -158,6 +158,10 @@ def measure_statistics(
         style_size_px: short side at which they are seen: the brush size.
         precision: of the convolutions.
         style_masks: where the pictures count; see `adapt_to_style`.
+
+    Raises:
+        ShapeError: there is no picture, or one has the wrong shape or is too small.
+        SettingsError: as `refine`.
     """
     device = encoder.get_buffer("mean").device
     checked = _checked_style(style_images, device)
@@ -209,7 +213,7 @@ class _Run:
             judge = self._judge(size, generator)
             optimizer = torch.optim.Adam([picture])
             for step in range(1, steps + 1):
-                optimizer.param_groups[0]["lr"] = rate * _schedule(step, steps)
+                optimizer.param_groups[0]["lr"] = rate * rate_share(step, steps)
                 losses, picture.grad = judge.look(picture, generator)
                 optimizer.step()
                 picture.clamp_(0, 1)
@@ -289,12 +293,6 @@ def sizes_px(height: int, width: int) -> list[tuple[int, int]]:
     ]
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Share of the learning rate at a step counted from 1: a short rise, then a cosine to 0."""
-    rise = min(1.0, step / max(1.0, _WARM_UP * steps))
-    return rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-
-
 def _style_at(style: StylePicture, size_px: int) -> StylePicture:
     """A style picture with this short side, or what keeps it within a megapixel."""
     sides = style.pixels.shape[-2:]
@@ -317,10 +315,8 @@ def _checked(role: str, image: Tensor, least_px: int) -> Tensor:
             f"The {role} is {_size(image)}; both sides must be at least {least_px} px. "
             "Resize it or pick a larger image."
         )
-    image = image.detach().float()
-    if not bool(torch.isfinite(image).all()):
-        raise SettingsError(f"The {role} holds NaN or infinity; load or render it again.")
-    return image.clamp(0, 1)
+    require_unit_range(image, f"The {role}")
+    return image.detach().float().clamp(0, 1)
 
 
 def _size(image: Tensor) -> str:

@@ -169,11 +169,24 @@ def _weighted(block: Tensor, places: Tensor, weights: Tensor, axis: Literal[-1, 
     return block if total is None else total
 
 
-def gathered(source: Rows, rows: int, folder: "Path | None" = None) -> "Plane":
-    """All rows of a picture, read so many at a time and kept."""
+def gathered(
+    source: Rows,
+    rows: int,
+    folder: "Path | None" = None,
+    on_strip: Callable[[float], None] = lambda _: None,
+) -> "Plane":
+    """All rows of a picture, read so many at a time and kept.
+
+    Args:
+        source: of any height.
+        rows: how many are read at a time.
+        folder: see `Plane`.
+        on_strip: called with the share of the rows that are kept, up to 1; to stop, it raises.
+    """
     plane = Plane(source.height, folder)
     for first, last in strips_of(source.height, rows):
         plane.put(first, source.read(first, last))
+        on_strip(last / source.height)
     return plane
 
 

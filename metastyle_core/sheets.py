@@ -6,7 +6,7 @@ previews; this one draws with Pillow, for people who read.
 
 import textwrap
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -21,7 +21,6 @@ _FONT_PX = 13
 _LETTER_PX = 7
 _LINE_PX = 17
 _INDENT_PX = 3
-_BREAK_PX = 8
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,11 @@ class SheetLayout:
     Attributes:
         cell_px: width of what each picture fills.
         gap_px: white space between neighbouring places.
-        breaks: columns, counted from 0, with 8 px more before them.
         height_px: height of what each picture fills; None for squares.
     """
 
     cell_px: int
     gap_px: int = 4
-    breaks: Collection[int] = ()
     height_px: int | None = None
 
     def size_px(self) -> tuple[int, int]:
@@ -46,8 +43,7 @@ class SheetLayout:
 
     def left_px(self, column: int) -> int:
         """Where a column begins."""
-        wider = sum(place <= column for place in self.breaks)
-        return column * (self.cell_px + self.gap_px) + wider * _BREAK_PX
+        return column * (self.cell_px + self.gap_px)
 
 
 @dataclass(frozen=True)

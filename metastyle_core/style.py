@@ -45,7 +45,8 @@ class AdaptedStyle:
         mode: which parameters it replaces or updates.
         name: what people call it.
         settings: how it was made, plain values.
-        losses: where its adaptation ended, by name; empty for an instant style.
+        losses: where its adaptation ended, by name; where the style then went half of the way back
+            to its start (see `adapt_to_style`), before it did. Empty for an instant style.
         thumbnail: WebP picture of at most 4.6 KB, or None.
         statistics: what refining needs of the style in place of its pictures, or None.
         painting: WebP picture that a user chose to keep beside the thumbnail, as small, or None.

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from .abstraction import USUAL_ABSTRACTION, abstracted
@@ -33,7 +32,7 @@ from .large_pictures import PictureRows, goes_by_rows, stylize_rows
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
-from .rows import rows_of
+from .rows import resampled, rows_of
 from .steady import Steady, require_steady, steady_mean
 from .style import AdaptedStyle, check_style
 from .tiling import Strips
@@ -85,8 +84,8 @@ def stylize(
         seed: of the grain.
         statistics: what instance norms normalise all pictures by, which `shots` holds over
             the frames of a film; None takes each picture's own.
-        alpha: (B, 1, H, W), [0, 1], of pictures with transparency: colour that it hides is
-            filled from its neighbours before the network reads it (see `transparency`).
+        alpha: (B, 1, H, W), [0, 1], any device, of pictures with transparency: colour that it
+            hides is filled from its neighbours before the network reads it (see `transparency`).
         colouring: whose colours the result has.
         seamless: axes along which the pictures wrap, for textures and panoramas: copies of a
             result join there as pixels do inside. Those sides are drawn at the nearest
@@ -120,7 +119,7 @@ def stylize(
     require_pictures(images)
     require_sides("Image", images.shape[-2], images.shape[-1], MIN_SIDE_PX)
     require_unit_range(images, "Batch of pictures")
-    _require_fitting(mask, images)
+    _require_fitting(mask, alpha, images)
     if batch is not None and batch < 1:
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     strips = strips or Strips()
@@ -190,6 +189,7 @@ def _stylize_each(
 ) -> Tensor:
     """Pictures (B, 3, H, W) one after another, by their rows."""
     result = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    alpha = None if alpha is None else alpha.to(result)
     for place in range(len(images)):
         picture = PictureRows(
             images.shape[-1],
@@ -229,7 +229,7 @@ def _draw(
     own_height, own_width = pictures.shape[-2:]
     height = _side_to_draw(own_height, wraps(how.seamless, "y"))
     width = _side_to_draw(own_width, wraps(how.seamless, "x"))
-    read = _interpolate(pictures, height, width)
+    read = _scaled(pictures, height, width, how)
     relief = None
     if how.grain:
         wrapping = how.seamless != "none"
@@ -238,11 +238,15 @@ def _draw(
         _draw_chunk(base, styles, read, relief, slice(first, first + size), how)
         for first in range(0, len(read), size)
     ]
-    return _interpolate(torch.cat(chunks), own_height, own_width)
+    return _scaled(torch.cat(chunks), own_height, own_width, how)
 
 
-def _require_fitting(mask: Tensor | None, images: Tensor) -> None:
+def _require_fitting(mask: Tensor | None, alpha: Tensor | None, images: Tensor) -> None:
     count, _, height, width = images.shape
+    if alpha is not None and alpha.shape != (count, 1, height, width):
+        raise ShapeError(
+            f"Got alpha of shape {tuple(alpha.shape)}; {(count, 1, height, width)} is needed."
+        )
     if mask is not None and mask.shape not in {(1, 1, height, width), (count, 1, height, width)}:
         raise ShapeError(
             f"Got a mask of shape {tuple(mask.shape)}; (1, 1, {height}, {width}) is needed, or "
@@ -328,12 +332,12 @@ def _side_to_draw(side_px: int, wrapping: bool) -> int:
     return max(MIN_SIDE_PX, STRIDE_PX * round(side_px / STRIDE_PX))
 
 
-def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
-    """Scale (B, 3, H, W) by a few pixels and keep it sharp."""
+def _scaled(images: Tensor, height: int, width: int, how: Drawing) -> Tensor:
+    """Scale (B, 3, H, W), which may wrap, by a few pixels and keep it sharp."""
     if images.shape[-2:] == (height, width):
         return images
-    scaled = F.interpolate(images, (height, width), mode="bicubic", align_corners=False)
-    return scaled.clamp(0, 1)
+    rows = resampled(rows_of(images), images.shape[-1], (height, width), "cubic", how.wrapping)
+    return rows.read(0, height).clamp(0, 1)
 
 
 def _rows(styles: Sequence[AdaptedStyle]) -> FastWeights:

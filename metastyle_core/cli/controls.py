@@ -13,7 +13,7 @@ from ..grain import USUAL_GRAIN
 from ..images import load_batch, load_image
 from ..masks import fitted_mask, mask_from, require_mask
 from .inputs import image_of_style
-from .options import non_negative_float, positive_float
+from .options import positive_float, share
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("controls")
     group.add_argument(
         "--grain",
-        type=non_negative_float,
+        type=share,
         metavar="0..1",
         help="brush strokes along the forms of the picture, outlines, hair and folds, and sweeps "
         "where there are none, as in skies; --seed draws them (default: "
@@ -29,7 +29,7 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--abstraction",
-        type=non_negative_float,
+        type=share,
         metavar="0..1",
         help="paint the picture over along its forms before it is drawn, so that grass, hair and "
         "other texture become strokes and outlines stay; 0 keeps every detail (default: "
@@ -45,7 +45,7 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--colour-amount",
-        type=non_negative_float,
+        type=share,
         default=1.0,
         metavar="0..1",
         help="how far --colour goes; at 0 all stays as it is drawn (default: 1)",
@@ -159,6 +159,17 @@ def mask_of(arguments: argparse.Namespace) -> Tensor | None:
     mask = mask_from(load_image(arguments.mask))
     require_mask(mask, 1, *mask.shape[-2:])
     return mask
+
+
+def check_controls(arguments: argparse.Namespace) -> None:
+    """Raise what `colouring_of`, `seamless_of` and `mask_of` would, before a style is learned.
+
+    A pipe can be read only once, and is left to them.
+    """
+    seamless_of(arguments)
+    if not any(path.is_fifo() for path in files_of_controls(arguments)):
+        colouring_of(arguments)
+        mask_of(arguments)
 
 
 def require_fitting(mask: Tensor | None, path: Path, height: int, width: int) -> None:

@@ -14,7 +14,8 @@ from ..errors import SettingsError
 from ..evaluation import EVALUATION_MODES, Entry, evaluate, summarise
 from ..files import refuse_unwritable, write_text
 from ..images import list_images, load_square, save_image, spread_paths
-from .inputs import load_contents, open_base
+from .failures import Failures
+from .inputs import crops_of, find_images, open_base
 from .options import (
     Commands,
     add_adaptation_options,
@@ -93,7 +94,9 @@ def run(arguments: argparse.Namespace) -> None:
     }
     content_paths = spread_paths(list_images(arguments.contents), arguments.max_contents)
     contents = [load_square(path, arguments.size).to(base.device) for path in content_paths]
-    adapt_contents = load_contents(arguments.content, settings)
+    given = find_images(arguments.content) if arguments.content else []
+    failures = Failures(len(given))
+    adapt_contents = crops_of(given, settings, failures) if given else None
     entries: list[Entry] = []
     report = {
         "base_sha256": base.sha256,
@@ -133,6 +136,7 @@ def run(arguments: argparse.Namespace) -> None:
             }
             write_text(arguments.json, json.dumps(report | results, indent=1))
     _print_table(summarise(entries))
+    failures.report()
 
 
 def _name_below(folder: Path, path: Path) -> str:

@@ -20,7 +20,7 @@ from ..checks import require_sides
 from ..colour import Colouring
 from ..content import own_contents
 from ..errors import FilmError, MetaStyleError, SettingsError, ShapeError
-from ..film.coding import CONTAINERS, container_of
+from ..film.coding import CONTAINERS, choose_coding, container_of
 from ..film.drawing import FilmDrawing, draw_film, image_within
 from ..film.frames import ANIMATION_SUFFIXES, FILM_SUFFIXES, Film, FilmFrame, ahead
 from ..film.reading import Cut, VideoFile
@@ -182,9 +182,10 @@ def stylize_films(arguments: argparse.Namespace) -> None:
         try:
             film = _open(job, arguments)
             require_fitting(mask, Path(film.name), film.facts.height, film.facts.width)
+            writing = _writer(job, film, arguments)
             prepared = prepared or _prepare(arguments, _open_whole(job, film, arguments))
             drawing = _drawing(arguments, *prepared, colouring, mask)
-            report = _stylize_film(job, film, drawing, arguments)
+            report = _stylize_film(job, film, drawing, writing)
         except MetaStyleError as error:
             if len(jobs) == 1:
                 raise
@@ -393,11 +394,14 @@ class _Report:
 
 
 def _stylize_film(
-    job: _FilmJob, film: Film, drawing: FilmDrawing, arguments: argparse.Namespace
+    job: _FilmJob,
+    film: Film,
+    drawing: FilmDrawing,
+    writing: AbstractContextManager[FilmWriter],
 ) -> _Report:
     began_s, drawn_frames, kept = time.monotonic(), 0, 0
     refused: list[str] = []
-    with _writer(job, film, arguments) as writer, _bar(film, drawing) as bar:
+    with writing as writer, _bar(film, drawing) as bar:
 
         def look(_: FilmFrame) -> None:
             bar.update(1)
@@ -429,7 +433,9 @@ def _bar(film: Film, drawing: FilmDrawing) -> ProgressBar:
 def _writer(
     job: _FilmJob, film: Film, arguments: argparse.Namespace
 ) -> AbstractContextManager[FilmWriter]:
+    """What will write a film; nothing is written yet, but what it cannot do is refused."""
     if _is_film_name(job.target):
+        choose_coding(job.target, film.facts, arguments.codec, arguments.crf)
         sound = film if isinstance(film, VideoFile) and not arguments.no_audio else None
         return film_file(
             job.target, film.facts, codec=arguments.codec, crf=arguments.crf, sound=sound

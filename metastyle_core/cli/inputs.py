@@ -126,11 +126,6 @@ def _first_size(images: Sequence[ImageInput], max_size_px: int | None) -> tuple[
     return None
 
 
-def load_contents(paths: Sequence[Path] | None, settings: AdaptationSettings) -> Tensor | None:
-    """Crops of the user's contents to adapt on, or None for the built-in ones."""
-    return crops_of(find_images(paths), settings, Failures(1)) if paths else None
-
-
 def crops_of(
     found: Sequence[ImageInput], settings: AdaptationSettings, failures: Failures
 ) -> Tensor:

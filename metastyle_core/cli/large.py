@@ -12,7 +12,7 @@ from torch import Tensor
 from ..base import Base
 from ..borders import Seamless
 from ..colour import Colouring
-from ..drawing import Drawing
+from ..drawing import LARGEST_FACTOR, Drawing, Size, largest_size
 from ..errors import SettingsError
 from ..images import image_size
 from ..large_files import PictureSink, held_bytes, open_within
@@ -76,18 +76,19 @@ def is_large(arguments: argparse.Namespace, source: Path) -> bool:
         if height * width > _LARGE_PX:
             return True
         height, width = round(height * scale), round(width * scale)
-    limit = _LARGE_PX if arguments.max_memory is None else _LARGE_PX_WITHIN_LIMIT
-    return height * width > limit
+    if arguments.max_memory is None:
+        return height * width > _LARGE_PX
+    # Fine strokes are drawn larger than the picture.
+    factor = LARGEST_FACTOR if arguments.brush is not None else 1.0
+    return factor**2 * height * width > _LARGE_PX_WITHIN_LIMIT
 
 
-def strips_within(
-    height: int, width: int, depth: int, limit_mb: int | None, folder: Path
-) -> Strips:
+def strips_within(own: Size, drawn: Size, depth: int, limit_mb: int | None, folder: Path) -> Strips:
     """How a picture is cut so that it takes no more memory than it may.
 
     Args:
-        height: of the picture.
-        width: of the picture.
+        own: height and width of the picture.
+        drawn: those at which it is drawn, at most; fine strokes ask for more than its own.
         depth: bits a channel that it is read with.
         limit_mb: megabytes; None is no limit.
         folder: for the files of what does not fit.
@@ -98,18 +99,18 @@ def strips_within(
     whole = Strips()
     if limit_mb is None:
         return whole
-    held = held_bytes(height, width, depth)
+    held = held_bytes(*own, depth)
     room = limit_mb * _MEGABYTE - held
-    kept = needed_bytes(height, width) + _DRAWINGS_BYTES_PER_PIXEL * height * width
-    if kept + strip_bytes(width, whole.strip_px) <= room:
+    kept = needed_bytes(*drawn) + _DRAWINGS_BYTES_PER_PIXEL * math.prod(drawn)
+    if kept + strip_bytes(drawn[1], whole.strip_px) <= room:
         return whole
     strip_px = whole.strip_px
-    while strip_bytes(width, strip_px) > room and strip_px > _SMALLEST_STRIP_PX:
+    while strip_bytes(drawn[1], strip_px) > room and strip_px > _SMALLEST_STRIP_PX:
         strip_px //= 2
-    if strip_bytes(width, strip_px) > room:
-        least = held + strip_bytes(width, strip_px)
+    if strip_bytes(drawn[1], strip_px) > room:
+        least = held + strip_bytes(drawn[1], strip_px)
         raise SettingsError(
-            f"--max-memory is {limit_mb}; a picture of {width}x{height} px takes at least "
+            f"--max-memory is {limit_mb}; a picture of {own[1]}x{own[0]} px takes at least "
             f"{math.ceil(least / _MEGABYTE)} MB. Give so much, or shrink it with --max-size."
         )
     return Strips(strip_px=strip_px, folder=folder)
@@ -145,15 +146,20 @@ class LargeRun:
 
         Raises:
             ImageFileError, ShapeError: it cannot be read, or does not fit the mask.
-            SettingsError: the limit of memory is too small for it.
+            SettingsError: the limit of memory is too small for it, or the brush does not fit.
         """
         arguments = self.arguments
         opened = open_within(job.source, arguments.max_size)
         height, width = opened.colour.height, opened.width
         self.fits(job.source, height, width)
+        how = self._drawing()
+        drawn = (height, width)
+        if arguments.strength > 0:
+            drawn = largest_size(height, width, self.style, how)
         folder = job.target.parent
         folder.mkdir(parents=True, exist_ok=True)
-        strips = strips_within(height, width, opened.depth, arguments.max_memory, folder)
+        limit_mb = arguments.max_memory
+        strips = strips_within((height, width), drawn, opened.depth, limit_mb, folder)
         depth = chosen_depth(arguments.depth, opened.depth, job.target)
         sink = PictureSink(job.target, height, width, alpha=opened.alpha is not None, depth=depth)
         mask = _rows_of_mask(self.mask, (height, width))
@@ -164,7 +170,8 @@ class LargeRun:
             def show(share: float) -> None:
                 bar.update(int(_PARTS * share) - bar.n)
 
-            for first, strip in self._drawn(picture, strips, show):
+            how = replace(how, strips=replace(strips, on_strip=show))
+            for first, strip in self._drawn(picture, how):
                 last = first + strip.shape[2]
                 alpha = None if opened.alpha is None else opened.alpha.read(first, last)
                 sink.put(first, strip, alpha)
@@ -172,23 +179,23 @@ class LargeRun:
         sink.save(None if arguments.strip else opened.metadata)
         return taken_s
 
-    def _drawn(
-        self, picture: PictureRows, strips: Strips, show: Callable[[float], None]
-    ) -> Iterator[tuple[int, Tensor]]:
+    def _drawing(self) -> Drawing:
         arguments = self.arguments
-        if arguments.strength == 0:
-            rows = rows_of_strip(picture.width, strips.strip_px)
-            height = picture.colour.height
-            return ((a, picture.colour.read(a, b)) for a, b in strips_of(height, rows))
-        how = Drawing(
+        return Drawing(
             precision=arguments.precision,
             grain=grain_of(arguments),
             seed=arguments.seed,
             seamless=self.seamless,
             brush=arguments.brush,
-            strips=replace(strips, on_strip=show),
             abstraction=abstraction_of(arguments),
         )
+
+    def _drawn(self, picture: PictureRows, how: Drawing) -> Iterator[tuple[int, Tensor]]:
+        arguments = self.arguments
+        if arguments.strength == 0:
+            rows = rows_of_strip(picture.width, how.strips.strip_px)
+            height = picture.colour.height
+            return ((a, picture.colour.read(a, b)) for a, b in strips_of(height, rows))
         return stylize_rows(
             self.base,
             self.style,

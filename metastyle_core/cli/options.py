@@ -5,6 +5,7 @@ An option that sets a field of a settings class takes its name and its default f
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from functools import partial
@@ -69,6 +70,11 @@ def non_negative_float(text: str) -> float:
     return _number(text, float, 0.0)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    return _number(text, float, 0.0, most=1.0)
+
+
 def seed(text: str) -> int:
     """A whole number from 0 up that PyTorch's generators take."""
     value = non_negative_int(text)
@@ -77,13 +83,14 @@ def seed(text: str) -> int:
     return value
 
 
-def _number(text: str, kind: type[_T], least: _T) -> _T:
+def _number(text: str, kind: type[_T], least: _T, most: float = math.inf) -> _T:
     try:
         value = kind(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"got '{text}'; a number is needed") from error
-    if not least <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"got {text}; a finite number from {least} up is needed")
+    if not (least <= value <= most and value < math.inf):
+        bounds = f"from {least} up" if most == math.inf else f"from {least:g} to {most:g}"
+        raise argparse.ArgumentTypeError(f"got {text}; a finite number {bounds} is needed")
     return value
 
 
@@ -206,7 +213,7 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--abstraction",
-        kind=non_negative_float,
+        kind=share,
         metavar="0..1",
         help="how far contents are painted over before the style learns to draw them: as far as "
         "what it will draw, 0 for films",

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TextIO
 
 from ..base import Base
-from .controls import abstraction_of, add_control_options, colouring_of, files_of_controls
+from .controls import (
+    abstraction_of,
+    add_control_options,
+    check_controls,
+    colouring_of,
+    files_of_controls,
+)
 from .drawers import StyleDrawer
 from .drawing import PictureDrawing, PictureReport
 from .failures import Failures
@@ -28,9 +34,9 @@ from .options import (
     add_base_option,
     add_compute_options,
     add_style_size_option,
-    non_negative_float,
     non_negative_int,
     positive_int,
+    share,
 )
 from .outputs import (
     Job,
@@ -111,7 +117,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--strength",
-        type=non_negative_float,
+        type=share,
         default=1.0,
         metavar="0..1",
         help="0 leaves the image as it is, 1 is the full style (default: 1)",
@@ -184,6 +190,7 @@ def _drawn(
     if arguments.region:
         drawer = RegionDrawer(arguments, base, colouring_of(arguments), from_image)
         return PictureDrawing(arguments, drawer).draw(jobs, failures)
+    check_controls(arguments)
     style = resolve_styles(base, arguments.style, from_image)
     if arguments.ray is not None:
         return draw_on_ray(arguments, base, style, jobs, failures)

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from ..adaptation import MIN_STYLE_SIDE_PX, AdaptationSettings, StepReport, adapt_to_style
+from ..adaptation import MIN_STYLE_SIDE_PX, AdaptationReport, AdaptationSettings, adapt_to_style
 from ..base import Base
 from ..encoder import PerceptualEncoder
 from ..errors import AdaptationDiverged, SettingsError, TrainingError
@@ -21,8 +21,7 @@ from ..precision import Precision
 from .data import ImagePool
 
 logger = logging.getLogger(__name__)
-_STEPS, _STEPS_BETWEEN_PICTURES = 30, 3
-_CONTENTS, _SHOWN = 8, 4
+_STEPS, _CONTENTS = 30, 8
 _STYLE_WEIGHTS = (5.0, 40.0)
 # So many wait that those drawn together come from several styles.
 _WAITING = 80
@@ -94,7 +93,7 @@ class JudgedPictures:
         return taken
 
     def _adapt(self, generator: Generator) -> list[Tensor]:
-        """Adapt to one style; what every third step would draw, or nothing if it diverged."""
+        """Adapt to one style; what the judge saw at each step, or nothing if it diverged."""
         size = self._size_px
         style = self._styles.read(self._styles.draw(1, size, generator), size)
         photographs = self._contents.read(self._contents.draw(_CONTENTS, size, generator), size)
@@ -109,22 +108,13 @@ class JudgedPictures:
         )
         drawn: list[Tensor] = []
 
-        def keep(report: StepReport) -> None:
+        def keep(report: AdaptationReport) -> None:
             if report.step == 1:
                 drawn.clear()  # the first try diverged, this is the second
-            if report.step % _STEPS_BETWEEN_PICTURES == 0:
-                drawn.extend(report.preview())
+            drawn.extend(report.judged)
 
         try:
-            adapt_to_style(
-                self._base,
-                self._judge,
-                [style],
-                photographs,
-                settings,
-                on_step=keep,
-                preview_images=photographs[:_SHOWN],
-            )
+            adapt_to_style(self._base, self._judge, [style], photographs, settings, on_step=keep)
         except AdaptationDiverged as error:
             logger.warning("No pictures from one style: %s", error)
             return []

@@ -11,21 +11,18 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-from ..abstraction import USUAL_ABSTRACTION, abstracted
+from ..abstraction import USUAL_ABSTRACTION
 from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, Predictor, load_base, save_base
 from ..encoder import PerceptualEncoder, load_encoder, save_encoder
 from ..errors import CheckpointError
-from ..grain import USUAL_GRAIN, grain_relief
+from ..finishing import AS_DRAWN
+from ..grain import USUAL_GRAIN
 from ..images import contact_sheet
 from ..initialisation import StylePredictor, count_statistics
-from ..network import (
-    StylizationNetwork,
-    adapted_weights,
-    stylize_with,
-    with_grain_kernel,
-)
+from ..network import StylizationNetwork, adapted_weights, with_grain_kernel
 from ..seeding import seeded
+from ..stylization import stylize
 from .data import ImagePool
 from .meta_learning import Learner, meta_step, rate_key
 from .recipe import Outcome, Shard
@@ -159,17 +156,14 @@ class MetaTraining:
 
         Each row is one style: its picture, the contents at 0 steps, and, where the run has an
         inner loop, the contents after `_PICTURE_STEPS` steps: minutes, on processors, of little use
-        to a run that learns from instant styles.
+        to a run that learns from instant styles. Colours are the network's own, and grain and
+        abstraction the usual ones where the run trains with any.
         """
-        network = self.learner.network
-        base = Base(network, self.learner.predictor, sha256="in training", training={})
+        learner = self.learner
+        base = Base(learner.network, learner.predictor, sha256="in training", training={})
         styles, contents = self._picture_styles, self._picture_contents
-        read = contents
-        if self.settings.abstraction:
-            read = abstracted(contents, USUAL_ABSTRACTION)
-        if self.settings.grain:
-            relief = USUAL_GRAIN * grain_relief(*contents.shape[-2:], seed=0)
-            read = network.with_grain(read, relief)
+        grain = USUAL_GRAIN if self.settings.grain else 0.0
+        abstraction = USUAL_ABSTRACTION if self.settings.abstraction else 0.0
         rows: list[list[Tensor]] = []
         for style in styles.split(1):
             row = [style[0]]
@@ -180,14 +174,16 @@ class MetaTraining:
                     rank=self.settings.rank,
                     initialisation=self.settings.initialisation,
                     style_size_px=style.shape[-1],
+                    abstraction=abstraction,
                     loss=self.settings.loss,
                     precision=self.settings.precision,
                 )
-                adapted = adapt_to_style(
-                    base, self.learner.loss_encoder, [style], contents, settings
-                )
-                with torch.no_grad():
-                    row += list(stylize_with(network, adapted.fast_weights, read))
+                adapted = adapt_to_style(base, learner.loss_encoder, [style], contents, settings)
+                row += stylize(
+                    base, adapted, contents,
+                    precision=settings.precision, grain=grain, abstraction=abstraction,
+                    colouring=AS_DRAWN,
+                )  # fmt: skip
             rows.append(row)
         return contact_sheet([[picture.cpu() for picture in row] for row in rows])
 

@@ -28,6 +28,8 @@ from .optimizer import WeightOptimizer
 _FORMAT = "metastyle.training"
 _PREFIX = "update-"
 _MOMENT = "moment-"
+# Should the newest turn out damaged, the one before is still there.
+_KEPT = 2
 
 
 @dataclass
@@ -59,16 +61,13 @@ def save_state(
     state: TrainingState,
     folder: Path,
     write_more: Callable[[Path], None] = lambda _: None,
-    *,
-    keep: int = 2,
 ) -> Path:
-    """Write a checkpoint folder below `folder` and delete all but the newest `keep`.
+    """Write a checkpoint folder below `folder` and delete all but the newest two.
 
     Args:
         state: what changes.
         folder: of the run.
         write_more: adds further files to the folder of the checkpoint.
-        keep: how many checkpoints stay.
 
     Raises:
         CheckpointError: the place cannot be written.
@@ -102,7 +101,7 @@ def save_state(
         raise CheckpointError(
             f"Cannot write {target} ({error.strerror}); choose a folder that can be written."
         ) from error
-    for old in _checkpoints(folder)[:-keep]:
+    for old in _checkpoints(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 

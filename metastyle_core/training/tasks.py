@@ -6,7 +6,7 @@ A task is one style with the contents of its inner loop (support) and of its out
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -168,7 +168,7 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
-        query_grain: (S * query, 3, H, W), what the network reads besides.
+        query_grain: (S * query, 3, H, W), what the network reads besides; None without grain.
         shift_px: by how much the query contents move for the shift penalty, down and right.
         seamless: axes along which the query contents wrap; they go on at their edges then, and
             where they end is a cross in the middle.
@@ -179,7 +179,7 @@ class Tasks:
     support_contents: Tensor
     query_contents: Tensor
     style_weights: Tensor
-    query_grain: Tensor
+    query_grain: Tensor | None
     shift_px: tuple[int, int] = (0, 0)
     seamless: Seamless = "none"
     seed: int = 0
@@ -193,28 +193,26 @@ class Tasks:
         def of_rows(pictures: Tensor) -> Tensor:
             return pictures.unflatten(0, (len(self), -1))[rows].flatten(0, 1)
 
-        return Tasks(
-            self.styles[rows],
-            of_rows(self.support_contents),
-            of_rows(self.query_contents),
-            self.style_weights[rows],
-            of_rows(self.query_grain),
-            self.shift_px,
-            self.seamless,
-            self.seed,
+        grain = self.query_grain
+        return replace(
+            self,
+            styles=self.styles[rows],
+            support_contents=of_rows(self.support_contents),
+            query_contents=of_rows(self.query_contents),
+            style_weights=self.style_weights[rows],
+            query_grain=None if grain is None else of_rows(grain),
         )
 
     def to(self, device: torch.device) -> "Tasks":
         """The tasks on a device."""
-        return Tasks(
-            self.styles.to(device),
-            self.support_contents.to(device),
-            self.query_contents.to(device),
-            self.style_weights.to(device),
-            self.query_grain.to(device),
-            self.shift_px,
-            self.seamless,
-            self.seed,
+        grain = self.query_grain
+        return replace(
+            self,
+            styles=self.styles.to(device),
+            support_contents=self.support_contents.to(device),
+            query_contents=self.query_contents.to(device),
+            style_weights=self.style_weights.to(device),
+            query_grain=None if grain is None else grain.to(device),
         )
 
 
@@ -243,14 +241,16 @@ class TaskSampler:
         queries = read([crop for group in grouped for crop in group[support:]])
         supports = read([crop for group in grouped for crop in group[:support]])
         grain = self._draw_grain(settings.styles * settings.query, generator)
-        own_grain = grain.unflatten(0, (settings.styles, settings.query))[list(mine)]
+        if grain is not None:
+            grain = grain.unflatten(0, (settings.styles, settings.query))[list(mine)].flatten(0, 1)
         seed = int(torch.randint(2**62, (), generator=generator))
         shift = self._draw_shift(generator) if settings.shift_weight else (0, 0)
-        grain = own_grain.flatten(0, 1)
         seamless: Seamless = "none"
         if float(torch.rand((), generator=generator)) < settings.wrapping:
             # What the judge sees at its borders is then nothing that the network could know.
-            queries, grain = (v.roll((size // 2, size // 2), (2, 3)) for v in (queries, grain))
+            middle = (size // 2, size // 2)
+            queries = queries.roll(middle, (2, 3))
+            grain = None if grain is None else grain.roll(middle, (2, 3))
             seamless = "both"
         if settings.abstraction:
             amounts = self._draw_abstraction(generator)[list(mine)].flatten()
@@ -283,12 +283,12 @@ class TaskSampler:
                 drawn[row] = as_pattern(drawn[row], chance)
         return torch.cat(drawn)
 
-    def _draw_grain(self, count: int, generator: Generator) -> Tensor:
-        """Grain for so many contents: (count, 3, H, W), pieces of one relief."""
+    def _draw_grain(self, count: int, generator: Generator) -> Tensor | None:
+        """Grain for so many contents: (count, 3, H, W), pieces of one relief; None without any."""
         size, largest = self._settings.crop_px, self._settings.grain
         device = self._contents.device
         if not largest:
-            return torch.zeros(1, 1, 1, 1, device=device).expand(count, 3, size, size)
+            return None
         relief = drawn_relief(2 * size, 2 * size, generator, device)
         # Strong grain more often: what is used at once is learned from it. None now and then.
         chance = torch.rand(count, generator=generator)

@@ -152,7 +152,7 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
 
 
 def _loss(inputs: AdaptationInputs) -> LossSettings:
-    """The weights; workflows of older releases have no strokes, and get the usual ones."""
+    """The weights; strokes are optional, and the usual ones where they are left out."""
     loss = LossSettings(style_weight=inputs.number("style_weight"))
     if inputs.values.get("strokes") is None:
         return loss

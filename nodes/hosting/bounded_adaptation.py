@@ -97,13 +97,17 @@ def _adapt_copy(
     host.make_room(_activation_bytes(request, contents, shown))
     base = model.copy()
     encoder = open_encoder(request.encoder) if request.settings.steps else None
-    style = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
+    style, as_asked = _adapt_within_memory(base, encoder, styles, contents, shown, request, watcher)
     if request.keep_statistics:
         style = _with_statistics(style, encoder or open_encoder(request.encoder), styles, request)
+        as_asked = as_asked and style.statistics is not None
     preview = draw_preview(base, style, shown, request.settings.abstraction)
     report = describe(style, time.monotonic() - began_s)
-    result = AdaptationResult(host_style(with_picture(base, style)), preview, report)
-    remember(key, result, request, watcher)
+    style = with_picture(base, style)
+    result = AdaptationResult(host_style(style), preview.pictures, report)
+    # With more memory another time, the same pictures and settings give more than this.
+    if as_asked and preview.is_whole and style.thumbnail is not None:
+        remember(key, result, watcher)
     return result
 
 
@@ -138,15 +142,20 @@ def _adapt_within_memory(
     shown: Tensor,
     request: AdaptationRequest,
     watcher: Watcher,
-) -> AdaptedStyle:
-    """Adapt; with too little memory on quarters of large contents, then with half the batch."""
+) -> tuple[AdaptedStyle, bool]:
+    """Adapt; with too little memory on quarters of large contents, then with half the batch.
+
+    Returns:
+        The style, and whether memory sufficed to learn it as it was asked for.
+    """
     resume = _cloned(request.resume)
     start = "fixed" if base.predictor is None else "predicted"
     settings = replace(request.settings, initialisation=start)
     masks = None if request.style_masks is None else [each.clone() for each in request.style_masks]
+    as_asked = True
     while True:
         try:
-            return adapt_to_style(
+            style = adapt_to_style(
                 base,
                 encoder,
                 styles,
@@ -160,11 +169,14 @@ def _adapt_within_memory(
             )
         except RuntimeError as error:
             host.recover(error)
+            as_asked = False
             if contents is not None and contents.shape[-1] > settings.content_size_px:
                 _LOG.warning("Out of memory at %d px; trying quarters.", contents.shape[-1])
                 contents = in_quarters(contents)
             else:
                 settings = _with_half_the_batch(settings, request.encoder, error)
+        else:
+            return style, as_asked
 
 
 def _with_statistics(

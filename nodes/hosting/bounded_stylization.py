@@ -5,7 +5,8 @@ one in strips, between which the user can stop.
 """
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,7 +17,7 @@ from ...metastyle_core.base import Base
 from ...metastyle_core.borders import Seamless
 from ...metastyle_core.checks import require_unit_range
 from ...metastyle_core.colour import Colour, Colouring
-from ...metastyle_core.drawing import Drawing
+from ...metastyle_core.drawing import Drawing, Size, largest_size
 from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.large_pictures import PictureRows, goes_by_rows, stylize_rows
@@ -125,7 +126,7 @@ def stylize_images(
     drawing = settings.drawing(Strips())
     _, height, width, _ = images.shape
     in_strips = goes_by_rows(height, width, host.work_device(), drawing)
-    base = _load(model, style, images, in_strips=in_strips)
+    base = _load(model, style, images, settings, in_strips=in_strips)
     if settings.strength > 0 and in_strips:
         _draw_in_strips(base, style, images, settings, result, Strips())
     else:
@@ -225,20 +226,39 @@ def _rows_of_mask(mask: Tensor | None, place: int, size: tuple[int, int]) -> Row
     return resampled(rows, own.shape[-1], size, "triangle")
 
 
-def _load(model: MetaStyleModel, style: StyleValue, images: Tensor, *, in_strips: bool) -> Base:
+def _load(
+    model: MetaStyleModel,
+    style: StyleValue,
+    images: Tensor,
+    settings: StylizationSettings,
+    *,
+    in_strips: bool,
+) -> Base:
     """Check the styles, then have the host load them with the model."""
     styles = style.styles if isinstance(style, StyleSchedule) else (style,)
     for each in styles:
         check_style(each, model.base())
     _, height, width, _ = images.shape
     if in_strips:
-        room = needed_bytes(height, width) + strip_bytes(width, Strips().strip_px)
-        room += _KEPT_BYTES_PER_PIXEL * height * width
+        drawn = _largest_size(styles, height, width, settings)
+        room = needed_bytes(*drawn) + strip_bytes(drawn[1], Strips().strip_px)
+        room += _KEPT_BYTES_PER_PIXEL * math.prod(drawn)
     else:
         size = pictures_per_pass(height, width, host.work_device())
         room = min(size, len(images)) * height * width * BYTES_PER_PIXEL
     host.load([model.patcher, *style_patchers(*styles)], room)
     return model.base()
+
+
+def _largest_size(
+    styles: Sequence[AdaptedStyle], height: int, width: int, settings: StylizationSettings
+) -> Size:
+    """The largest at which pictures of a size are drawn; fine strokes ask for more than it."""
+    if settings.strength == 0:
+        return height, width
+    how = settings.drawing(Strips())
+    sizes = [largest_size(height, width, each, how) for each in styles]
+    return max(sizes, key=math.prod)
 
 
 def _first_size(base: Base, style: StyleValue, images: Tensor) -> int:

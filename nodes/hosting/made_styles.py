@@ -70,17 +70,13 @@ def made_before(key: str, watcher: Watcher) -> AdaptationResult | None:
     return made.result
 
 
-def remember(
-    key: str, result: AdaptationResult, request: AdaptationRequest, watcher: Watcher
-) -> None:
-    """Keep what an adaptation gave, unless it took no time or is less than was asked for."""
+def remember(key: str, result: AdaptationResult, watcher: Watcher) -> None:
+    """Keep what an adaptation gave, unless it took no time or was stopped.
+
+    What lack of memory made less than was asked for is not to be kept: the caller leaves it out.
+    """
     style = result.style
-    is_whole = (
-        style.settings["batch"] == request.settings.batch
-        and "stopped_after" not in style.settings
-        and (style.statistics is not None) == request.keep_statistics
-    )
-    if not (request.settings.steps and is_whole):
+    if not style.settings["steps"] or "stopped_after" in style.settings:
         return
     kept = replace(result, preview=result.preview.cpu())
     size = sum(each.nbytes for each in (*style.fast_weights.values(), kept.preview))

@@ -6,6 +6,7 @@ A style that was found is never lost for want of memory to show it.
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,6 +25,19 @@ from .pictures import to_core_over_white
 _LOG = logging.getLogger(__name__)
 _SIZES_PX = (768, 384, 192, 96)
 _MOST_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Pictures in which people judge a style.
+
+    Attributes:
+        pictures: (B, 3, H, W), [0, 1].
+        is_whole: whether memory allowed them in the style, and as large as previews are.
+    """
+
+    pictures: Tensor
+    is_whole: bool
 
 
 def pictures_to_show(contents: Sequence[Tensor]) -> Tensor:
@@ -60,7 +74,7 @@ def shrink(pictures: Tensor, long_side_px: int) -> Tensor:
     return limit_long_side(pictures, max(least, long_side_px))
 
 
-def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor, abstraction: float) -> Tensor:
+def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor, abstraction: float) -> Preview:
     """Pictures in a style, smaller where memory is short; at last as they are.
 
     Args:
@@ -70,20 +84,21 @@ def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor, abstraction:
         abstraction: of what the style was learned on.
 
     Returns:
-        (B, 3, H, W), [0, 1], on the device of the pictures.
+        What was drawn, on the device of the pictures.
     """
     smaller = pictures
     for size_px in _SIZES_PX:
         smaller = shrink(pictures, size_px)
         try:
-            return stylize(
+            drawn = stylize(
                 base, style, smaller, batch=1, grain=USUAL_GRAIN, abstraction=abstraction
             )
+            return Preview(drawn, is_whole=size_px == _SIZES_PX[0])
         except RuntimeError as error:
             host.recover(error)
         _LOG.warning("Out of memory for a preview of %d px.", size_px)
     _LOG.warning("The preview shows its pictures without the style; the style itself is whole.")
-    return smaller
+    return Preview(smaller, is_whole=False)
 
 
 def with_picture(base: Base, style: AdaptedStyle) -> AdaptedStyle:

@@ -75,6 +75,12 @@ def adapt(nodes: Nodes, model: Any, **settings: Any) -> Any:
     return style
 
 
+def remember_nothing() -> None:
+    """Let the pack learn every style, also those that it has learned before."""
+    made = next(name for name in sys.modules if name.endswith("hosting.made_styles"))
+    sys.modules[made]._MADE.most_bytes = 0
+
+
 def distance(first: Any, second: Any) -> float:
     """Largest difference of two styles' numbers."""
     pairs = ((first.fast_weights[key], second.fast_weights[key]) for key in first.fast_weights)
@@ -89,12 +95,14 @@ def case_moved(nodes: Nodes, _seconds: float) -> dict[str, Any]:
     """Adapt, let the host move the model within inference mode, adapt again."""
     import torch
 
+    remember_nothing()
     model = load_model(nodes)
     first = adapt(nodes, model)
     with torch.inference_mode():
         model.patcher.model.to(torch.float64).to(torch.float32)
     parameter = next(model.patcher.model.parameters())
     second = adapt(nodes, model)
+    assert second is not first, "the second time nothing was learned"
     return {"was_inference": parameter.is_inference(), "distance": distance(first, second)}
 
 
@@ -124,8 +132,7 @@ def case_leftovers(nodes: Nodes, _seconds: float) -> dict[str, Any]:
     """
     import torch
 
-    hosting = next(name for name in sys.modules if name.endswith("hosting.made_styles"))
-    sys.modules[hosting]._MADE.most_bytes = 0
+    remember_nothing()
 
     def alive() -> tuple[int, float]:
         gc.collect()

@@ -47,8 +47,8 @@ def pool() -> ImagePool:
 
 @pytest.fixture
 def few_judged_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supply that needs one adaptation of three steps, so that tests take no minute."""
-    monkeypatch.setattr(judged_pictures, "_STEPS", 3)
+    """A supply that needs one adaptation of four steps, so that tests take no minute."""
+    monkeypatch.setattr(judged_pictures, "_STEPS", 4)
     monkeypatch.setattr(judged_pictures, "_WAITING", 4)
 
 
@@ -136,7 +136,7 @@ def stylize(
 
 def save(run: Callable[..., Any], style: Any, name: str = "wave", **changed: Any) -> Any:
     """The output of the node that saves."""
-    inputs = {"style": style, "name": name, "fp16": False, "overwrite": False}
+    inputs = {"style": style, "name": name, "fp16": False, "overwrite": "number"}
     return run("MetaStyleSaveStyle", **inputs | changed)
 
 

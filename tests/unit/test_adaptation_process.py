@@ -122,8 +122,8 @@ def test_the_rate_rises_over_a_tenth_of_the_steps_and_falls_along_a_cosine(
 
 
 def test_the_schedule_by_hand():
-    assert [adaptation._schedule(step, 2) for step in (1, 2)] == pytest.approx([1, 0.5])
-    rates = [adaptation._schedule(step, 100) for step in (1, 5, 10, 51, 76)]
+    assert [adaptation.rate_share(step, 2) for step in (1, 2)] == pytest.approx([1, 0.5])
+    rates = [adaptation.rate_share(step, 100) for step in (1, 5, 10, 51, 76)]
     slopes = [0.5 * (1 + math.cos(math.pi * done / 100)) for done in (0, 4, 9)]
     assert rates[:3] == pytest.approx([0.1 * slopes[0], 0.5 * slopes[1], slopes[2]])
     assert rates[3:] == pytest.approx([0.5, 0.5 - math.sqrt(0.125)])

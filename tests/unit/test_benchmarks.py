@@ -1,5 +1,6 @@
 """The benchmark's tables and measures."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -14,9 +15,13 @@ from benchmarks.peers import code_distance
 from benchmarks.quality import identity, picture_path
 from benchmarks.report import STYLE_LAYERS, report
 from benchmarks.yardstick import errors_within
+from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.images import save_image
+from metastyle_core.network import StylizationNetwork
 from metastyle_core.refinement import RefinementSettings
+from metastyle_core.stylization import stylize, stylize_as_usual
 
 
 def make_row(method, style, total):
@@ -125,6 +130,48 @@ def test_refining_goes_on_from_what_another_method_drew(tiny_encoder):
     ready = method.prepare(picture(64, 64, seed=2))
     assert ready.style_bytes is None
     assert 0 < (ready.stylize(content) - content).abs().mean() < 0.1
+
+
+@pytest.fixture
+def instant(monkeypatch):
+    """Adaptations as they are asked for, each made without a step: base, style, settings."""
+    made = []
+
+    def adapt(base, _encoder, images, _contents, settings):
+        style = adapt_to_style(base, None, images, settings=replace(settings, steps=0))
+        made.append((base, style, settings))
+        return style
+
+    monkeypatch.setattr(methods, "adapt_to_style", adapt)
+    return made
+
+
+FIXED = AdaptationSettings(initialisation="fixed", style_size_px=64)
+
+
+def test_johnsons_network_learns_and_draws_without_what_is_ours(tiny_encoder, instant):
+    ready = methods.johnson(tiny_encoder, FIXED, None, 7).prepare(picture(64, 64, seed=2))
+    ((base, style, settings),) = instant
+    assert (settings.mode, settings.steps, settings.abstraction) == ("full", 7, 0.0)
+    content = picture(64, 64, seed=1)
+    wanted = stylize(base, style, content, colouring=AS_DRAWN)
+    assert torch.equal(ready.stylize(content), wanted)
+    assert not torch.equal(stylize(base, style, content), wanted)
+    assert ready.frame is None
+
+
+@pytest.mark.parametrize("reads_grain", [True, False])
+def test_a_control_is_drawn_as_ours_where_it_reads_grain(random_base, instant, reads_grain):
+    network = StylizationNetwork(8, 1, reads_grain=reads_grain).requires_grad_(False)
+    base = replace(random_base, network=network, predictor=None)
+    method = methods.control(base, None, FIXED, None)
+    ready, content = method.prepare(picture(64, 64, seed=2)), picture(64, 64, seed=1)
+    ((_, style, settings),) = instant
+    assert method.name == f"no-meta control, norm, {settings.steps} steps"
+    assert settings.abstraction == (USUAL_ABSTRACTION if reads_grain else 0)
+    draw = stylize_as_usual if reads_grain else partial(stylize, colouring=AS_DRAWN)
+    assert torch.equal(ready.stylize(content), draw(base, style, content))
+    assert (ready.frame is None) == (not reads_grain)
 
 
 @pytest.fixture

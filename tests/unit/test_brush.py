@@ -6,8 +6,8 @@ from samples import picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import SHIPPED_BASE, load_base
-from metastyle_core.drawing import Drawing, sizes_to_draw
-from metastyle_core.errors import SettingsError
+from metastyle_core.drawing import Drawing, largest_size, sizes_to_draw
+from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.images import luminance, resize
 from metastyle_core.mixing import mix_styles
 from metastyle_core.presets import load_preset
@@ -33,6 +33,19 @@ def style(random_base):
 )
 def test_pictures_are_drawn_from_the_size_of_the_brush_up_to_their_own(style, size, brush, sizes):
     assert sizes_to_draw(*size, style, Drawing(brush=brush)) == sizes
+
+
+@pytest.mark.parametrize(
+    ("size", "brush", "largest"),
+    [((128, 192), 1.0, (128, 192)), ((128, 192), 0.25, (256, 384)), ((99, 150), None, (99, 150))],
+)
+def test_memory_goes_by_the_largest_size_that_is_drawn(style, size, brush, largest):
+    assert largest_size(*size, style, Drawing(brush=brush)) == largest
+
+
+def test_a_picture_too_small_to_be_drawn_has_no_largest_size(style):
+    with pytest.raises(ShapeError, match=r"^Image is 50x10 px; both sides must be at least 16 px"):
+        largest_size(10, 50, style, Drawing())
 
 
 def test_sides_that_wrap_are_multiples_of_four(style):

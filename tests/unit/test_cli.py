@@ -35,6 +35,7 @@ from metastyle_core.style import load_style
 from metastyle_core.stylization import stylize
 from metastyle_core.training import distillation
 
+STYLIZE = ["stylize", "a.png", "--style", "x", "-o", "b.png"]
 QUICK = ["--steps", "2", "--crop", "64", "--style-size", "64", "--batch", "2"]
 
 
@@ -434,7 +435,6 @@ def test_stylize_at_strength_zero_gives_the_image_back(tmp_path, image_file, sty
     options = ["--style", str(style_file), "-o", str(output), "--strength"]
     assert main(["stylize", str(image_file), *options, "0"]) == 0
     assert torch.equal(load_image(output).pixels, load_image(image_file).pixels)
-    assert main(["stylize", str(image_file), *options, "2"]) == 2
 
 
 def test_a_flipped_bit_in_a_base_is_called_damage(
@@ -509,6 +509,20 @@ def test_evaluate_reports_every_mode_and_number_of_steps(
     assert len(files_below(pictures)) == 2 * 2 * 2 * 3
     assert load_image(pictures / "a-same-norm-0000-c.png").pixels.shape == (3, 64, 64)
     assert "scratch" in capsys.readouterr().out
+
+
+def test_evaluate_adapts_on_the_contents_that_can_be_read(tmp_path, small_base_file, capsys):
+    folder, output = folder_with_bad_pictures(tmp_path / "photos"), tmp_path / "report.json"
+    (folder / "small.png").unlink()
+    save_image(picture(80, 80, seed=2)[0], tmp_path / "own" / "a.png")
+    own = str(tmp_path / "own")
+    command = ["evaluate", "--styles", own, "--contents", own, "--content", str(folder)]
+    command += ["--steps", "1", "--modes", "norm", "--size", "64", "--crop", "64"]
+    assert main([*command, "--base", str(small_base_file), "--json", str(output)]) == 1
+    assert len(json.loads(output.read_text())["entries"]) == 1
+    told = capsys.readouterr().err
+    assert "1 picture could not be used, the rest is done" in told
+    assert "torn.png" in told
 
 
 def test_demo_adapts_stylizes_and_lays_out_a_sheet(tmp_path, capsys):
@@ -697,11 +711,18 @@ def test_bad_input_gets_one_clear_line_and_writes_nothing(arguments, words, bad_
         (["adapt", "a.png", "-o", "b.safetensors", "--style-weight", "nan"], "finite"),
         (["adapt", "a.png", "-o", "b.safetensors", "--style-size", "0"], "from 1 up"),
         (["adapt", "a.png", "-o", "b.safetensors", "--mode", "half"], "norm"),
-        (["stylize", "a.png", "--style", "x", "-o", "b.png", "--max-size", "-3"], "from 1 up"),
-        (["stylize", "a.png", "--style", "x", "-o", "b.png", "--batch", "two"], "a number"),
+        ([*STYLIZE, "--max-size", "-3"], "from 1 up"),
+        ([*STYLIZE, "--batch", "two"], "a number"),
         (["train", "--content", "a", "--style", "b", "-o", "c", "--updates", "0"], "from 1 up"),
         (["adapt", "a.png", "-o", "b.safetensors", "--seed", "-1"], "from 0 up"),
         (["train", "--content", "a", "--style", "b", "-o", "c", "--seed", str(2**64)], "2^64"),
+        (["adapt", "a.png", "-o", "b.safetensors", "--abstraction", "2"], "from 0 to 1"),
+        ([*STYLIZE, "--strength", "2"], "--strength: got 2; a finite number from 0 to 1 is needed"),
+        ([*STYLIZE, "--strength", "-0.1"], "got -0.1; a finite number from 0 to 1"),
+        ([*STYLIZE, "--strength", "nan"], "got nan; a finite number from 0 to 1"),
+        ([*STYLIZE, "--grain", "2"], "--grain: got 2; a finite number from 0 to 1"),
+        ([*STYLIZE, "--abstraction", "1.5"], "--abstraction: got 1.5; a finite number from 0 to 1"),
+        ([*STYLIZE, "--colour-amount", "2"], "--colour-amount: got 2; a finite number from 0 to 1"),
         (["paint"], "paint"),
         ([], "COMMAND"),
     ],

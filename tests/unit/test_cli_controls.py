@@ -1,5 +1,8 @@
 """Controls of `stylize`: what each does to the picture, and one clear line where it cannot."""
 
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,10 +98,6 @@ def test_a_palette_is_asked_for_and_never_ignored(tmp_path, photograph, painting
     assert "add --palette" in told
     told = refused(capsys, *command, str(painting), "--palette", str(painting))
     assert "add --colour match or leave it out" in told
-    told = refused(
-        capsys, *command, str(painting), "--colour", "photograph", "--colour-amount", "2"
-    )
-    assert "amount is 2.0" in told
     assert not (tmp_path / "o.png").exists()
 
 
@@ -174,6 +173,36 @@ def test_masks_that_do_not_fit_are_one_clear_line(
     command = ["stylize", str(photograph), "-o", str(output), "--style", str(painting)]
     assert words in refused(capsys, *command, "--mask", str(path))
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--mask", "gone.png"], "gone.png"),
+        (["--colour", "match", "--palette", "gone.png"], "gone.png"),
+        (["--palette", "gone.png"], "add --colour match or leave it out"),
+        (["--seamless", "x", "--refine", "1"], "leave one out"),
+    ],
+)
+def test_controls_are_refused_before_a_style_is_learned(
+    tmp_path, photograph, painting, learned_from_images, capsys, options, words
+):
+    command = ["stylize", str(photograph), "--style", str(painting), "--steps", "1"]
+    assert words in refused(capsys, *command, "-o", str(tmp_path / "o.png"), *options)
+    assert learned_from_images == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_mask_may_come_through_a_pipe(tmp_path, draw):
+    path, pipe = tmp_path / "mask.png", tmp_path / "pipe"
+    rows = torch.zeros(3, 64, 72)
+    rows[..., :36] = 1.0
+    save_image(rows, path)
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as workers:
+        workers.submit(pipe.write_bytes, path.read_bytes())
+        piped = draw("--mask", str(pipe))
+    assert torch.equal(piped, draw("--mask", str(path)))
 
 
 def test_in_a_folder_the_mask_stops_only_pictures_of_another_ratio(tmp_path, painting, capsys):

@@ -234,6 +234,26 @@ def test_a_style_from_an_image_learns_on_frames_as_they_will_be_drawn(
     assert [style.settings["abstraction"] for style in learned_from_images] == [0.0, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        ("%d.png", ["--crf", "20"], "--codec and --crf are for films"),
+        ("%d.jpg", ["--depth", "16"], "16"),
+        ("out.mp4", ["--codec", "vp10"], "'vp10' is not known"),
+        ("out.mp4", ["--codec", "mjpeg", "--crf", "20"], "has no crf"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_a_style_is_learned(
+    clip, tmp_path, small_base_file, learned_from_images, capsys, target, options, words
+):
+    painting = tmp_path / "painting.png"
+    save_image(picture(72, 80)[0], painting)
+    command = ["stylize", str(clip), "--style", str(painting), "--base", str(small_base_file)]
+    assert main([*command, "--steps", "1", "-o", str(tmp_path / target), *options]) == 2
+    assert words in capsys.readouterr().err
+    assert learned_from_images == []
+
+
 def test_steady_frames_are_softer(stylize, clip, tmp_path):
     def detail(*options):
         assert (

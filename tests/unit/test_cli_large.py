@@ -1,5 +1,6 @@
 """Large pictures on the command line: from file to file in strips, within a limit of memory."""
 
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
@@ -122,15 +123,61 @@ def test_a_limit_of_memory_moves_what_does_not_fit_into_files(
 
 def test_strips_fit_the_memory_that_there_is():
     folder = Path("somewhere")
-    assert large.strips_within(3000, 4000, 8, None, folder) == Strips()
-    assert large.strips_within(3000, 4000, 8, 1550, folder) == Strips()
-    assert large.strips_within(3000, 4000, 16, 1700, folder).folder is None
-    assert large.strips_within(3000, 4000, 16, 1300, folder).folder == folder
-    small = large.strips_within(8000, 2000, 8, 180, folder)
+
+    def within(height, width, *limits, times=1):
+        drawn = (times * height, times * width)
+        return large.strips_within((height, width), drawn, *limits, folder)
+
+    assert within(3000, 4000, 8, None) == Strips()
+    assert within(3000, 4000, 8, 1550) == Strips()
+    assert within(3000, 4000, 16, 1700).folder is None
+    assert within(3000, 4000, 16, 1300).folder == folder
+    small = within(8000, 2000, 8, 180)
     assert small.folder == folder
     assert small.strip_px < Strips().strip_px
     with pytest.raises(SettingsError, match=r"12500x8000 px takes at least 9\d\d MB\. Give"):
-        large.strips_within(8000, 12500, 8, 512, folder)
+        within(8000, 12500, 8, 512)
+    # Fine strokes, for which a picture is drawn at a size that is not its own.
+    assert within(3000, 4000, 8, 1550, times=2).folder == folder
+    assert within(3000, 4000, 8, 6000, times=2) == Strips()
+    with pytest.raises(SettingsError, match=r"12500x2000 px takes at least 6\d\d MB\. Give"):
+        within(2000, 12500, 8, 512, times=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "factor"),
+    [
+        ([], 1),
+        (["--brush", "0.381"], 2),
+        (["--brush", "2"], 1),
+        (["--brush", "0.381", "--strength", "0"], 1),
+    ],
+)
+def test_the_limit_of_memory_goes_by_the_size_that_strokes_ask_for(
+    tmp_path, draw, monkeypatch, options, factor
+):
+    save_image(noisy(), tmp_path / "plain.png")
+    sizes = []
+
+    def noting(own, drawn, *_):
+        sizes.append((own, drawn))
+        return Strips()
+
+    monkeypatch.setattr(large, "strips_within", noting)
+    monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", HEIGHT * WIDTH - 1)
+    draw(tmp_path / "plain.png", "a.png", "--max-memory", "600", "--style-size", "64", *options)
+    assert sizes == [((HEIGHT, WIDTH), (factor * HEIGHT, factor * WIDTH))]
+
+
+@pytest.mark.parametrize(
+    ("brush", "limit", "wanted"),
+    [(None, 600, False), (1.0, None, False), (1.0, 600, True)],
+)
+def test_a_brush_may_make_a_picture_large(tmp_path, monkeypatch, brush, limit, wanted):
+    save_image(noisy(), tmp_path / "plain.png")
+    monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", 16 * HEIGHT * WIDTH - 1)
+    arguments = Namespace(refine=0, max_size=None, max_memory=limit, brush=brush)
+    assert large.is_large(arguments, tmp_path / "plain.png") == wanted
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from samples import picture
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.colour import Colouring, Palette, keep_colours, match_palette, recolour
+from metastyle_core.colour import Colouring, Palette, keep_colours, recolour
 from metastyle_core.errors import SettingsError, ShapeError
 from metastyle_core.images import luminance
 from metastyle_core.stylization import stylize
@@ -17,6 +17,13 @@ from metastyle_core.stylization import stylize
 def muted(seed: int) -> torch.Tensor:
     """A picture whose colours stay well within the range."""
     return 0.3 + 0.4 * picture(40, 48, seed=seed)
+
+
+def matched_to(
+    palette: torch.Tensor, images: torch.Tensor, alpha: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Pictures with the colours of a palette."""
+    return recolour(images, images, Colouring("match", palette=palette), alpha)
 
 
 def test_luminance_is_the_drawings_and_colours_are_the_photographs():
@@ -40,27 +47,27 @@ def test_luminance_stays_exact_where_colours_do_not_fit(light):
 
 def test_a_matched_picture_has_mean_and_covariance_of_the_palette():
     images, palette = torch.cat([muted(1), muted(2)]), 0.4 + 0.2 * picture(50, 30, seed=3)
-    for matched in match_palette(images, palette):
+    for matched in matched_to(palette, images):
         found, wanted = matched.flatten(1), palette[0].flatten(1)
         torch.testing.assert_close(found.mean(1), wanted.mean(1), rtol=0, atol=1e-4)
         torch.testing.assert_close(found.cov(), wanted.cov(), rtol=0.02, atol=1e-5)
 
 
 def test_a_picture_matched_to_itself_is_itself():
-    torch.testing.assert_close(match_palette(muted(1), muted(1)), muted(1), rtol=0, atol=1e-4)
+    torch.testing.assert_close(matched_to(muted(1), muted(1)), muted(1), rtol=0, atol=1e-4)
 
 
 def test_flat_pictures_and_flat_palettes_are_taken():
     flat = torch.full((1, 3, 20, 20), 0.5)
-    assert match_palette(flat, muted(1)).isfinite().all()
-    to_flat = match_palette(muted(1), flat)
+    assert matched_to(muted(1), flat).isfinite().all()
+    to_flat = matched_to(flat, muted(1))
     assert (to_flat - 0.5).abs().max() < 0.05
 
 
 def test_what_is_next_to_flat_does_not_show_its_noise():
     generator = torch.Generator().manual_seed(0)
     noisy = 0.5 + (torch.rand(1, 3, 32, 32, generator=generator) - 0.5) / 255
-    matched = match_palette(noisy, picture(40, 48, seed=2))
+    matched = matched_to(picture(40, 48, seed=2), noisy)
     assert 2 < matched.std((2, 3)).max() / noisy.std((2, 3)).max() < 4.1
 
 
@@ -68,7 +75,7 @@ def test_hidden_colour_does_not_count_in_a_palette():
     images, alpha = muted(1), torch.ones(1, 1, 40, 48)
     alpha[..., 24:] = 0
     other = torch.where(alpha > 0, images, torch.rand(images.shape))
-    first, second = (match_palette(each, muted(2), alpha)[..., :24] for each in (images, other))
+    first, second = (matched_to(muted(2), each, alpha)[..., :24] for each in (images, other))
     torch.testing.assert_close(first, second, rtol=0, atol=1e-4)
 
 
@@ -102,7 +109,15 @@ def test_stylizing_recolours_before_the_photograph_returns(random_base):
         ({"amount": 1.5}, "amount is 1.5"),
         ({"amount": float("nan")}, "amount is nan"),
         ({"colour": "match"}, "there is no palette"),
-        ({"colour": "match", "palette": torch.full((1, 3, 4, 4), torch.nan)}, "NaN"),
+        ({"colour": "match", "palette": torch.full((1, 3, 4, 4), torch.nan)}, "palette holds NaN"),
+        (
+            {"colour": "match", "palette": torch.full((1, 3, 4, 4), 200.0)},
+            "palette holds values from 200 to 200",
+        ),
+        (
+            {"colour": "match", "palette": torch.full((1, 3, 4, 4), 200, dtype=torch.uint8)},
+            "palette holds torch.uint8 numbers",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong, message):
@@ -162,7 +177,7 @@ def test_a_header_that_is_no_palette_is_told(header, words):
 def test_colours_of_the_style_are_half_way_to_its_palette():
     drawn, painting = muted(1), muted(2)
     palette = palette_of(painting)
-    wanted = (drawn + match_palette(drawn, painting)) / 2
+    wanted = (drawn + matched_to(painting, drawn)) / 2
     found = recolour(drawn, muted(3), Colouring().on(palette))
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
     less = recolour(drawn, muted(3), Colouring(amount=0.5).on(palette))

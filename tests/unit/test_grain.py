@@ -7,6 +7,7 @@ import torch
 from samples import picture
 from torch import Generator
 
+from metastyle_core import grain
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError
 from metastyle_core.finishing import AS_DRAWN
@@ -42,6 +43,18 @@ def test_the_relief_depends_on_size_and_seed_alone():
     assert not torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 4))
     noise = grain_relief(300, 300, 0)[0, 0]
     assert noise.std().item() > FULL_GRAIN, "drawing out takes some off"
+
+
+def test_a_large_relief_is_not_kept(monkeypatch):
+    monkeypatch.setattr(grain, "_MOST_KEPT_PX", 40 * 50)
+    assert grain_relief(40, 50, 3) is grain_relief(40, 50, 3)
+    large = grain_relief(40, 51, 3)
+    assert torch.equal(large, grain_relief(40, 51, 3))
+    assert large is not grain_relief(40, 51, 3)
+
+
+def test_frames_of_full_hd_have_their_relief_kept():
+    assert 1920 * 1080 <= grain._MOST_KEPT_PX <= 2**21
 
 
 @pytest.mark.parametrize("size", [(300, 300), (90, 600)])

@@ -775,14 +775,16 @@ def test_luminance_by_hand():
     torch.testing.assert_close(luminance(colours), wanted)
 
 
-def test_contact_sheet_places_pictures():
+def test_contact_sheet_places_pictures(monkeypatch):
+    monkeypatch.setattr(images_module, "_SHEET_GAP_PX", 2)
     black, gray = torch.zeros(3, 4, 4), torch.full((3, 4, 4), 0.5)
-    sheet = contact_sheet([[black, gray], [gray]], gap_px=2)
+    sheet = contact_sheet([[black, gray], [gray]])
     assert sheet.shape == (3, 10, 10)
     assert sheet[0, 0, 0] == 0
     assert sheet[0, 0, 6] == 0.5
     assert sheet[0, 4, 4] == 1
     assert sheet[0, 6, 0] == 0.5
+    monkeypatch.undo()
     assert contact_sheet([[black, gray]]).shape == (3, 4, 12)
     beyond = torch.tensor([-0.2, 1.2]).expand(3, 4, 2)
     assert contact_sheet([[beyond]]).aminmax() == (0, 1)

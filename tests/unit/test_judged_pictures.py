@@ -5,6 +5,7 @@ import torch
 from samples import TINY_SPEC
 from torch import Generator
 
+from metastyle_core import adaptation
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import AdaptationDiverged, TrainingError
 from metastyle_core.training import judged_pictures
@@ -28,6 +29,23 @@ def test_judged_pictures_depend_on_the_judge_and_are_given_once(random_base, tin
     assert torch.equal(drawn(tiny_encoder)[0], first)
     other = PerceptualEncoder(TINY_SPEC).requires_grad_(False)
     assert not torch.equal(drawn(other)[0], first)
+
+
+@pytest.mark.usefixtures("few_judged_steps")
+def test_judged_pictures_are_the_very_ones_whose_loss_was_taken(
+    random_base, tiny_encoder, pool, monkeypatch
+):
+    original, judged = adaptation.perceptual_loss, []
+
+    def look(stylized, *rest):
+        judged.extend(stylized.detach())
+        return original(stylized, *rest)
+
+    monkeypatch.setattr(adaptation, "perceptual_loss", look)
+    drawn = make_supply(random_base, tiny_encoder, pool).draw(4, Generator().manual_seed(0))
+    assert len(judged) == 4
+    for picture in drawn:
+        assert any(torch.equal(picture, each) for each in judged)
 
 
 @pytest.mark.usefixtures("few_judged_steps")

@@ -9,12 +9,15 @@ from torch import Generator
 from unit.small_training import LOOP, META, make_recipe, run
 
 from metastyle_core import base as base_module
+from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.base import load_base
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import CheckpointError, SettingsError
+from metastyle_core.finishing import AS_DRAWN
+from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.initialisation import PredictorSize
 from metastyle_core.losses import LossSettings
-from metastyle_core.training import meta_learning
+from metastyle_core.training import meta_learning, meta_training
 from metastyle_core.training.meta_learning import meta_step, rate_key
 from metastyle_core.training.recipe import Outcome, Shard
 from metastyle_core.training.tasks import TaskSampler
@@ -178,6 +181,45 @@ def test_an_update_computes_in_formats_that_gradients_bear(tiny_encoder, pool, m
     settings = replace(META, inner_steps=0, shift_weight=1.0)
     meta_step(make_recipe(tiny_encoder, pool).learner, drawn_tasks(pool, settings), settings)
     assert asked == [("fp32", True)] * 4, "of target, prediction, loss and moved picture"
+
+
+@pytest.mark.parametrize("inner_steps", [0, 1])
+def test_an_update_without_grain_seeks_no_strokes(tiny_encoder, pool, monkeypatch, inner_steps):
+    original, sought = meta_learning.along_forms, []
+
+    def look(*arguments):
+        sought.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(meta_learning, "along_forms", look)
+    for grain, calls in ((0.0, 0), (1.0, 1)):
+        settings = replace(META, inner_steps=inner_steps, grain=grain, reads_grain=True)
+        learner = make_recipe(tiny_encoder, pool, settings).learner
+        assert meta_step(learner, drawn_tasks(pool, settings), settings).count == 2
+        assert len(sought) == calls
+
+
+@pytest.mark.parametrize("trained", [0.0, 0.5])
+def test_styles_of_a_runs_picture_learn_on_contents_as_they_are_drawn(
+    tiny_encoder, pool, monkeypatch, trained
+):
+    learn, draw, learned, drawn = meta_training.adapt_to_style, meta_training.stylize, [], []
+
+    def adapt(base, encoder, images, contents, settings):
+        learned.append(settings.abstraction)
+        return learn(base, encoder, images, contents, settings)
+
+    def stylize(*arguments, **options):
+        drawn.append((options["abstraction"], options["grain"], options["colouring"]))
+        return draw(*arguments, **options)
+
+    monkeypatch.setattr(meta_training, "adapt_to_style", adapt)
+    monkeypatch.setattr(meta_training, "stylize", stylize)
+    settings = replace(META, inner_steps=0, abstraction=trained, grain=trained)
+    make_recipe(tiny_encoder, pool, settings).draw_picture()
+    amount, grain = (USUAL_ABSTRACTION, USUAL_GRAIN) if trained else (0.0, 0.0)
+    assert learned == [amount] * 6
+    assert drawn == [(amount, grain, AS_DRAWN)] * 6
 
 
 def test_a_learned_rate_keeps_its_name_in_checkpoints():

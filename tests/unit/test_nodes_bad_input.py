@@ -130,7 +130,7 @@ def test_fingerprints_follow_the_file(run, pack, adapt):
     save(run, adapt(steps=0).style, "good")
     before = node.fingerprint_inputs("good")
     assert before == node.fingerprint_inputs("good")
-    save(run, adapt(steps=0).style, "good", overwrite=True, fp16=True)
+    save(run, adapt(steps=0).style, "good", overwrite="overwrite", fp16=True)
     assert node.fingerprint_inputs("good") != before
     assert pack.nodes.load_metastyle.LoadMetaStyle.fingerprint_inputs(SMALL_BASE)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from unit.conftest import image
-from unit.fake_host import Interrupted
+from unit.fake_host import FakeMemoryError, Interrupted
 
 
 @pytest.fixture
@@ -77,6 +77,49 @@ def test_what_was_stopped_or_cancelled_is_adapted_anew(adapt, counted, pack, fak
     fake_host.interrupt_after = None
     assert "stopped_after" not in adapt().style.settings
     assert len(counted) == 3
+
+
+# For which arguments of which function of which file memory is too short.
+LACKS = {
+    "contents in quarters": (
+        "bounded_adaptation", "adapt_to_style", lambda given: given[3].shape[-1] > 64,
+    ),
+    "half the batch": (
+        "bounded_adaptation", "adapt_to_style",
+        lambda given: given[3].shape[-1] > 64 or given[4].batch > 1,
+    ),
+    "no statistics": ("bounded_adaptation", "measure_statistics", lambda _: True),
+    "a small preview": ("previews", "stylize", lambda given: max(given[2].shape) > 100),
+    "a preview without the style": ("previews", "stylize", lambda _: True),
+    "no thumbnail": ("previews", "draw_thumbnail", lambda _: True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_what_memory_was_too_short_for_is_adapted_anew(adapt, counted, pack, monkeypatch, lack):
+    file, name, is_too_much = LACKS[lack]
+    module = getattr(pack.nodes.hosting, file)
+    enough, failed = getattr(module, name), []
+
+    def greedy(*arguments, **options):
+        if is_too_much(arguments):
+            failed.append(1)
+            raise FakeMemoryError
+        return enough(*arguments, **options)
+
+    inputs = {"content_images": image(128, 128), "keep_statistics": True}
+    monkeypatch.setattr(module, name, greedy)
+    adapt(**inputs)
+    assert failed
+    monkeypatch.setattr(module, name, enough)
+    whole = adapt(**inputs)
+    assert len(counted) == 2
+    assert whole.style.settings["contents"] == 1
+    assert whole.style.statistics is not None
+    assert whole.style.thumbnail is not None
+    assert whole.preview.shape == (1, 128, 128, 3)
+    assert adapt(**inputs).style is whole.style, "what is whole is kept"
+    assert len(counted) == 2
 
 
 def test_the_oldest_go_where_there_is_no_room(pack):

@@ -15,6 +15,12 @@ from metastyle_core.images import resize
 THUMBNAIL_BYTES = 4600
 
 
+@pytest.fixture
+def remembers_nothing(pack):
+    """The pack learns every time, also what it has learned before."""
+    pack.nodes.hosting.made_styles._MADE.most_bytes = 0
+
+
 def test_the_model_is_in_the_hosts_care(model):
     assert model.patcher.model.network.channels == 8
     assert model.base().predictor is not None
@@ -54,6 +60,7 @@ def test_adaptation_in_float32_changes_nothing_that_others_hold(
     assert not any(p.requires_grad for p in model.patcher.model.parameters())
 
 
+@pytest.mark.usefixtures("remembers_nothing")
 def test_a_model_that_the_host_moved_in_inference_mode_still_trains(adapt, model):
     adapt()
     with torch.inference_mode():
@@ -62,8 +69,10 @@ def test_a_model_that_the_host_moved_in_inference_mode_still_trains(adapt, model
     assert adapt().style.losses
 
 
+@pytest.mark.usefixtures("remembers_nothing")
 def test_the_same_seed_gives_the_same_style(adapt):
     first, second, other = adapt(), adapt(), adapt(seed=5)
+    assert second.style is not first.style
     name = next(iter(first.style.fast_weights))
     assert torch.equal(first.style.fast_weights[name], second.style.fast_weights[name])
     assert not torch.equal(first.style.fast_weights[name], other.style.fast_weights[name])
@@ -105,12 +114,15 @@ def test_losses_and_pictures_come_calmly_and_at_the_end(adapt, fake_host):
     assert picture.size == (256, 256), "our own scene, where no content is given"
 
 
+@pytest.mark.usefixtures("remembers_nothing")
 def test_losses_go_to_the_browser_that_started_the_run_and_to_no_other(adapt, fake_host):
     adapt()
     assert {browser for _, _, browser in fake_host.sent} == {"first"}
     fake_host.sent.clear()
     fake_host.browser = None
+    learned = len(fake_host.progress)
     adapt()
+    assert len(fake_host.progress) > learned
     assert not fake_host.sent
 
 
@@ -320,6 +332,20 @@ def test_stylizing_keeps_sizes_and_takes_any_images(run, adapt, model, fake_host
     assert needed > 0
 
 
+def test_room_is_made_for_the_largest_size_that_a_brush_draws(run, adapt, model, fake_host):
+    style, images = adapt(steps=0).style, image(64, 64)
+
+    def needed(**changed):
+        stylize(run, model, style, images, **changed)
+        return fake_host.loads[-1][1]
+
+    own = needed(brush=style.size_px / 32)
+    assert needed(brush=style.size_px / 64) == own
+    fine = needed(brush=style.size_px / 192)
+    assert fine - own > 80 * (192**2 - 64**2)
+    assert needed(brush=style.size_px / 192, strength=0.0) == own
+
+
 def test_brush_0_follows_the_contents(adapt):
     sizes = [
         adapt(steps=0, brush_size=brush, **contents).style.settings["style_size_px"]
@@ -521,7 +547,7 @@ def test_saving_again_numbers_the_file_or_replaces_it(run, adapt, fake_host):
     style, folder = adapt(steps=0).style, fake_host.models_dir / "metastyle_styles"
     assert save(run, style).args[0].name == "wave"
     assert save(run, style).args[0].name == "wave_2"
-    assert save(run, style, overwrite=True, fp16=True).args[0].name == "wave"
+    assert save(run, style, overwrite="overwrite", fp16=True).args[0].name == "wave"
     assert sorted(p.stem for p in folder.iterdir()) == ["wave", "wave_2"]
     stored = next(iter(read_tensors(folder / "wave.safetensors").tensors.values()))
     assert stored.dtype == torch.float16
@@ -769,7 +795,7 @@ def test_a_preset_is_drawn_without_anything_beside_it(run, adapt, model, pack, m
     assert check.validate_inputs("gone").startswith("Choose another style")
     assert check.validate_inputs("wave") is True
     before = check.fingerprint_inputs("wave")
-    save(run, adapt(steps=0).style, "wave", overwrite=True, fp16=True)
+    save(run, adapt(steps=0).style, "wave", overwrite="overwrite", fp16=True)
     assert check.fingerprint_inputs("wave") != before
 
 

@@ -358,7 +358,18 @@ def test_bad_pictures_are_refused_in_one_line(tiny_encoder):
         ),
         (
             {"start": gray(16, 20, torch.inf)}, SettingsError,
-            "The start holds NaN or infinity; load or render it again.",
+            "The start holds NaN or infinity, as a failed decode leaves behind; load or render it "
+            "again.",
+        ),
+        (
+            {"photograph": gray(16, 20, 200.0)}, SettingsError,
+            "The photograph holds values from 200 to 200; [0, 1] is needed. Divide 8-bit values "
+            "by 255, and bring others into this range.",
+        ),
+        (
+            {"style": [gray(64, 64, 200.0).byte()]}, SettingsError,
+            "The style holds torch.uint8 numbers; floating-point numbers in [0, 1] are needed. "
+            "Divide 8-bit values by 255.",
         ),
     ):  # fmt: skip
         with pytest.raises(error) as told:

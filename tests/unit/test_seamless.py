@@ -83,6 +83,23 @@ def test_the_step_over_the_wrap_is_as_inside(random_base, style, size, grain):
         assert steps[0] <= 1.2 * steps[1:].max()  # sides are brought to a multiple of 4 px
 
 
+@pytest.mark.parametrize("brush", [0.5, 2.0])
+def test_moving_the_picture_round_moves_the_drawing_with_a_brush(random_base, style, brush):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 64, 80, generator=generator)
+    with noted_statistics(random_base.network) as statistics:
+        stylize_with(random_base.network, style.fast_weights, image)
+
+    def draw(picture):
+        return stylize(
+            random_base, style, picture, precision="fp32", statistics=statistics,
+            seamless="both", brush=brush,
+        )  # fmt: skip
+
+    drawn, moved = draw(image), draw(image.roll((8, 16), (2, 3)))
+    torch.testing.assert_close(moved, drawn.roll((8, 16), (2, 3)), rtol=0, atol=1e-4)
+
+
 def test_grain_that_wraps_is_like_any_other():
     relief = grain_relief(300, 310, 0, wrapping=True)
     assert relief.shape == (1, 3, 300, 310)

@@ -18,18 +18,12 @@ def ink(sheet: Image.Image, left: int, top: int, right: int, bottom: int) -> boo
 
 
 def test_pictures_of_any_kind_are_scaled_to_their_places():
-    sheet = labelled_sheet([SheetRow([RED, BLUE]), SheetRow([BLUE])], SheetLayout(40, gap_px=4))
+    sheet = labelled_sheet([SheetRow([RED, BLUE]), SheetRow([BLUE])], SheetLayout(40))
     assert sheet.size == (84, 84)
     assert sheet.getpixel((20, 20)) == (255, 0, 0)
     assert sheet.getpixel((64, 20)) == (0, 0, 255)
     assert sheet.getpixel((20, 64)) == (0, 0, 255)
     assert sheet.getpixel((42, 20)) == sheet.getpixel((64, 64)) == (255, 255, 255)
-
-
-def test_breaks_part_groups_of_columns():
-    layout = SheetLayout(40, gap_px=0, breaks=(1, 3))
-    assert [layout.left_px(column) for column in range(4)] == [0, 48, 88, 136]
-    assert labelled_sheet([SheetRow([RED] * 4)], layout).width == 176
 
 
 def test_words_stand_above_among_and_below_the_pictures():

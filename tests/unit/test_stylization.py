@@ -102,7 +102,15 @@ def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
     images = (torch.rand(2, 3, *size, generator=generator) > 0.5).float()  # overshoots
 
     def scaled(pictures, sides):
-        return F.interpolate(pictures, sides, mode="bicubic").clamp(0, 1)
+        """The middle of as many copies as lie side by side."""
+        counts = [3 if seamless in {axis, "both"} else 1 for axis in ("y", "x")]
+        sheet = F.interpolate(
+            pictures.repeat(1, 1, *counts),
+            [count * side for count, side in zip(counts, sides, strict=True)],
+            mode="bicubic",
+        )
+        top, left = (count // 2 * side for count, side in zip(counts, sides, strict=True))
+        return sheet[..., top : top + sides[0], left : left + sides[1]].clamp(0, 1)
 
     relief = 0.5 * grain_relief(*drawn_at, 3, wrapping=True)
     read = random_base.network.with_grain(scaled(images, drawn_at), relief, seamless)
@@ -119,7 +127,7 @@ def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
 
 
 def test_pictures_that_have_the_size_to_draw_are_not_scaled(images):
-    assert stylization._interpolate(images, 34, 45) is images
+    assert stylization._scaled(images, 34, 45, drawing.Drawing(seamless="both")) is images
 
 
 def test_steady_drawings_that_wrap_are_shifted_round(random_base, styles, generator):
@@ -237,6 +245,34 @@ def test_pictures_of_another_range_are_refused(random_base, styles, images, chan
     for strength in (0.0, 1.0):
         with pytest.raises(SettingsError, match=words):
             stylize(random_base, styles[0], change(images), strength=strength)
+
+
+@pytest.mark.parametrize("brush", [None, 1.0])
+@pytest.mark.parametrize("shape", [(5, 1, 40, 45), (5, 1, 34, 40), (4, 1, 34, 45), (5, 34, 45)])
+def test_an_alpha_that_does_not_fit_is_refused(random_base, styles, images, brush, shape):
+    for strength in (0.0, 1.0):
+        with pytest.raises(ShapeError, match=rf"^Got alpha of shape \({shape[0]}, .*is needed\.$"):
+            stylize(
+                random_base,
+                styles[0],
+                images,
+                alpha=torch.ones(shape),
+                brush=brush,
+                strength=strength,
+            )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+@pytest.mark.parametrize("brush", [None, 1.0])
+def test_alpha_comes_in_any_format(random_base, styles, images, brush, dtype):
+    alpha = (images[:1, :1] > 0.5).float()
+
+    def draw(alpha):
+        return stylize(
+            random_base, styles[0], images[:1], precision="fp32", alpha=alpha, brush=brush
+        )
+
+    assert torch.equal(draw(alpha.to(dtype)), draw(alpha))
 
 
 def test_a_little_overshoot_is_clamped(random_base, styles, images):

@@ -136,6 +136,11 @@ def test_what_cannot_be_drawn_is_refused_before_a_style_is_learned(
     command += ["--base", str(small_base_file), "--steps", "1"]
     assert main([*command, "--abstractions", "0.25,1.5"]) == 2
     assert "abstractions are 0.25, 1.5; numbers from 0 to 1" in capsys.readouterr().err
+    many = ",".join(["0.5"] * 9)
+    assert main([*command, "--strengths", many, "--grains", many]) == 2
+    told = capsys.readouterr().err
+    assert "has 81 pictures in all; 64 are possible" in told
+    assert told.count("\n") == 1
     assert learned_from_images == []
 
 

@@ -94,7 +94,7 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
 
 @pytest.mark.parametrize("wrapping", [0.0, 1.0])
 def test_contents_of_the_outer_loss_are_painted_over_and_some_are_as_they_are(pool, wrapping):
-    settings = replace(META, styles=12, inner_steps=1, wrapping=wrapping)
+    settings = replace(META, styles=12, inner_steps=1, wrapping=wrapping, grain=1.0)
 
     def tasks(largest):
         sampler = TaskSampler(pool, pool, replace(settings, abstraction=largest))
@@ -186,14 +186,18 @@ def test_each_grain_lies_its_own_way(pool):
     assert set(quarters.tolist()) == {0, 1, 2, 3}
 
 
-def test_no_grain_is_as_large_as_the_contents(pool):
-    grain = TaskSampler(pool, pool, META)._draw_grain(5, Generator())
-    assert grain.shape == (5, 3, 64, 64)
-    assert not grain.any()
+def test_tasks_without_grain_wrap_and_are_shared_out_as_others_are(pool):
+    sampler = TaskSampler(pool, pool, replace(META, styles=4, wrapping=1.0))
+    whole = sampler.sample(Generator().manual_seed(1), Shard())
+    parts = [sampler.sample(Generator().manual_seed(1), Shard(rank, 2)) for rank in range(2)]
+    for rank, part in enumerate(parts):
+        wanted = whole.select(torch.arange(rank, 4, 2)).to(torch.device("cpu"))
+        assert torch.equal(part.query_contents, wanted.query_contents)
+        assert part.query_grain is wanted.query_grain is None
 
 
 def test_tasks_move_to_a_device_whole(pool):
-    sampler = TaskSampler(pool, pool, replace(META, support=2, shift_weight=1.0))
+    sampler = TaskSampler(pool, pool, replace(META, support=2, shift_weight=1.0, grain=1.0))
     tasks = sampler.sample(Generator().manual_seed(0), Shard())
     moved = tasks.to(torch.device("meta"))
     for field in fields(tasks):

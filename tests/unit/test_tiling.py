@@ -8,13 +8,21 @@ import pytest
 import torch
 from samples import low_rank_style, picture
 
-from metastyle_core import tiling
+from metastyle_core import drawing, tiling
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.colour import Colouring
 from metastyle_core.errors import ResultError
 from metastyle_core.film.drawing import FilmDrawing
 from metastyle_core.network import StylizationNetwork, noted_statistics, stylize_with
-from metastyle_core.rows import Plane, Rows, bordered_rows, resampled, rows_of, strips_of
+from metastyle_core.rows import (
+    Plane,
+    Rows,
+    bordered_rows,
+    gathered,
+    resampled,
+    rows_of,
+    strips_of,
+)
 from metastyle_core.stylization import stylize
 from metastyle_core.tiling import (
     Strips,
@@ -218,6 +226,56 @@ def test_strips_are_told_of_evenly_and_can_stop_the_work(random_base, styles):
     assert not torch.is_autocast_enabled("cpu")
 
 
+def test_painting_over_and_strokes_are_told_of_and_can_be_stopped(random_base, styles, monkeypatch):
+    monkeypatch.setattr(drawing, "_PAINTED_ROWS", 8)
+    monkeypatch.setattr(drawing, "_STROKE_ROWS", 8)
+    shares, before = [], []
+
+    def noting(*arguments, **options):
+        before.append(len(shares))
+        return draw_in_strips(*arguments, **options)
+
+    monkeypatch.setattr(drawing, "draw_in_strips", noting)
+    draw = partial(stylize, random_base, styles[0], noisy(61, 47), abstraction=0.5, grain=0.5)
+    draw(strips=replace(CUT, on_strip=shares.append))
+    assert before == [16], "eight strips are painted over, and strokes are found in as many"
+    assert 0 < shares[0] < 0.05
+    assert shares == sorted(set(shares))
+    assert 0.1 < shares[15] < 0.2
+    assert shares[-1] == pytest.approx(1)
+
+    class StopError(Exception):
+        pass
+
+    def stop(share):
+        raise StopError
+
+    with pytest.raises(StopError):
+        draw(strips=replace(CUT, on_strip=stop))
+    assert len(before) == 1, "the network is not reached"
+
+
+def test_every_size_of_a_brush_is_told_of_before_the_network_draws_it(
+    random_base, styles, monkeypatch
+):
+    monkeypatch.setattr(drawing, "_PAINTED_ROWS", 8)
+    told, passes = [], []
+
+    def noting(*arguments, **options):
+        began = len(told)
+        yield from draw_in_strips(*arguments, **options)
+        passes.append((began, len(told)))
+
+    monkeypatch.setattr(drawing, "draw_in_strips", noting)
+    strips = replace(CUT, on_strip=told.append)
+    stylize(random_base, styles[0], noisy(128, 96), strips=strips, brush=2.0, abstraction=0.5)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1)
+    ends = [0, *(end for _, end in passes)]
+    painted = [began - end for (began, _), end in zip(passes, ends, strict=False)]
+    assert all(count >= rows // 8 for count, rows in zip(painted, (32, 64, 128), strict=True))
+
+
 def test_a_broken_style_is_told_in_strips_too(random_base, styles):
     broken = {n: torch.full_like(t, torch.nan) for n, t in styles[0].fast_weights.items()}
     with pytest.raises(ResultError, match="draws NaN"):
@@ -280,6 +338,13 @@ def test_planes_give_back_what_was_put(tmp_path, dtype):
         plane.put(3, image[:, :, 8:10])
         assert torch.equal(plane.read(10, 20), image[:, :, 10:])
         assert torch.equal(plane.read(3, 5), image[:, :, 8:10])
+
+
+def test_gathering_rows_is_told_of_strip_by_strip(tmp_path):
+    image, shares = noisy(20, 7), []
+    plane = gathered(rows_of(image), 8, tmp_path, shares.append)
+    assert shares == [0.4, 0.8, 1.0]
+    assert torch.equal(plane.read(0, 20), image)
 
 
 @pytest.mark.filterwarnings("error")
