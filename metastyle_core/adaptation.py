@@ -89,6 +89,8 @@ class AdaptationSettings:
         style_size_px: short side the style pictures are scaled to, or what keeps
             them within one megapixel: the brush. Photographs of this short side get
             strokes as large as they are in the painting; see `brush_for`.
+        levels: how far style pictures, whose reproductions fade, are brought towards full tones,
+            [0, 1]; see `levels`.
         abstraction: how far contents are painted over before a style learns to draw them, as what
             it draws later is, [0, 1]; 0 for films, whose frames are not.
         initialisation: where to start; `predicted` needs a base with a predictor.
@@ -106,6 +108,7 @@ class AdaptationSettings:
     content_count: int = 24
     content_size_px: int = 192
     style_size_px: int = STYLE_SIZE_PX
+    levels: float = 0.0
     abstraction: float = USUAL_ABSTRACTION
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
@@ -117,7 +120,7 @@ class AdaptationSettings:
         require_from(self, 0, "steps")
         require_from(self, 1, "rank", "batch", "content_count")
         require_from(self, MIN_STYLE_SIDE_PX, "content_size_px", "style_size_px")
-        require_from(self, 0.0, "abstraction", most=1.0)
+        require_from(self, 0.0, "levels", "abstraction", most=1.0)
         if self.learning_rate is not None:
             require_above_zero(self, "learning_rate")
 
@@ -245,7 +248,7 @@ def adapt_to_style(
         Wortsman et al. 2022 (WiSE-FT), equation 1.
     """
     settings = settings or AdaptationSettings()
-    scaled = _prepare_styles(style_images, style_masks, settings.style_size_px, base.device)
+    scaled = _prepare_styles(style_images, style_masks, settings, base.device)
     if contents is not None:
         contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
     start = _starting_weights(base, scaled, settings, resume)
@@ -605,16 +608,20 @@ def predict_norms(
 
 
 def _prepare_styles(
-    images: list[Tensor], masks: Sequence[Tensor] | None, size_px: int, device: torch.device
+    images: list[Tensor],
+    masks: Sequence[Tensor] | None,
+    settings: AdaptationSettings,
+    device: torch.device,
 ) -> list[StylePicture]:
     if not images:
         raise ShapeError("There is no style image; give at least one.")
     checked = [_checked_batch("Style", image, MIN_STYLE_SIDE_PX).to(device) for image in images]
     scaled: list[StylePicture] = []
     for style in style_pictures(checked, masks, MIN_STYLE_SIDE_PX):
-        factor = size_px / min(style.pixels.shape[-2:])
+        factor = settings.style_size_px / min(style.pixels.shape[-2:])
         height, width = (round(side * factor) for side in style.pixels.shape[-2:])
-        scaled.append(style.resized(*fit_within(height, width, MAX_STYLE_PIXELS)))
+        resized = style.resized(*fit_within(height, width, MAX_STYLE_PIXELS))
+        scaled.append(resized.with_levels(settings.levels))
     return scaled
 
 

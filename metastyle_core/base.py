@@ -246,13 +246,19 @@ def _sized_network(path: Path | str, metadata: Mapping[str, str]) -> Stylization
 
 def _predictor_size(path: Path | str, metadata: Mapping[str, str]) -> PredictorSize:
     size = parse_json(path, metadata, "predictor")
-    hidden, covariances = size.get("hidden"), size.get("covariances")
+    # Predictors could once read covariances too; headers of that time, as those that ship, say 0.
+    hidden, covariances = size.get("hidden"), size.get("covariances", 0)
     if not (isinstance(hidden, int) and isinstance(covariances, int)):
         raise CheckpointError(
             f"{path}: header entry 'predictor' is damaged; download or save it again."
         )
+    if covariances:
+        raise CheckpointError(
+            f"{path}: its predictor reads {covariances} covariances, which none can any more; "
+            "choose another base."
+        )
     try:
-        return PredictorSize(hidden, covariances)
+        return PredictorSize(hidden)
     except SettingsError as error:
         raise CheckpointError(
             f"{path}: header entry 'predictor' is damaged ({error}); download or save it again."

@@ -24,60 +24,42 @@ from .style_distance import at_least_float32
 InitialisationForm = Literal["fixed", "predicted"]
 
 
-def style_statistics(features: Mapping[str, Tensor], covariances: int = 0) -> Tensor:
-    """Mean and standard deviation of every feature channel, and how the first ones go together.
+def style_statistics(features: Mapping[str, Tensor]) -> Tensor:
+    """Mean and standard deviation of every feature channel.
 
     Args:
         features: layer name to (B, C, H, W), H and W at least 2 px in the deepest.
-        covariances: so many channels of each layer, or all where it has fewer, also give
-            their covariances, as roots with the sign kept, so that their unit is that of
-            the deviations. The compact encoder's channels come in the order of their energy.
 
     Returns:
-        (B, S), at least float32: the means and deviations of all layers in alphabetical
-        order, then the covariances in the same order. `count_statistics` gives S.
+        (B, S), at least float32: those of all layers in alphabetical order.
+        `count_statistics` gives S.
     """
     moments: list[Tensor] = []
-    together: list[Tensor] = []
     for layer in sorted(features):
         flat = at_least_float32(features[layer]).flatten(2)
         moments += [flat.mean(2), flat.std(2, correction=0)]
-        leading = flat[:, :covariances] - flat[:, :covariances].mean(2, keepdim=True)
-        covariance = leading @ leading.transpose(1, 2) / flat.shape[2]
-        rows, columns = torch.triu_indices(*covariance.shape[1:], device=flat.device)
-        values = covariance[:, rows, columns]
-        together.append(values.sign() * values.abs().sqrt())
-    return torch.cat(moments + together, dim=1)
+    return torch.cat(moments, dim=1)
 
 
-def count_statistics(encoder: PerceptualEncoder, covariances: int = 0) -> tuple[int, int]:
-    """How many values `style_statistics` gives for an encoder's style layers.
-
-    Returns:
-        The number of means and deviations, and that of covariances.
-    """
-    channels = [encoder.channels_of(layer) for layer in encoder.spec.style_layers]
-    leading = [min(covariances, count) for count in channels]
-    return 2 * sum(channels), sum(n * (n + 1) // 2 for n in leading)
+def count_statistics(encoder: PerceptualEncoder) -> int:
+    """How many values `style_statistics` gives for an encoder's style layers."""
+    return 2 * sum(encoder.channels_of(layer) for layer in encoder.spec.style_layers)
 
 
 @dataclass(frozen=True)
 class PredictorSize:
-    """How much a predictor holds and sees.
+    """How much a predictor holds.
 
     Attributes:
         hidden: width of its two hidden layers.
-        covariances: channels per layer whose covariances it reads; see `style_statistics`.
     """
 
     hidden: int = 256
-    covariances: int = 0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.hidden <= 4096 and 0 <= self.covariances <= 64):
+        if not 1 <= self.hidden <= 4096:
             raise SettingsError(
-                f"A predictor of width {self.hidden} that reads {self.covariances} covariances "
-                "cannot be built; 1 to 4096 and 0 to 64 are possible."
+                f"A predictor of width {self.hidden} cannot be built; 1 to 4096 are possible."
             )
 
 
@@ -96,21 +78,19 @@ class StylePredictor(nn.Module):
         Args:
             network: whose instance norms are predicted; it is not kept.
             encoder: whose features are read; it is not kept.
-            size: how much it holds and sees.
+            size: how much it holds.
         """
         super().__init__()
         self.size = size
         sizes = {name: p.numel() for name, p in network.named_parameters()}
         self._sizes = {name: sizes[name] for name in norm_parameter_names(network)}
-        self._counts = count_statistics(encoder, size.covariances)
+        count = count_statistics(encoder)
         changes = nn.Linear(size.hidden, sum(self._sizes.values()), bias=False)
         # The first predictions change nothing: training begins at the fixed form.
         nn.init.zeros_(changes.weight)
-        self.normalise = nn.LayerNorm(self._counts[0])
-        if size.covariances:
-            self.normalise_covariances = nn.LayerNorm(self._counts[1])
+        self.normalise = nn.LayerNorm(count)
         self.layers = nn.Sequential(
-            nn.Linear(sum(self._counts) + 1, size.hidden),
+            nn.Linear(count + 1, size.hidden),
             nn.SiLU(),
             nn.Linear(size.hidden, size.hidden),
             nn.SiLU(),
@@ -119,7 +99,7 @@ class StylePredictor(nn.Module):
 
     def statistics(self, features: Mapping[str, Tensor]) -> Tensor:
         """What this predictor reads: (B, S), from the encoder's style layers (B, C, H, W)."""
-        return style_statistics(features, self.size.covariances)
+        return style_statistics(features)
 
     def forward(self, statistics: Tensor, style_weights: Tensor) -> dict[str, Tensor]:
         """Predict changes.
@@ -132,25 +112,21 @@ class StylePredictor(nn.Module):
         Returns:
             Parameter name to (B, C), to be added to the network's own.
         """
-        moments, covariances = statistics.split(self._counts, dim=1)
         balance = torch.log1p(style_weights)[:, None].to(statistics)
-        inputs = [self.normalise(moments), balance]
-        if self.size.covariances:
-            inputs.append(self.normalise_covariances(covariances))
-        changes = self.layers(torch.cat(inputs, dim=1)).split(list(self._sizes.values()), dim=1)
+        inputs = torch.cat([self.normalise(statistics), balance], dim=1)
+        changes = self.layers(inputs).split(list(self._sizes.values()), dim=1)
         return dict(zip(self._sizes, changes, strict=True))
 
     def grow_from(self, smaller: "StylePredictor") -> None:
         """Predict what a smaller predictor of the same encoder predicts, with room for more.
 
         Raises:
-            SettingsError: the other predictor is wider, or reads other covariances.
+            SettingsError: the other predictor is wider.
         """
-        reads_the_same = smaller.size.covariances in (0, self.size.covariances)
-        if smaller.size.hidden > self.size.hidden or not reads_the_same:
+        if smaller.size.hidden > self.size.hidden:
             raise SettingsError(
-                f"A predictor of {smaller.size} does not fit into one of {self.size}; ask for "
-                "at least its width, and for its covariances where it reads any."
+                f"A predictor of width {smaller.size.hidden} does not fit into one of width "
+                f"{self.size.hidden}; ask for at least its width."
             )
         self.load_state_dict(grown_weights(self.state_dict(), smaller.state_dict()))
 

@@ -149,6 +149,7 @@ def measure_statistics(
     style_size_px: int,
     precision: Precision = "auto",
     style_masks: Sequence[Tensor] | None = None,
+    levels: float = 0.0,
 ) -> StyleStatistics:
     """What a style must keep to be refined without its pictures.
 
@@ -158,6 +159,7 @@ def measure_statistics(
         style_size_px: short side at which they are seen: the brush size.
         precision: of the convolutions.
         style_masks: where the pictures count; see `adapt_to_style`.
+        levels: how far they are brought towards full tones; see `levels`.
 
     Raises:
         ShapeError: there is no picture, or one has the wrong shape or is too small.
@@ -166,9 +168,8 @@ def measure_statistics(
     device = encoder.get_buffer("mean").device
     checked = _checked_style(style_images, device)
     styles = style_pictures(checked, style_masks, MIN_STYLE_SIDE_PX)
-    features, chroma = _seen(
-        encoder, [_style_at(each, style_size_px) for each in styles], precision
-    )
+    scaled = [_style_at(each, style_size_px).with_levels(levels) for each in styles]
+    features, chroma = _seen(encoder, scaled, precision)
     return keep_statistics(encoder, features, chroma=float(chroma), style_size_px=style_size_px)
 
 

@@ -70,6 +70,12 @@ class AdaptedStyle:
         size = self.settings.get("style_size_px")
         return size if isinstance(size, int) else STYLE_SIZE_PX
 
+    @property
+    def levels(self) -> float:
+        """How far its pictures were brought towards full tones, [0, 1]."""
+        amount = self.settings.get("levels")
+        return float(amount) if isinstance(amount, int | float) and 0 <= amount <= 1 else 0.0
+
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "AdaptedStyle":
         """A copy with its tensors elsewhere; itself when nothing moves."""
         if all(

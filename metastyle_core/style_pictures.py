@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .errors import ShapeError
 from .images import resize
+from .levels import with_levels
 from .masks import fitted_mask, require_mask
 from .transparency import fill_hidden
 
@@ -39,6 +40,10 @@ class StylePicture:
         if self.mask is None:
             return StylePicture(pixels)
         return StylePicture(pixels, _counting(fitted_mask(self.mask, height, width)))
+
+    def with_levels(self, amount: float) -> "StylePicture":
+        """The picture brought so far towards full tones, by those of what counts."""
+        return StylePicture(with_levels(self.pixels, amount, self.mask), self.mask)
 
     def counted(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Its feature maps (1, C, H, W) by layer, as (1, C, 1, N) where only some places count."""

@@ -7,7 +7,13 @@ from ..metastyle_core.quality import QUALITIES
 from .hosting.adaptation_inputs import unusable_encoder
 from .hosting.adaptation_runs import adapt_each
 from .hosting.sockets import ModelSocket, StyleSocket, io, node_schema
-from .hosting.widgets import advanced, learned_abstraction_input, seed_input, strokes_input
+from .hosting.widgets import (
+    advanced,
+    learned_abstraction_input,
+    seed_input,
+    share_input,
+    strokes_input,
+)
 
 _DEFAULTS = AdaptationSettings()
 
@@ -111,6 +117,13 @@ def _inputs() -> list[io.Input]:
         ),
         strokes_input(_DEFAULTS.loss.nearest_weight),
         advanced(learned_abstraction_input()),
+        share_input(
+            "levels",
+            _DEFAULTS.levels,
+            "How far a painting whose reproduction has faded is brought towards full tones before "
+            "the style is learned. 0 takes it as it is.",
+            optional=True,
+        ),
     ]
 
 

@@ -36,7 +36,7 @@ def random_base(tiny_encoder: PerceptualEncoder) -> Base:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(6)
         network = StylizationNetwork(channels=8, blocks=2).requires_grad_(False).eval()
-        predictor = StylePredictor(network, tiny_encoder, PredictorSize(16, 2))
+        predictor = StylePredictor(network, tiny_encoder, PredictorSize(16))
         torch.nn.init.normal_(predictor.layers[-1].weight, std=0.05)
     predictor.requires_grad_(False)
     return Base(network, Predictor(predictor, tiny_encoder), content_hash(network.state_dict()), {})

@@ -14,16 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.colour import Colouring
 from metastyle_core.encoder import load_encoder
-from metastyle_core.images import (
-    contact_sheet,
-    load_batch,
-    load_square,
-    save_image,
-)
+from metastyle_core.grain import USUAL_GRAIN
+from metastyle_core.images import contact_sheet, load_batch, load_square, save_image
 from metastyle_core.mixing import StyleSchedule
 from metastyle_core.network import ADAPTATION_MODES
 from metastyle_core.presets import load_preset
@@ -41,6 +38,9 @@ REFINED_STEPS = (0, 20, 80)
 REGION_STYLES = ("munch_the_scream", "van_gogh_starry_night", "hokusai_great_wave")
 FEATHERS_PX = (0.0, 16.0, 64.0)
 BRUSHES = (0.5, 1.0, 2.0)
+GRAINS = (0.0, 0.5, 1.0)
+ABSTRACTIONS = (0.0, 0.25, 0.5, 1.0)
+LEVELS = (0.0, 0.4, 0.8)
 OWN_PHOTOGRAPH = Path(__file__).parents[1] / "metastyle_core" / "photographs" / "coffee.webp"
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("paintings", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--steps", type=int, default=100, help="steps of adaptation (default: 100)")
+    parser.add_argument("--steps", type=int, default=60, help="steps of adaptation (default: 60)")
     arguments = parser.parse_args()
     base, encoder = load_base(), load_encoder("compact")
     wave = load_batch(arguments.paintings / "hokusai_great_wave.jpg")
@@ -66,19 +66,23 @@ def main() -> None:
         return adapt_to_style(base, encoder, [style], settings=settings)
 
     learned = AdaptationSettings(steps=arguments.steps)
-    ends = adapt(wave, learned), adapt(scream, learned)
+    ends = adapt(wave, learned), adapt(scream, replace(learned, levels=0.8))
     _write("strength", [draw(base, ends[1], house, strength=s) for s in STRENGTHS])
     schedule = StyleSchedule(ends)
     between = [schedule.at_frame(frame, BLEND_FRAMES) for frame in range(BLEND_FRAMES)]
     _write("blend", [draw(base, style, boat) for style in between])
     brushes = [adapt(night, replace(learned, style_size_px=size)) for size in BRUSHES_PX]
     _write("brush_size", [draw(base, style, boat) for style in brushes])
+    toned = [AdaptationSettings(steps=0, levels=amount) for amount in LEVELS]
+    _write("levels", [draw(base, adapt(scream, settings), boat) for settings in toned])
     modes = [adapt(night, replace(learned, mode=mode)) for mode in ADAPTATION_MODES]
     _write("modes", [draw(base, style, house) for style in modes])
     settings = [RefinementSettings(steps=steps) for steps in REFINED_STEPS]
     drawn = draw(base, adapt(night, AdaptationSettings(steps=0)), boat)
     _write("refine", [refine(encoder, boat, drawn, [night], each) for each in settings])
     _write("regions", _draw_regions(base, house))
+    painted = [draw(base, ends[1], house, abstraction=amount) for amount in ABSTRACTIONS]
+    _write("abstraction", painted)
     for name, pictures in draw_controls(base, _square(OWN_PHOTOGRAPH)).items():
         _write(name, pictures)
 
@@ -110,6 +114,7 @@ def draw_controls(base: Base, photograph: Tensor) -> dict[str, list[Tensor]]:
         "mask": [screaming(mask=ramp), screaming(mask=(ramp > 0.5).float())],
         "seamless": [picture.roll(halves, (2, 3)) for picture in seamless],
         "brush": [draw(base, night, photograph, brush=size) for size in BRUSHES],
+        "grain": [draw(base, night, photograph, grain=amount) for amount in GRAINS],
     }
 
 
@@ -120,7 +125,8 @@ def _draw_regions(base: Base, photograph: Tensor) -> list[Tensor]:
     styles = [load_preset(name) for name in REGION_STYLES]
     masks = [(place < 1 / 3).float()[None, None], (place > 2 / 3).float()[None, None]]
     regions = [Region(*pair) for pair in zip(styles[:2], masks, strict=True)]
-    settings = [RegionSettings(feather_px=width) for width in FEATHERS_PX]
+    usual = RegionSettings(grain=USUAL_GRAIN, abstraction=USUAL_ABSTRACTION)
+    settings = [replace(usual, feather_px=width) for width in FEATHERS_PX]
     return [stylize_regions(base, regions, photograph, each, rest=styles[2]) for each in settings]
 
 

@@ -132,7 +132,12 @@ def run(arguments: argparse.Namespace) -> None:
     elapsed_s = time.monotonic() - began_s
     if arguments.keep_statistics:
         kept = measure_statistics(
-            encoder, images, settings.style_size_px, settings.precision, masks
+            encoder,
+            images,
+            settings.style_size_px,
+            settings.precision,
+            masks,
+            settings.levels,
         )
         style = replace(style, statistics=kept)
     style = style.with_thumbnail(draw_thumbnail(base, style))

@@ -211,6 +211,7 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="side of the contents adapted on; up to twice as much where a few pictures are given",
     )
+    add_levels_option(group)
     add(
         "--abstraction",
         kind=share,
@@ -265,6 +266,19 @@ def add_style_size_option(options: Options, pictures: str) -> None:
         help="the brush: photographs of this short side get strokes as large as in the painting, "
         f"larger ones finer strokes (default: the short side {pictures}, else "
         f"{AdaptationSettings.style_size_px})",
+    )
+
+
+def add_levels_option(options: Options) -> None:
+    """Add `--levels`."""
+    add_setting(
+        options,
+        AdaptationSettings,
+        "--levels",
+        kind=share,
+        metavar="0..1",
+        help="how far a painting whose reproduction has faded is brought towards full tones before "
+        "it becomes a style; 0 takes it as it is",
     )
 
 

@@ -10,6 +10,7 @@ from ..adaptation import StepReport
 from ..encoder import PerceptualEncoder
 from ..errors import SettingsError
 from ..images import load_batch
+from ..levels import with_levels
 from ..losses import LossSettings
 from ..refinement import RefinementSettings, refine
 from ..style import AdaptedStyle
@@ -125,12 +126,11 @@ class Refiner:
 def _find_goal(
     arguments: argparse.Namespace, style: AdaptedStyle
 ) -> list[Tensor] | StyleStatistics:
-    """Pictures given by hand, the image that is the style, or the style's statistics."""
-    if arguments.style_picture:
-        return [load_batch(path) for path in arguments.style_picture]
+    """Pictures given by hand or the image that is the style, or the style's statistics."""
     painting = image_of_style(arguments.style)
-    if painting is not None:
-        return [load_batch(painting)]
+    paintings = arguments.style_picture or ([] if painting is None else [painting])
+    if paintings:
+        return [with_levels(load_batch(path), style.levels) for path in paintings]
     if style.statistics is None:
         raise SettingsError(
             f"Style '{style.name}' has neither its picture nor statistics to refine by; name the "

@@ -33,6 +33,7 @@ from .options import (
     Commands,
     add_base_option,
     add_compute_options,
+    add_levels_option,
     add_style_size_option,
     non_negative_int,
     positive_int,
@@ -96,6 +97,7 @@ def add_parser(commands: Commands) -> None:
         "to stylize; 0 is an instant style (default: 0)",
     )
     add_style_size_option(parser, "of the first image to stylize")
+    add_levels_option(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -23,6 +23,7 @@ from .options import (
     Commands,
     add_base_option,
     add_compute_options,
+    add_levels_option,
     add_style_size_option,
     non_negative_int,
     positive_int,
@@ -86,6 +87,7 @@ def add_parser(commands: Commands) -> None:
         help="adapt to an image that is given as --style by so many steps (default: 0)",
     )
     add_style_size_option(parser, "of the image to draw")
+    add_levels_option(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     add_overwrite_options(parser)
     add_base_option(parser)

@@ -84,14 +84,6 @@ def add_parser(commands: Commands) -> None:
         kind=positive_int,
         help="of its hidden layers",
     )
-    add_setting(
-        meta,
-        PredictorSize,
-        "--predictor-covariances",
-        "covariances",
-        kind=non_negative_int,
-        help="channels per layer whose covariances it reads",
-    )
     meta.add_argument(
         "--start-from", type=base_file, metavar="BASE", help="begin with the weights of this base"
     )

@@ -136,8 +136,9 @@ def adaptation_request(inputs: AdaptationInputs) -> AdaptationRequest:
         loss=_loss(inputs),
         seed=inputs.whole("seed"),
     )
-    if inputs.values.get("abstraction") is not None:
-        settings = replace(settings, abstraction=inputs.number("abstraction"))
+    for name in ("abstraction", "levels"):
+        if inputs.values.get(name) is not None:
+            settings = replace(settings, **{name: inputs.number(name)})
     settings, encoder = with_quality(settings, inputs.word("encoder"), inputs.quality())
     masks = [row[None] for mask in inputs.batches("style_mask") for row in mask_to_core(mask)]
     return AdaptationRequest(

@@ -189,7 +189,12 @@ def _with_statistics(
     settings = request.settings
     try:
         kept = measure_statistics(
-            encoder, styles, settings.style_size_px, settings.precision, request.style_masks
+            encoder,
+            styles,
+            settings.style_size_px,
+            settings.precision,
+            request.style_masks,
+            settings.levels,
         )
     except RuntimeError as error:
         host.recover(error)

@@ -15,8 +15,10 @@ from ...metastyle_core.adaptation import (
 )
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError, SettingsError, ShapeError
+from ...metastyle_core.levels import with_levels
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.refinement import RefinementSettings, refine
+from ...metastyle_core.style import AdaptedStyle
 from ...metastyle_core.style_statistics import StyleStatistics
 from . import host
 from .bounded_stylization import StylizationSettings, stylize_images
@@ -83,10 +85,11 @@ def refine_images(model: MetaStyleModel, request: RefinementRequest, on_step: On
 
 
 def _goal(request: RefinementRequest) -> list[Tensor] | StyleStatistics:
-    """Pictures given by hand, or what the style keeps of its own."""
+    """Pictures given by hand, with the style's levels, or what the style keeps of its own."""
     if request.style_images is not None:
         pictures = to_core_over_white(request.style_images, "style_images", MIN_STYLE_SIDE_PX)
-        return list(pictures.split(1))
+        levels = request.style.levels if isinstance(request.style, AdaptedStyle) else 0.0
+        return [with_levels(picture, levels) for picture in pictures.split(1)]
     style = single_style(request.style, "style")
     if style.statistics is None:
         raise SettingsError(

@@ -46,7 +46,7 @@ def tiny_base() -> Base:
         torch.manual_seed(6)
         network = StylizationNetwork(channels=4, blocks=1).requires_grad_(False).eval()
         encoder = PerceptualEncoder(TINY_SPEC).requires_grad_(False).eval()
-        predictor = StylePredictor(network, encoder, PredictorSize(8, 2)).requires_grad_(False)
+        predictor = StylePredictor(network, encoder, PredictorSize(8)).requires_grad_(False)
     return Base(network, Predictor(predictor, encoder), content_hash(network.state_dict()), {})
 
 

@@ -41,7 +41,7 @@ def make_learner(encoder, *, predicted: bool = False, learned_rates: bool = Fals
             nn.init.normal_(parameter, mean=0.5, std=0.3)
     predictor = None
     if predicted:
-        predictor = StylePredictor(network, encoder, PredictorSize(16, 2)).double()
+        predictor = StylePredictor(network, encoder, PredictorSize(16)).double()
         nn.init.normal_(predictor.layers[-1].weight, std=0.1)
     rates = nn.ParameterDict()
     if learned_rates:

@@ -32,7 +32,7 @@ def small_base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(8)
         network, encoder = StylizationNetwork(channels=8, blocks=1), load_encoder("compact")
-        predictor = StylePredictor(network, encoder, PredictorSize(16, 2))
+        predictor = StylePredictor(network, encoder, PredictorSize(16))
         torch.nn.init.normal_(predictor.layers[-1].weight, std=0.05)
     save_base(path, network, Predictor(predictor, encoder), {"updates": 0})
     return path

@@ -231,9 +231,10 @@ def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):
 
 def test_a_style_picture_keeps_within_a_megapixel():
     wide = torch.rand(1, 3, 64, 4096)
-    cpu = torch.device("cpu")
+    settings, cpu = AdaptationSettings(style_size_px=768), torch.device("cpu")
     scaled, whole = (
-        adaptation._prepare_styles([image], None, 768, cpu)[0] for image in (wide, wide[..., :64])
+        adaptation._prepare_styles([image], None, settings, cpu)[0]
+        for image in (wide, wide[..., :64])
     )
     assert scaled.pixels.shape == (1, 3, 128, 8192)
     assert whole.pixels.shape == (1, 3, 768, 768)

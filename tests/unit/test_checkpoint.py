@@ -26,7 +26,7 @@ from metastyle_core.errors import CheckpointError, EncoderWeightsError, Settings
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.network import StylizationNetwork
 
-SIZE = PredictorSize(hidden=256, covariances=0)
+SIZE = PredictorSize(hidden=256)
 TENSORS = {"a": torch.arange(6.0).view(2, 3)}
 
 
@@ -257,7 +257,7 @@ def rewrite_header(path, **changes):
 def test_a_base_brings_the_encoder_its_predictor_reads(tmp_path):
     spec = EncoderSpec("own", ((4,), (4,)), content_layers=("relu2_1",), style_layers=("relu2_1",))
     network, encoder = StylizationNetwork(channels=4, blocks=1), PerceptualEncoder(spec)
-    predictor = StylePredictor(network, encoder, PredictorSize(16, 2))
+    predictor = StylePredictor(network, encoder, PredictorSize(16))
     path = tmp_path / "base.safetensors"
     save_base(path, network, Predictor(predictor, encoder), {})
     read = load_base(path).predictor
@@ -281,10 +281,23 @@ def predicting_base(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("size", [None, '{"hidden": "wide"}', '{"hidden": 0, "covariances": 2}'])
+@pytest.mark.parametrize(
+    "size",
+    [None, '{"hidden": "wide"}', '{"hidden": 0}', '{"hidden": 256, "covariances": null}'],
+)
 def test_a_missing_or_damaged_predictor_size_is_a_clear_error(predicting_base, size):
     rewrite_header(predicting_base, predictor=size)
-    with pytest.raises(CheckpointError, match=r"predictor|covariances"):
+    with pytest.raises(CheckpointError, match="'predictor'"):
+        load_base(predicting_base)
+
+
+def test_a_predictor_that_read_no_covariances_is_read_and_others_are_refused(predicting_base):
+    predicted = load_base(predicting_base).predictor.network.state_dict()
+    rewrite_header(predicting_base, predictor='{"hidden": 256, "covariances": 0}')
+    for name, value in load_base(predicting_base).predictor.network.state_dict().items():
+        assert torch.equal(value, predicted[name])
+    rewrite_header(predicting_base, predictor='{"hidden": 256, "covariances": 16}')
+    with pytest.raises(CheckpointError, match=r"reads 16 covariances.*choose another base"):
         load_base(predicting_base)
 
 

@@ -168,6 +168,24 @@ def test_a_style_learns_on_pictures_painted_over_as_far_as_they_will_be(
     assert [style.settings["abstraction"] for style in styles] == [0.25, 0.0, 0.6, 0.4, 0.7]
 
 
+def test_a_painting_gets_the_levels_that_were_asked_for(
+    tmp_path, image_file, small_base_file, learned_from_images
+):
+    base = ["--base", str(small_base_file)]
+    command = [str(image_file), "--style", str(image_file), *base]
+    for number, options in enumerate(([], ["--levels", "0"], ["--levels", "0.7"])):
+        output = ["-o", str(tmp_path / f"{number}.png")]
+        assert main(["stylize", *command, *output, *options]) == 0
+    assert main(["sweep", *command, "-o", str(tmp_path / "sheet.png"), "--levels", "0.2"]) == 0
+    made = tmp_path / "made.safetensors"
+    options = ["-o", str(made), "--steps", "0", "--levels", "0.9", *base]
+    assert main(["adapt", str(image_file), *options]) == 0
+    styles = [*learned_from_images, load_style(made)]
+    assert [style.levels for style in styles] == [0, 0, 0.7, 0.2, 0.9]
+    with pytest.raises(SystemExit):
+        main(["stylize", *command, "-o", str(tmp_path / "no.png"), "--levels", "2"])
+
+
 def test_an_image_as_style_adapts_on_what_it_is_to_draw(tmp_path, image_file):
     photo, drawn = tmp_path / "photo.png", tmp_path / "drawn.png"
     save_image(picture(64, 200)[0], photo)

@@ -20,7 +20,7 @@ LAYERS = (
     "core.checks core.colour_profiles core.files core.picture_metadata core.style_distance",
     "core.decoding core.deep_files core.grain",
     "core.checkpoint core.images core.low_rank",
-    "core.colour core.content core.encoder core.flow core.masks core.sheets",
+    "core.colour core.content core.encoder core.flow core.levels core.masks core.sheets",
     "core.abstraction core.network",
     "core.film core.film.frames core.film.webp core.losses core.shots",
     "core.film.reading",

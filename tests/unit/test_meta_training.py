@@ -56,14 +56,12 @@ def test_start_from_refuses_another_size(tmp_path, tiny_encoder, pool):
 
 
 def test_a_grown_predictor_begins_with_the_smaller_ones_predictions(tmp_path, tiny_encoder, pool):
-    small = replace(META, predictor=PredictorSize(hidden=8, covariances=0))
+    small = replace(META, predictor=PredictorSize(hidden=8))
     trained = make_recipe(tiny_encoder, pool, small)
     torch.nn.init.normal_(trained.learner.predictor.network.layers[-1].weight)
     run(trained, tmp_path, replace(LOOP, updates=1))
     base = load_base(tmp_path / "base.safetensors")
-    grown = make_recipe(
-        tiny_encoder, pool, replace(META, predictor=PredictorSize(hidden=12, covariances=3))
-    )
+    grown = make_recipe(tiny_encoder, pool, replace(META, predictor=PredictorSize(hidden=12)))
     grown.start_from(tmp_path / "base.safetensors")
     larger, smaller = grown.learner.predictor.network, base.predictor.network
     features = base.predictor.encoder(torch.rand(2, 3, 64, 64), tiny_encoder.spec.style_layers)
@@ -84,7 +82,7 @@ def test_a_base_whose_predictor_reads_other_layers_is_refused(tmp_path, tiny_enc
 
 def test_a_predictor_does_not_shrink(tmp_path, tiny_encoder, pool):
     run(make_recipe(tiny_encoder, pool), tmp_path, replace(LOOP, updates=1))
-    shrunk = replace(META, predictor=PredictorSize(hidden=4, covariances=0))
+    shrunk = replace(META, predictor=PredictorSize(hidden=4))
     with pytest.raises(SettingsError, match="does not fit"):
         make_recipe(tiny_encoder, pool, shrunk).start_from(tmp_path / "base.safetensors")
 

@@ -90,6 +90,18 @@ def test_statistics_stand_in_for_pictures_and_pictures_win(refine, style, pack):
     assert 0 < (by_statistics - by_pictures).abs().mean() < 8 / 255
 
 
+def test_pictures_are_refined_by_with_the_levels_of_their_style(refine, style, pack):
+    levels = pack.metastyle_core.levels
+    dull = 0.4 + 0.2 * image(72, 80, seed=5)
+    by_hand = levels.with_levels(dull.movedim(-1, 1), 0.5).movedim(1, -1)
+    with_levels, without = (replace(style, settings={"levels": each}) for each in (0.5, 0.0))
+    drawn = image(64, 80, seed=6)
+    found = refine(style=with_levels, style_images=dull, stylized=drawn).images
+    wanted = refine(style=without, style_images=by_hand, stylized=drawn).images
+    assert torch.equal(found, wanted)
+    assert not torch.equal(found, refine(style=without, style_images=dull, stylized=drawn).images)
+
+
 def test_without_pictures_or_statistics_nothing_is_drawn(refine, fake_host, errors):
     loads = len(fake_host.loads)
     with pytest.raises(errors.SettingsError, match=r"^Connect.*style_images.*keeps no statistics"):

@@ -24,7 +24,7 @@ INPUTS = {
     "MetaStyleAdaptToStyle": [
         "model", "style_images", "steps", "style_weight", "brush_size", "mode", "encoder", "seed",
         "content_images", "resume", "style_mask", "quality",
-        "keep_statistics", "strokes", "abstraction",
+        "keep_statistics", "strokes", "abstraction", "levels",
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",

@@ -46,11 +46,11 @@ def test_without_options_a_sweep_has_the_usual_grain():
 
 def test_options_reach_their_fields_and_those_of_settings_inside():
     options = "--batch 3 --crop 72 --style-weight-range 2 4 --learn-inner-lr --seed 5 --lr 0.5"
-    inside = "--predictor-width 7 --predictor-covariances 2 --style-weight 6 --normalisation none"
+    inside = "--predictor-width 7 --style-weight 6 --normalisation none"
     arguments = parsed(f"{TRAIN} {options} {inside}")
     assert settings_from(arguments, MetaSettings) == MetaSettings(
         styles=3, crop_px=72, style_weight_range=(2.0, 4.0), learn_inner_lr=True,
-        predictor=PredictorSize(hidden=7, covariances=2),
+        predictor=PredictorSize(hidden=7),
         loss=LossSettings(style_weight=6.0, normalisation="none"),
     )  # fmt: skip
     assert settings_from(arguments, TrainerSettings) == TrainerSettings(learning_rate=0.5, seed=5)
