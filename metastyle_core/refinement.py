@@ -55,6 +55,8 @@ class RefinementSettings:
         blotch_weight: factor of the colours that those of the photograph do not explain.
         style_size_px: short side of the style pictures beside the finished picture: the
             brush size. None takes the short side of the finished picture itself.
+        levels: how far the style pictures are brought towards full tones, [0, 1]; see `levels`.
+            Statistics have theirs already.
         learning_rate: of Adam at its highest, in units of [0, 1].
         tile_px: most rows and columns that are encoded at once, without their rims.
         seed: of the places and directions that are compared.
@@ -67,6 +69,7 @@ class RefinementSettings:
     chroma_weight: float = 300.0
     blotch_weight: float = LossSettings.blotch_weight
     style_size_px: int | None = None
+    levels: float = 0.0
     learning_rate: float = 0.02
     tile_px: int = 512
     seed: int = 0
@@ -75,6 +78,7 @@ class RefinementSettings:
     def __post_init__(self) -> None:
         require_from(self, 0, "steps")
         require_from(self, 0.0, "style_weight", "nearest_weight", "chroma_weight", "blotch_weight")
+        require_from(self, 0.0, "levels", most=1.0)
         require_from(self, MIN_STYLE_SIDE_PX, "tile_px")
         require_above_zero(self, "learning_rate")
         if self.style_size_px is not None:
@@ -257,10 +261,11 @@ class _Run:
             chroma = self._photograph.new_tensor([self._style.chroma])
             return StyleTarget(layers, chroma, torch.zeros_like(chroma))
         share = min(size) / min(self._photograph.shape[-2:])
-        styles = [
+        scaled = [
             _style_at(StylePicture(image), round(share * self._brush_px(image)))
             for image in self._style
         ]
+        styles = [style.with_levels(self._settings.levels) for style in scaled]
         features, chroma = _seen(self._encoder, styles, self._settings.precision)
         layers = {
             layer: SlicedTarget(kept_places([each[layer] for each in features], generator), _PLACES)

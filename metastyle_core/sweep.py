@@ -24,18 +24,26 @@ MOST_PICTURES = 64
 
 
 def require_varied(
+    styles: int,
     strengths: Sequence[float],
     grains: Sequence[float],
     brushes: Sequence[float],
     abstractions: Sequence[float],
 ) -> None:
-    """Raise SettingsError unless a sweep may vary over these; see `Sweep`."""
+    """Raise SettingsError unless a sweep may vary over so many styles and these; see `Sweep`."""
     shares = {"strengths": strengths, "grains": grains, "abstractions": abstractions}
     for name, values in shares.items():
         if not all(0 <= value <= 1 for value in values):
             raise SettingsError(f"{name} are {_shown(values)}; numbers from 0 to 1 are needed.")
     if not all(0 <= value < math.inf for value in brushes):
         raise SettingsError(f"brushes are {_shown(brushes)}; numbers from 0 up are needed.")
+    count = styles * math.prod(map(len, (strengths, grains, brushes, abstractions)))
+    if not 1 <= count <= MOST_PICTURES:
+        raise SettingsError(
+            f"The sweep has {styles} styles, {len(strengths)} strengths, {len(grains)} grains, "
+            f"{len(brushes)} brushes and {len(abstractions)} abstractions, {count} pictures in "
+            f"all; 1 to {MOST_PICTURES} are possible."
+        )
 
 
 @dataclass(frozen=True)
@@ -78,14 +86,9 @@ class Sweep:
     abstractions: Sequence[float] = (USUAL_ABSTRACTION,)
 
     def __post_init__(self) -> None:
-        require_varied(self.strengths, self.grains, self.brushes, self.abstractions)
-        if not 1 <= self.count <= MOST_PICTURES:
-            raise SettingsError(
-                f"The sweep has {len(self.styles)} styles, {len(self.strengths)} strengths, "
-                f"{len(self.grains)} grains, {len(self.brushes)} brushes and "
-                f"{len(self.abstractions)} abstractions, {self.count} pictures in all; 1 to "
-                f"{MOST_PICTURES} are possible."
-            )
+        require_varied(
+            len(self.styles), self.strengths, self.grains, self.brushes, self.abstractions
+        )
         if self.cell_px < 1:
             raise SettingsError(f"The pictures of the sheet are {self.cell_px} px; 1 up is needed.")
 

@@ -10,7 +10,6 @@ from ..adaptation import StepReport
 from ..encoder import PerceptualEncoder
 from ..errors import SettingsError
 from ..images import load_batch
-from ..levels import with_levels
 from ..losses import LossSettings
 from ..refinement import RefinementSettings, refine
 from ..style import AdaptedStyle
@@ -90,7 +89,9 @@ class Refiner:
             SettingsError: the style has neither pictures nor statistics.
             CheckpointError: its statistics belong to another encoder.
         """
-        self._settings = settings_from(arguments, RefinementSettings, steps=arguments.refine)
+        self._settings = settings_from(
+            arguments, RefinementSettings, steps=arguments.refine, levels=style.levels
+        )
         self._goal = _find_goal(arguments, style)
         self._encoder: PerceptualEncoder = open_encoder(arguments, device)
         if isinstance(self._goal, StyleStatistics):
@@ -130,7 +131,7 @@ def _find_goal(
     painting = image_of_style(arguments.style)
     paintings = arguments.style_picture or ([] if painting is None else [painting])
     if paintings:
-        return [with_levels(load_batch(path), style.levels) for path in paintings]
+        return [load_batch(path) for path in paintings]
     if style.statistics is None:
         raise SettingsError(
             f"Style '{style.name}' has neither its picture nor statistics to refine by; name the "

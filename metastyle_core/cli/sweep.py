@@ -1,16 +1,13 @@
 """`metastyle sweep`: one image in several styles, strengths, brushes and more."""
 
 import argparse
-import math
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from ..abstraction import USUAL_ABSTRACTION
-from ..errors import SettingsError
 from ..files import refuse_unwritable
 from ..grain import USUAL_GRAIN
 from ..images import load_image, save_pil
@@ -102,8 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     grains = parse_numbers(arguments.grains, "--grains")
     abstractions = parse_numbers(arguments.abstractions, "--abstractions")
     brushes = parse_numbers(arguments.brushes, "--brushes")
-    require_varied(strengths, grains, brushes, abstractions)
-    _require_few(arguments.style, strengths, grains, brushes, abstractions)
+    require_varied(len(arguments.style), strengths, grains, brushes, abstractions)
     found = find_images([arguments.image])
     refuse_inputs([output], [arguments.image, arguments.base, *files_of_styles(arguments.style)])
     if arguments.skip_existing and output.exists():
@@ -142,13 +138,3 @@ def run(arguments: argparse.Namespace) -> None:
         sheet = draw_sweep(sweep, height, width, draw)
     save_pil(sheet, output)
     sys.stdout.write(f"{output}: {sweep.count} picture(s), {sheet.width}x{sheet.height} px\n")
-
-
-def _require_few(styles: Sequence[str], *varied: Sequence[float]) -> None:
-    """Refuse more pictures than a `Sweep` takes before any style is learned for it."""
-    count = len(styles) * math.prod(map(len, varied))
-    if count > MOST_PICTURES:
-        raise SettingsError(
-            f"The sweep has {count} pictures in all; {MOST_PICTURES} are possible. Leave out "
-            "styles or numbers."
-        )

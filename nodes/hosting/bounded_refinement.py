@@ -15,7 +15,6 @@ from ...metastyle_core.adaptation import (
 )
 from ...metastyle_core.encoder import PerceptualEncoder
 from ...metastyle_core.errors import MetaStyleError, SettingsError, ShapeError
-from ...metastyle_core.levels import with_levels
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.refinement import RefinementSettings, refine
 from ...metastyle_core.style import AdaptedStyle
@@ -85,11 +84,10 @@ def refine_images(model: MetaStyleModel, request: RefinementRequest, on_step: On
 
 
 def _goal(request: RefinementRequest) -> list[Tensor] | StyleStatistics:
-    """Pictures given by hand, with the style's levels, or what the style keeps of its own."""
+    """Pictures given by hand, or what the style keeps of its own."""
     if request.style_images is not None:
         pictures = to_core_over_white(request.style_images, "style_images", MIN_STYLE_SIDE_PX)
-        levels = request.style.levels if isinstance(request.style, AdaptedStyle) else 0.0
-        return [with_levels(picture, levels) for picture in pictures.split(1)]
+        return list(pictures.split(1))
     style = single_style(request.style, "style")
     if style.statistics is None:
         raise SettingsError(
@@ -128,15 +126,15 @@ def _refine_all(
     if isinstance(goal, list):
         goal = [image.clone() for image in goal]
     encoder = open_encoder("compact" if isinstance(goal, list) else goal.encoder)
+    levels = request.style.levels if isinstance(request.style, AdaptedStyle) else 0.0
+    settings = replace(request.settings, levels=levels)
     count, refined = len(request.images), list[Tensor]()
     for number in range(count):
         rows = slice(number, number + 1)
         photograph = to_core_filled(request.images[rows], "images").clone()
         start = to_core(starts[rows], "stylized").clone()
         told = _Over(on_step, number, count)
-        refined.append(
-            _refine_within_memory(encoder, photograph, start, goal, request.settings, told)
-        )
+        refined.append(_refine_within_memory(encoder, photograph, start, goal, settings, told))
         if told.stopped:
             rest = slice(number + 1, count)
             refined.append(starts[rest, ..., :3].movedim(-1, 1).to(refined[0]))

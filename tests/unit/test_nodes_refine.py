@@ -92,7 +92,7 @@ def test_statistics_stand_in_for_pictures_and_pictures_win(refine, style, pack):
 
 def test_pictures_are_refined_by_with_the_levels_of_their_style(refine, style, pack):
     levels = pack.metastyle_core.levels
-    dull = 0.4 + 0.2 * image(72, 80, seed=5)
+    dull = 0.4 + 0.2 * image(64, 80, seed=5)
     by_hand = levels.with_levels(dull.movedim(-1, 1), 0.5).movedim(1, -1)
     with_levels, without = (replace(style, settings={"levels": each}) for each in (0.5, 0.0))
     drawn = image(64, 80, seed=6)

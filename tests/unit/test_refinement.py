@@ -15,6 +15,7 @@ from metastyle_core.encoder import EncoderSpec, PerceptualEncoder, load_encoder
 from metastyle_core.encoder_tiles import plan_tiles, rim_px
 from metastyle_core.errors import AdaptationDiverged, CheckpointError, SettingsError, ShapeError
 from metastyle_core.images import resize
+from metastyle_core.levels import with_levels
 from metastyle_core.losses import (
     LossSettings,
     StyleTarget,
@@ -669,3 +670,21 @@ def test_colours_vary_as_in_what_counts_of_the_mean_picture(tiny_encoder):
     mask[..., 0, 0] = 0
     with pytest.raises(ShapeError, match=r"leaves 4095 pixels .* as many as 64x64 are needed"):
         measure_statistics(tiny_encoder, [striped], 64, "fp32", [mask])
+
+
+def test_refining_has_the_levels_asked_for_at_any_size_of_the_painting(tiny_encoder):
+    photograph, dull = picture(64, 64, seed=1), 0.4 + 0.2 * picture(64, 64, seed=2)
+    settings = RefinementSettings(steps=2, precision="fp32")
+
+    def refined(painting, levels):
+        chosen = replace(settings, levels=levels)
+        return refine(tiny_encoder, photograph, photograph, [painting], chosen)
+
+    by_hand = refined(with_levels(dull, 0.5), 0.0)
+    assert torch.equal(refined(dull, 0.5), by_hand)
+    assert not torch.equal(refined(dull, 0.0), by_hand)
+    # More tones than a quantile may be sought among.
+    huge = dull[..., :1, :1].expand(1, 3, 4200, 4200)
+    assert torch.isfinite(refined(huge, 0.5)).all()
+    with pytest.raises(SettingsError, match="levels"):
+        replace(settings, levels=1.1)
