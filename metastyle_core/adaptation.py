@@ -34,6 +34,7 @@ from .flow import along_forms
 from .grain import FREE_STROKES, USUAL_GRAIN, drawn_relief, grain_relief
 from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
+from .levels import USUAL_LEVELS
 from .losses import LossSettings, content_layers, perceptual_loss, style_target
 from .low_rank import merge_updates, rank_of
 from .network import (
@@ -108,7 +109,7 @@ class AdaptationSettings:
     content_count: int = 24
     content_size_px: int = 192
     style_size_px: int = STYLE_SIZE_PX
-    levels: float = 0.0
+    levels: float = USUAL_LEVELS
     abstraction: float = USUAL_ABSTRACTION
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)

@@ -1,17 +1,16 @@
-"""Grain: smooth noise that the network reads with a picture, and makes strokes from.
+"""Grain: faint touches of a brush that the network reads with a picture, and makes strokes from.
 
-In a flat area the network has nothing to start from and repeats one pattern; a faint
-aperiodic relief, drawn out along the forms of the picture (see `flow`), gives it strokes to
-paint. Training draws with it too, so that faces stay clean and skies do not.
+In a flat area the network has nothing to start from and repeats one pattern; aperiodic touches
+along the forms of the picture (see `flow`) give it strokes to paint. Training draws with them too,
+so that faces stay clean and skies do not.
 
-A relief has three channels: the noise, and the way it is drawn out along where the picture has
-no forms, as cosine and sine of twice its angle. That way sways to both sides of one direction, as
-strokes in a sky do; level lines of noise would close around its hills and look like fingerprints.
+They are made from a relief of four channels: two noises, for which touch lies on which and for
+their tones, and the way they go where the picture has no forms, as cosine and sine of twice its
+angle. That way sways to both sides of one direction, as strokes in a sky do; level lines of noise
+would close around its hills and look like fingerprints.
 """
 
-import itertools
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -20,75 +19,61 @@ from torch import Generator, Tensor
 from .precision import autocast
 from .rows import Rows, resampled, rows_of, strips_of
 
-# Strength 1: the standard deviation of the noise that training goes up to.
+# Strength 1: the standard deviation of the tones that training goes up to.
 FULL_GRAIN = 20 / 255
 # Of stills, where nobody says otherwise: skies get strokes, faces stay.
 USUAL_GRAIN = 0.5
 # How much of the strokes that a network reads counts as content when it learns: keeping them
 # costs what leaving them out does, and the style decides.
 FREE_STROKES = 0.5
-_CELLS_PX = (1.0, 2.0, 4.0, 8.0)
 # The angle sways over cells of a third of the short side, by this deviation in radians.
 _SWAY_CELLS, _SWAY = 3, 0.5
-# Of the noise of each cell: broad touches, for fine ones that are drawn out look like combed hair.
-# Their sum, drawn out, has about this deviation, whatever the photograph.
-_WEIGHTS = (0.15, 0.3, 0.35, 0.3)
-_DRAWN_OUT = 0.23
-_STRIP_ROWS = 64  # of which the deviation is found
-_MOST_KEPT_PX = 2**21  # of a relief that waits for the next frame: Full HD, 25 MB
+_STRIP_ROWS = 64  # of which the noises are drawn and the deviation of the angle is found
+_MOST_KEPT_PX = 2**21  # of a relief that waits for the next frame: Full HD, 34 MB
 
 
 def smooth_noise(
     height: int,
     width: int,
-    cells_px: Sequence[float],
+    cell_px: float,
     generator: Generator,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Noises of zero mean and unit deviation, each smooth below a size, made all at once.
+    """Noise of zero mean and unit deviation, smooth below a size.
 
     Args:
         height: in pixels.
         width: in pixels.
-        cells_px: of each, the distance of the random values that are interpolated, 1 up.
+        cell_px: the distance of the random values that are interpolated, 1 up.
         generator: on the CPU, the only source of chance.
         device: where to interpolate; the CPU when left out.
 
     Returns:
-        (len(cells_px), 1, height, width), float32, on that device.
+        (1, 1, height, width), float32, on that device.
     """
-    grids = [[math.ceil(side / cell) + 3 for side in (height, width)] for cell in cells_px]
-    counts = [rows * columns for rows, columns in grids]
-    values = torch.randn(sum(counts), generator=generator)
-    starts = [end - count for end, count in zip(itertools.accumulate(counts), counts, strict=True)]
-    table = torch.tensor([[*grid, start] for grid, start in zip(grids, starts, strict=True)])
-    rows, columns, first = table.to(device)[..., None, None].unbind(1)
-    cells = torch.tensor(cells_px).to(device)[:, None, None]
+    rows, columns = (math.ceil(side / cell_px) + 3 for side in (height, width))
+    values = torch.randn(rows, columns, generator=generator).to(device)
     down, across = (
-        _cubic(side, n, cells, max(grid[axis] for grid in grids))
-        for axis, (side, n) in enumerate(((height, rows), (width, columns)))
+        _cubic(side, count, cell_px, values.device)
+        for side, count in ((height, rows), (width, columns))
     )
-    row = torch.arange(down.shape[-1], device=device)[:, None].minimum(rows - 1)
-    column = torch.arange(across.shape[-1], device=device).minimum(columns - 1)
-    with autocast("fp32", rows.device):
-        fields = down @ values.to(device)[first + row * columns + column] @ across.mT
-    return (fields / fields.std((1, 2), keepdim=True))[:, None]
+    with autocast("fp32", values.device):
+        field = down @ values @ across.mT
+    return (field / field.std())[None, None]
 
 
-def _cubic(side_px: int, counts: Tensor, cells: Tensor, most: int) -> Tensor:
-    """Matrices (B, side_px, most) from so many values at a distance of a cell to pixels.
+def _cubic(side_px: int, count: int, cell_px: float, device: torch.device) -> Tensor:
+    """A matrix (side_px, count) from so many values at a distance of a cell to pixels.
 
     Pixels lie around the middle, so that none misses a neighbour; the kernel is that of
     bicubic enlargement.
     """
-    before = ((counts * cells).round() - side_px).div(2, rounding_mode="floor")
-    places = torch.arange(side_px, device=counts.device)[:, None] + 0.5 + before
-    position = places / cells - 0.5
-    away = (position - torch.arange(most, device=counts.device)).abs()
+    before = (round(count * cell_px) - side_px) // 2
+    places = torch.arange(side_px, device=device)[:, None] + 0.5 + before
+    away = (places / cell_px - 0.5 - torch.arange(count, device=device)).abs()
     near = (1.25 * away - 2.25) * away.square() + 1
     far = -0.75 * (((away - 5) * away + 8) * away - 4)
-    weights = torch.where(away <= 1, near, torch.where(away < 2, far, 0.0))
-    return weights * (torch.arange(most, device=counts.device) < counts)
+    return torch.where(away <= 1, near, torch.where(away < 2, far, 0.0))
 
 
 def drawn_relief(
@@ -103,10 +88,11 @@ def drawn_relief(
         device: where to make it; the CPU when left out.
 
     Returns:
-        (1, 3, height, width), float32, on that device.
+        (1, 4, height, width), float32, on that device.
     """
-    fields = smooth_noise(height, width, _cells(height, width), generator, device)
-    return _relief(fields)
+    noises = torch.randn(1, 2, height, width, generator=generator).to(device)
+    sway = smooth_noise(height, width, _sway_cell(height, width), generator, device)
+    return _relief(noises, sway)
 
 
 def turned_relief(relief: Tensor, turns: Tensor) -> Tensor:
@@ -115,44 +101,58 @@ def turned_relief(relief: Tensor, turns: Tensor) -> Tensor:
     A network that is to learn from strokes is not to learn from which way they lie.
 
     Args:
-        relief: (B, 3, H, W), as `drawn_relief` gives it.
+        relief: (B, 4, H, W), as `drawn_relief` gives it.
         turns: (B,), of the direction of each, in radians, clockwise.
 
     Returns:
-        (B, 3, H, W): the same noise.
+        (B, 4, H, W): the same noises.
     """
-    noise, cosine, sine = relief.split(1, dim=1)
+    noises, cosine, sine = relief.split([2, 1, 1], dim=1)
     across, down = ((2 * turns).cos().view(-1, 1, 1, 1), (2 * turns).sin().view(-1, 1, 1, 1))
-    return torch.cat([noise, across * cosine - down * sine, across * sine + down * cosine], dim=1)
+    return torch.cat([noises, across * cosine - down * sine, across * sine + down * cosine], dim=1)
 
 
-def _cells(height: int, width: int) -> tuple[float, ...]:
-    """Of the noises of a relief, and last of its angle, in pixels."""
-    return (*_CELLS_PX, min(height, width) / _SWAY_CELLS)
+def _sway_cell(height: int, width: int) -> float:
+    """Of the noise of the angle, in pixels."""
+    return min(height, width) / _SWAY_CELLS
 
 
-def _relief(fields: Tensor) -> Tensor:
-    """The relief (1, 3, H, W) of noises of unit deviation (N, 1, H, W), the last of the angle."""
-    weights = torch.tensor(_WEIGHTS).to(fields)[:, None, None, None]
-    noise = FULL_GRAIN / _DRAWN_OUT * (weights * fields[:-1]).sum(0)
-    twice = 2 * _SWAY * fields[-1]
-    return torch.stack([noise, twice.cos(), twice.sin()], dim=1)
+def _relief(noises: Tensor, sway: Tensor) -> Tensor:
+    """The relief (1, 4, H, W) of noises (1, 2, H, W) and that of the angle, of unit deviation."""
+    twice = 2 * _SWAY * sway
+    return torch.cat([FULL_GRAIN * noises, twice.cos(), twice.sin()], dim=1)
 
 
 def relief_rows(height: int, width: int, seed: int, *, wrapping: bool = False) -> Rows:
     """The rows of `grain_relief`, made as they are read."""
     generator = Generator().manual_seed(seed)
-    noise = _wrapping_noise if wrapping else _noise
-    layers = [noise(height, width, cell, generator) for cell in _cells(height, width)]
+    make = _wrapping_noise if wrapping else _noise
+    sway = make(height, width, _sway_cell(height, width), generator)
+    noises = _white_noises(height, width, generator)
 
     def read(first: int, last: int) -> Tensor:
-        return _relief(torch.cat([layer.read(first, last) for layer in layers]))
+        return _relief(noises.read(first, last), sway.read(first, last))
+
+    return Rows(height, read)
+
+
+def _white_noises(height: int, width: int, generator: Generator) -> Rows:
+    """The rows of two noises of unit deviation, strip by strip from a seed of its own."""
+    seeds = torch.randint(2**62, (math.ceil(height / _STRIP_ROWS),), generator=generator).tolist()
+
+    def read(first: int, last: int) -> Tensor:
+        top = first - first % _STRIP_ROWS
+        strips = [
+            torch.randn(1, 2, _STRIP_ROWS, width, generator=Generator().manual_seed(seed))
+            for seed in seeds[first // _STRIP_ROWS : math.ceil(last / _STRIP_ROWS)]
+        ]
+        return torch.cat(strips, dim=2)[..., first - top : last - top, :]
 
     return Rows(height, read)
 
 
 def _noise(height: int, width: int, cell_px: float, generator: Generator) -> Rows:
-    """The rows of one `smooth_noise`."""
+    """The rows of `smooth_noise`."""
     rows, columns = (math.ceil(side / cell_px) + 3 for side in (height, width))
     values = torch.randn(1, 1, rows, columns, generator=generator)
     size = (round(rows * cell_px), round(columns * cell_px))
@@ -184,7 +184,7 @@ def _of_unit_deviation(field: Rows) -> Rows:
 
 
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
-    """The grain of a picture at strength 1: noise of cells of 1 to 8 px, and its ways.
+    """The relief that the grain of a picture is made from at strength 1.
 
     It depends on the size and the seed alone, so that all frames of a clip have the same.
 
@@ -195,7 +195,7 @@ def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) 
         wrapping: whether opposite edges join.
 
     Returns:
-        (1, 3, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. One of
+        (1, 4, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. One of
         up to two megapixels is kept for the next call: do not change it in place.
     """
     make = _kept_relief if height * width <= _MOST_KEPT_PX else _whole_relief

@@ -361,11 +361,11 @@ class StylizationNetwork(nn.Module):
         return F.conv2d(wide, kernel.expand(wide.shape[1], 1, 3, 3), groups=wide.shape[1])
 
     def with_grain(self, pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -> Tensor:
-        """Pictures with grain, drawn out along their forms, as this network reads them.
+        """Pictures with grain, laid along their forms, as this network reads them.
 
         Args:
             pictures: (B, 3, H, W), [0, 1].
-            relief: (B, 3, H, W) or (1, 3, H, W), `grain_relief` times its strength.
+            relief: (B, 4, H, W) or (1, 4, H, W), `grain_relief` times its strength.
             seamless: axes along which both wrap.
 
         Returns:

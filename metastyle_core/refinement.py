@@ -28,6 +28,7 @@ from .checks import require_above_zero, require_from, require_unit_range
 from .encoder import PerceptualEncoder
 from .errors import AdaptationDiverged, ShapeError
 from .images import fit_within, resize
+from .levels import USUAL_LEVELS
 from .losses import LossSettings, StyleTarget, chroma_variation
 from .network import MIN_SIDE_PX
 from .picture_loss import PictureLoss
@@ -69,7 +70,7 @@ class RefinementSettings:
     chroma_weight: float = 300.0
     blotch_weight: float = LossSettings.blotch_weight
     style_size_px: int | None = None
-    levels: float = 0.0
+    levels: float = USUAL_LEVELS
     learning_rate: float = 0.02
     tile_px: int = 512
     seed: int = 0

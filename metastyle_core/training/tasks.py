@@ -168,7 +168,7 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
-        query_grain: (S * query, 3, H, W), what the network reads besides; None without grain.
+        query_grain: (S * query, 4, H, W), what the network reads besides; None without grain.
         shift_px: by how much the query contents move for the shift penalty, down and right.
         seamless: axes along which the query contents wrap; they go on at their edges then, and
             where they end is a cross in the middle.
@@ -284,7 +284,7 @@ class TaskSampler:
         return torch.cat(drawn)
 
     def _draw_grain(self, count: int, generator: Generator) -> Tensor | None:
-        """Grain for so many contents: (count, 3, H, W), pieces of one relief; None without any."""
+        """Grain for so many contents: (count, 4, H, W), pieces of one relief; None without any."""
         size, largest = self._settings.crop_px, self._settings.grain
         device = self._contents.device
         if not largest:

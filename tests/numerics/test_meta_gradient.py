@@ -56,7 +56,7 @@ def make_tasks() -> Tasks:
     rand = lambda n: torch.rand(n, 3, 16, 16, generator=generator, dtype=F64)  # noqa: E731
     weights = torch.full((2,), SETTINGS.loss.style_weight, dtype=F64)
     styles, supports, queries = rand(2), rand(2), rand(4)
-    grain = 0.05 * torch.randn(4, 3, 16, 16, generator=generator, dtype=F64)
+    grain = 0.05 * torch.randn(4, 4, 16, 16, generator=generator, dtype=F64)
     return Tasks(styles, supports, queries, weights, grain)
 
 
@@ -285,7 +285,7 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
     )
     generator = torch.Generator().manual_seed(14)
     contents = torch.rand(4, 3, 32, 32, generator=generator, dtype=F64)
-    grain = 0.05 * torch.randn(4, 3, 32, 32, generator=generator, dtype=F64)
+    grain = 0.05 * torch.randn(4, 4, 32, 32, generator=generator, dtype=F64)
     tasks = replace(
         make_tasks(), query_contents=contents, query_grain=grain, shift_px=(down, right)
     )
@@ -373,7 +373,7 @@ def test_adam_in_the_inner_loop_moves_each_norm_by_its_rate_at_first(encoder64):
     meta_step(learner, tasks, inner)
     names = norm_parameter_names(learner.network)
     support = replace(
-        tasks, query_contents=tasks.support_contents, query_grain=torch.zeros(1, 3, 16, 16)
+        tasks, query_contents=tasks.support_contents, query_grain=torch.zeros(1, 4, 16, 16)
     )
     moved = make_learner(encoder64)
     meta_step(moved, support, plain)

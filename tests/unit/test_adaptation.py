@@ -88,7 +88,9 @@ def test_its_steps_are_adams_down_the_perceptual_loss(random_base, tiny_encoder,
     loss = LossSettings(
         content_distance=content_distance, style_distance="gram", chroma_weight=300.0
     )
-    settings = replace(QUICK, steps=3, loss=loss, initialisation="fixed", abstraction=0.0)
+    settings = replace(
+        QUICK, steps=3, loss=loss, initialisation="fixed", abstraction=0.0, levels=0.0
+    )
     found = adapt_to_style(random_base, encoder, [painting], content, settings)
 
     network, target_of = random_base.network, ("relu1_1", "relu2_1")

@@ -181,7 +181,7 @@ def test_a_painting_gets_the_levels_that_were_asked_for(
     options = ["-o", str(made), "--steps", "0", "--levels", "0.9", *base]
     assert main(["adapt", str(image_file), *options]) == 0
     styles = [*learned_from_images, load_style(made)]
-    assert [style.levels for style in styles] == [0, 0, 0.7, 0.2, 0.9]
+    assert [style.levels for style in styles] == [0.3, 0, 0.7, 0.2, 0.9]
     with pytest.raises(SystemExit):
         main(["stylize", *command, "-o", str(tmp_path / "no.png"), "--levels", "2"])
 

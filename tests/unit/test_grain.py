@@ -1,6 +1,7 @@
 """Grain: what the noise is like, and what it does to a stylized picture."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +13,14 @@ from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import SettingsError
 from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.flow import along_forms
-from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise, turned_relief
+from metastyle_core.grain import (
+    FULL_GRAIN,
+    drawn_relief,
+    grain_relief,
+    relief_rows,
+    smooth_noise,
+    turned_relief,
+)
 from metastyle_core.stylization import stylize
 
 
@@ -24,14 +32,14 @@ def style(random_base):
 
 @pytest.mark.parametrize("cell_px", [1.0, 4.0, 6.5, 16.0])
 def test_smooth_noise_has_unit_deviation_and_the_size_asked_for(cell_px):
-    noise = smooth_noise(200, 301, [cell_px], torch.Generator().manual_seed(1))
+    noise = smooth_noise(200, 301, cell_px, torch.Generator().manual_seed(1))
     assert noise.shape == (1, 1, 200, 301)
     assert noise.std().item() == pytest.approx(1, abs=0.1)
     assert noise.mean().item() == pytest.approx(0, abs=0.15)
 
 
 def test_neighbours_are_alike_within_a_cell_and_strangers_beyond():
-    noise = smooth_noise(400, 400, [8.0], torch.Generator().manual_seed(1))[0, 0]
+    noise = smooth_noise(400, 400, 8.0, torch.Generator().manual_seed(1))[0, 0]
     near = (noise[:, 1:] * noise[:, :-1]).mean().item()
     far = (noise[:, 24:] * noise[:, :-24]).mean().item()
     assert near > 0.9
@@ -41,8 +49,19 @@ def test_neighbours_are_alike_within_a_cell_and_strangers_beyond():
 def test_the_relief_depends_on_size_and_seed_alone():
     assert torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 3))
     assert not torch.equal(grain_relief(40, 50, 3), grain_relief(40, 50, 4))
-    noise = grain_relief(300, 300, 0)[0, 0]
-    assert noise.std().item() > FULL_GRAIN, "drawing out takes some off"
+    for noise in grain_relief(300, 300, 0)[0, :2]:
+        assert noise.std().item() == pytest.approx(FULL_GRAIN, rel=0.02)
+
+
+@pytest.mark.parametrize("wrapping", [False, True])
+def test_a_relief_is_the_same_in_pieces(wrapping):
+    whole = grain_relief(150, 40, 3, wrapping=wrapping)
+    rows = relief_rows(150, 40, 3, wrapping=wrapping)
+    pieces = [rows.read(a, b) for a, b in pairwise((0, 5, 63, 64, 130, 150))]
+    torch.testing.assert_close(torch.cat(pieces, 2), whole, rtol=0, atol=1e-6)
+    first, second = whole[0, :2].flatten(1)
+    assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1]) < 0.05
+    assert not torch.equal(whole[..., :64, :], whole[..., 64:128, :]), "strips repeat"
 
 
 def test_a_large_relief_is_not_kept(monkeypatch):
@@ -59,7 +78,7 @@ def test_frames_of_full_hd_have_their_relief_kept():
 
 @pytest.mark.parametrize("size", [(300, 300), (90, 600)])
 def test_where_nothing_decides_strokes_sway_about_the_horizontal(size):
-    _, cosine, sine = grain_relief(*size, 0)[0]
+    cosine, sine = grain_relief(*size, 0)[0, 2:]
     torch.testing.assert_close(cosine.square() + sine.square(), torch.ones(size))
     angle = 0.5 * torch.atan2(sine, cosine)
     assert angle.mean().abs() < 0.3
@@ -69,9 +88,9 @@ def test_where_nothing_decides_strokes_sway_about_the_horizontal(size):
 def test_a_turned_relief_sways_about_another_direction_with_the_same_noise():
     relief = drawn_relief(64, 48, Generator().manual_seed(0)).expand(3, -1, -1, -1)
     turned = turned_relief(relief, torch.tensor([0.0, 0.7, math.pi]))
-    assert torch.equal(turned[:, 0], relief[:, 0])
+    assert torch.equal(turned[:, :2], relief[:, :2])
     torch.testing.assert_close(turned[::2], relief[::2])
-    before, after = (0.5 * torch.atan2(v[1, 2], v[1, 1]) for v in (relief, turned))
+    before, after = (0.5 * torch.atan2(v[1, 3], v[1, 2]) for v in (relief, turned))
     away = (after - before - 0.7).remainder(math.pi)
     assert torch.minimum(away, math.pi - away).max() < 1e-5
 

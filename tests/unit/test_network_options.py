@@ -48,7 +48,7 @@ def test_without_grain_it_is_the_network_of_three_channels(reading):
     plain.load_state_dict({**weights, first: weights[first][:, :3]})
     image = picture(40, 56)
     torch.testing.assert_close(reading.network(image), plain(image), rtol=0, atol=1e-6)
-    nothing = reading.network.with_grain(image, torch.zeros(1, 3, 40, 56))
+    nothing = reading.network.with_grain(image, torch.zeros(1, 4, 40, 56))
     assert torch.equal(reading.network(nothing), reading.network(image))
 
 
@@ -224,7 +224,7 @@ def test_adaptation_reads_each_content_with_strokes_of_its_own_half_of_them_free
 
 
 def test_noise_is_the_bicubic_enlargement_of_its_cells():
-    noise = smooth_noise(32, 48, [4.0], Generator().manual_seed(2))
+    noise = smooth_noise(32, 48, 4.0, Generator().manual_seed(2))
     values = torch.randn(11 * 15, generator=Generator().manual_seed(2)).view(1, 1, 11, 15)
     whole = F.interpolate(values, scale_factor=4, mode="bicubic")[..., 6:38, 6:54]
     torch.testing.assert_close(noise, whole / whole.std(), rtol=0, atol=1e-5)

@@ -673,8 +673,8 @@ def test_styles_done_before_one_that_fails_are_not_learned_twice(adapt, pack, mo
 
 
 def test_the_levels_of_a_painting_can_be_chosen(adapt):
-    assert adapt(steps=0).style.levels == 0, "workflows of older releases do not say"
-    assert adapt(steps=0, levels=0.7).style.levels == 0.7
+    assert adapt(steps=0).style.levels == 0.3, "workflows of older releases do not say"
+    assert [adapt(steps=0, levels=each).style.levels for each in (0, 0.7)] == [0, 0.7]
 
 
 def test_the_abstraction_of_what_is_learned_on_can_be_chosen(adapt):

@@ -71,7 +71,7 @@ def losses_of(encoder, photograph, start, style, settings):
 
 
 def test_the_loss_falls_and_the_picture_stays_in_range(tiny_encoder, photograph, start, painting):
-    settings = replace(QUICK, steps=30, nearest_weight=0.0)
+    settings = replace(QUICK, steps=30, nearest_weight=0.0, levels=0.0)
     reports = losses_of(tiny_encoder, photograph, start, [painting], settings)
     assert [r.step for r in reports] == list(range(1, 31))
     assert reports[-1].total < 0.6 * reports[0].total
@@ -468,7 +468,7 @@ def test_every_size_is_judged_as_the_settings_say(judge, tiny_encoder, painting)
         "style_weight": 3.0, "nearest_weight": 7.0, "chroma_weight": 5.0, "blotch_weight": 9.0,
         "tile_px": 100, "precision": "fp32",
     }  # fmt: skip
-    settings = RefinementSettings(steps=2, **options)
+    settings = RefinementSettings(steps=2, levels=0.0, **options)
     photograph = picture(64, 600)
     refine(tiny_encoder, photograph, photograph, [painting], settings, on_tile=on_tile)
     assert [each.photograph.shape[-2:] for each in judge.made] == [(55, 512), (64, 600)]

@@ -102,7 +102,7 @@ def test_moving_the_picture_round_moves_the_drawing_with_a_brush(random_base, st
 
 def test_grain_that_wraps_is_like_any_other():
     relief = grain_relief(300, 310, 0, wrapping=True)
-    assert relief.shape == (1, 3, 300, 310)
+    assert relief.shape == (1, 4, 300, 310)
     usual = grain_relief(300, 310, 0)[0, 0].std().item()
     assert relief[0, 0].std().item() == pytest.approx(usual, rel=0.15)
     assert torch.equal(relief, grain_relief(300, 310, 0, wrapping=True))

@@ -74,7 +74,7 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
     assert whole.styles.shape == (4, 3, 64, 64)
     assert whole.support_contents.shape == (8, 3, 64, 64)
     assert whole.query_contents.shape == (12, 3, 64, 64)
-    assert whole.query_grain.shape == (12, 3, 64, 64)
+    assert whole.query_grain.shape == (12, 4, 64, 64)
     assert len({tuple(image.flatten()[:50].tolist()) for image in whole.query_grain}) > 6
     parts = [sampler.sample(Generator().manual_seed(1), Shard(r, 2)) for r in range(2)]
     for rank, part in enumerate(parts):
@@ -180,7 +180,7 @@ def test_each_grain_lies_its_own_way(pool):
     grain = TaskSampler(pool, pool, replace(META, grain=1.0))._draw_grain(
         40, Generator().manual_seed(0)
     )
-    ways = grain[:, 1:].mean((2, 3))
+    ways = grain[:, 2:].mean((2, 3))
     angles = 0.5 * torch.atan2(ways[:, 1], ways[:, 0])
     quarters = ((angles + math.pi / 2) / (math.pi / 4)).long()
     assert set(quarters.tolist()) == {0, 1, 2, 3}
