@@ -27,6 +27,7 @@ from .checks import (
 )
 from .colour import Palette, recolour
 from .content import shipped_contents
+from .drawing import USUAL_SUPERSAMPLING
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .finishing import IN_STYLE
@@ -126,17 +127,19 @@ class AdaptationSettings:
             require_above_zero(self, "learning_rate")
 
 
-def brush_for(height: int, width: int) -> int:
+def brush_for(height: int, width: int, supersampling: float = USUAL_SUPERSAMPLING) -> int:
     """The style size at which strokes are as large in a picture as they are in the painting.
 
     Args:
         height: of the picture to be drawn, in pixels.
         width: likewise.
+        supersampling: with which it will be drawn.
 
     Returns:
-        Its short side, within what a style can be read at: 128 to 768 px.
+        The short side that is drawn, within what a style can be read at: 128 to 768 px.
     """
-    return min(max(min(height, width), _SMALLEST_BRUSH_PX), LARGEST_BRUSH_PX)
+    short_px = round(min(height, width) * supersampling)
+    return min(max(short_px, _SMALLEST_BRUSH_PX), LARGEST_BRUSH_PX)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .adaptation import AdaptationSettings, adapt_to_style
 from .base import Base
+from .drawing import USUAL_SUPERSAMPLING
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
 from .grain import USUAL_GRAIN
@@ -89,7 +90,12 @@ def evaluate(
                 )
                 adapt_s = time.monotonic() - began_s
                 draw = partial(stylize, start, adapted, precision="fp32")
-                as_stills = partial(draw, grain=USUAL_GRAIN, abstraction=settings.abstraction)
+                as_stills = partial(
+                    draw,
+                    grain=USUAL_GRAIN,
+                    abstraction=settings.abstraction,
+                    supersampling=USUAL_SUPERSAMPLING,
+                )
                 pictures = [as_stills(content) for content in contents]
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)

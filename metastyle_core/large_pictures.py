@@ -27,7 +27,8 @@ Strip = tuple[int, Tensor]
 
 def goes_by_rows(height: int, width: int, device: torch.device, how: Drawing) -> bool:
     """Whether pictures of a size are drawn one by one, by their rows, and not in batches."""
-    return how.brush is not None or height * width > how.strips.most_whole(device)
+    drawn = height * width * how.supersampling**2
+    return how.brush is not None or drawn > how.strips.most_whole(device)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from .images import luminance
 
 # Of paintings, where nobody says otherwise: a veil goes, nocturnes stay dark.
-USUAL_LEVELS = 0.3
+USUAL_LEVELS = 0.2
 # The shares of pixels below black and not above white; frames and dust are as few.
 _ENDS = (0.01, 0.99)
 # What is flatter has no tones to bring back.

@@ -23,6 +23,7 @@ from .checks import (
     require_unit_range,
 )
 from .colour import Colouring, recolour
+from .drawing import require_supersampling, scaled
 from .errors import SettingsError
 from .finishing import AS_DRAWN, IN_STYLE, finish
 from .grain import grain_relief
@@ -67,6 +68,7 @@ class RegionSettings:
         precision: of the convolutions.
         colouring: whose colours the result has.
         abstraction: how far the pictures are painted over first, 0 to 1.
+        supersampling: how many times as large they are drawn before they are reduced, 1 to 2.
     """
 
     feather_px: float = 0.0
@@ -76,6 +78,7 @@ class RegionSettings:
     precision: Precision = "auto"
     colouring: Colouring = IN_STYLE
     abstraction: float = 0.0
+    supersampling: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.feather_px < math.inf:
@@ -83,6 +86,7 @@ class RegionSettings:
                 f"feather is {self.feather_px} px; a finite number from 0 up is needed."
             )
         require_shares(strength=self.strength, grain=self.grain, abstraction=self.abstraction)
+        require_supersampling(self.supersampling)
 
 
 def stylize_regions(
@@ -266,9 +270,11 @@ def _draw_together(
     tear contrasts apart: a dark style beside a light one makes both more so.
     """
     read = content if alpha is None else fill_hidden(content, alpha)
+    own = content.shape[-2:]
+    height, width = (round(side * settings.supersampling) for side in own)
+    read, shares = (scaled(values, (height, width)) for values in (read, shares))
     relief = None
     if settings.grain:
-        height, width = content.shape[-2:]
         relief = settings.grain * grain_relief(height, width, settings.seed)
     weights = [style.to(base.device).fast_weights for style in styles]
     places = shares.to(base.device).expand(len(read), -1, -1, -1)
@@ -279,7 +285,7 @@ def _draw_together(
             if relief is not None:
                 picture = base.network.with_grain(picture, relief)
             drawn.append(_draw_one(base, weights, picture, place))
-    return torch.cat(drawn).to(content.device)
+    return scaled(torch.cat(drawn).to(content.device), (own[0], own[1]))
 
 
 def _draw_one(base: Base, styles: Sequence[FastWeights], picture: Tensor, shares: Tensor) -> Tensor:
@@ -313,6 +319,7 @@ def _draw_apart(
             alpha=alpha,
             colouring=AS_DRAWN,
             abstraction=settings.abstraction,
+            supersampling=settings.supersampling,
         )
         mixed += shares[:, number : number + 1] * drawn
     return mixed

@@ -28,7 +28,7 @@ from .style_statistics import StyleStatistics, split_statistics
 
 STYLE_FORMAT = "metastyle.style"
 PICTURES = ("thumbnail", "painting")  # by the names that they have in the file
-STYLE_SIZE_PX = 384  # of style pictures, where nothing else is said
+STYLE_SIZE_PX = 576  # of style pictures, where nothing else is said
 # With such a picture a style of mode `norm` in half precision stays within 16 KB.
 _THUMBNAIL_BYTES = 4600
 _THUMBNAIL_PX = 192
@@ -66,7 +66,7 @@ class AdaptedStyle:
 
     @property
     def size_px(self) -> int:
-        """Photographs of this short side get strokes as large as in the painting."""
+        """Photographs drawn at this short side get strokes as large as in the painting."""
         size = self.settings.get("style_size_px")
         return size if isinstance(size, int) else STYLE_SIZE_PX
 

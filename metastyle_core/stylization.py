@@ -24,7 +24,14 @@ from .checks import (
     require_unit_range,
 )
 from .colour import Colouring
-from .drawing import Drawing, require_brush, statistics_to_wrap_by
+from .drawing import (
+    USUAL_SUPERSAMPLING,
+    Drawing,
+    require_brush,
+    require_supersampling,
+    scaled,
+    statistics_to_wrap_by,
+)
 from .errors import SettingsError, ShapeError
 from .finishing import IN_STYLE, finish
 from .grain import USUAL_GRAIN, grain_relief
@@ -32,7 +39,7 @@ from .large_pictures import PictureRows, goes_by_rows, stylize_rows
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
-from .rows import resampled, rows_of
+from .rows import rows_of
 from .steady import Steady, require_steady, steady_mean
 from .style import AdaptedStyle, check_style
 from .tiling import Strips
@@ -60,6 +67,7 @@ def stylize(
     strips: Strips | None = None,
     steady: Steady = 1,
     abstraction: float = 0.0,
+    supersampling: float = 1.0,
 ) -> Tensor:
     """Stylize a batch of pictures of one size.
 
@@ -102,6 +110,8 @@ def stylize(
             drawn whole.
         abstraction: from 0 to 1, how far the photograph is painted over along its forms before
             the network reads it (see `abstraction`).
+        supersampling: from 1 to 2, how many times as large the pictures are drawn before they are
+            reduced (see `drawing`): 1.5 is twice the work, and strokes get as much finer.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every
@@ -110,7 +120,8 @@ def stylize(
     Raises:
         ShapeError: not a batch of RGB pictures, too small, or `alpha` or `mask` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
-            `strength`, `grain` or `abstraction` lies outside [0, 1], or `images` hold whole
+            `strength`, `grain` or `abstraction` lies outside [0, 1], or `supersampling` outside
+            [1, 2], or `images` hold whole
             numbers, NaN or another range, such as 0..255, or no picture can be drawn with such
             a brush.
         BaseMismatchError: a style belongs to another base.
@@ -124,11 +135,16 @@ def stylize(
         raise SettingsError(f"batch is {batch}; a whole number from 1 up is needed.")
     strips = strips or Strips()
     require_shares(strength=strength, grain=grain, abstraction=abstraction)
-    how = Drawing(precision, grain, seed, statistics, seamless, brush, strips, steady, abstraction)
+    how = Drawing(
+        precision, grain, seed, statistics, seamless, brush, strips, steady, abstraction,
+        supersampling,
+    )  # fmt: skip
     require_brush(brush)
+    require_supersampling(supersampling)
     require_steady(steady)
     chosen = _per_picture(base, style, len(images))
-    size = batch or pictures_per_pass(images.shape[-2], images.shape[-1], base.device)
+    height, width = (round(side * supersampling) for side in images.shape[-2:])
+    size = batch or pictures_per_pass(height, width, base.device)
     with torch.inference_mode():
         if strength > 0 and goes_by_rows(images.shape[-2], images.shape[-1], base.device, how):
             _refuse_steady(steady)
@@ -147,7 +163,12 @@ def stylize(
 
 
 # As stills are drawn where nobody says otherwise.
-stylize_as_usual = partial(stylize, grain=USUAL_GRAIN, abstraction=USUAL_ABSTRACTION)
+stylize_as_usual = partial(
+    stylize,
+    grain=USUAL_GRAIN,
+    abstraction=USUAL_ABSTRACTION,
+    supersampling=USUAL_SUPERSAMPLING,
+)
 
 
 def _finish_each(
@@ -227,9 +248,10 @@ def _draw(
     if not len(pictures):
         return pictures
     own_height, own_width = pictures.shape[-2:]
-    height = _side_to_draw(own_height, wraps(how.seamless, "y"))
-    width = _side_to_draw(own_width, wraps(how.seamless, "x"))
-    read = _scaled(pictures, height, width, how)
+    factor = how.supersampling
+    height = _side_to_draw(own_height * factor, wraps(how.seamless, "y"))
+    width = _side_to_draw(own_width * factor, wraps(how.seamless, "x"))
+    read = scaled(pictures, (height, width), how.reducing, how.wrapping)
     relief = None
     if how.grain:
         wrapping = how.seamless != "none"
@@ -238,7 +260,7 @@ def _draw(
         _draw_chunk(base, styles, read, relief, slice(first, first + size), how)
         for first in range(0, len(read), size)
     ]
-    return _scaled(torch.cat(chunks), own_height, own_width, how)
+    return scaled(torch.cat(chunks), (own_height, own_width), how.reducing, how.wrapping)
 
 
 def _require_fitting(mask: Tensor | None, alpha: Tensor | None, images: Tensor) -> None:
@@ -325,19 +347,11 @@ def _draw_with(
     return steady_mean(draw, pictures, how.steady, how.seamless)
 
 
-def _side_to_draw(side_px: int, wrapping: bool) -> int:
-    """The side itself, or where it wraps the nearest that the network can join."""
+def _side_to_draw(side_px: float, wrapping: bool) -> int:
+    """The side in whole pixels, where it wraps the nearest that the network can join."""
     if not wrapping:
-        return side_px
+        return round(side_px)
     return max(MIN_SIDE_PX, STRIDE_PX * round(side_px / STRIDE_PX))
-
-
-def _scaled(images: Tensor, height: int, width: int, how: Drawing) -> Tensor:
-    """Scale (B, 3, H, W), which may wrap, by a few pixels and keep it sharp."""
-    if images.shape[-2:] == (height, width):
-        return images
-    rows = resampled(rows_of(images), images.shape[-1], (height, width), "cubic", how.wrapping)
-    return rows.read(0, height).clamp(0, 1)
 
 
 def _rows(styles: Sequence[AdaptedStyle]) -> FastWeights:

@@ -1,6 +1,7 @@
 """Node: turn pictures of one style into an adapted style."""
 
 from ..metastyle_core.adaptation import LARGEST_BRUSH_PX, MIN_STYLE_SIDE_PX, AdaptationSettings
+from ..metastyle_core.drawing import USUAL_SUPERSAMPLING
 from ..metastyle_core.encoder import ENCODER_NAMES
 from ..metastyle_core.network import ADAPTATION_MODES
 from ..metastyle_core.quality import QUALITIES
@@ -152,9 +153,10 @@ def _numbers() -> list[io.Input]:
             min=0,
             max=LARGEST_BRUSH_PX,
             step=16,
-            tooltip="How large strokes are: pictures of this short side, in pixels, get strokes "
-            "as large as in the painting, larger pictures finer ones. 0 takes the size of "
-            f"content_images, or {_DEFAULTS.style_size_px} px without any.",
+            tooltip="How large strokes are: pictures drawn at this short side, in pixels, get "
+            "strokes as large as in the painting, larger pictures finer ones. 0 takes "
+            f"{USUAL_SUPERSAMPLING:g} times the size of content_images, as Stylize draws them, or "
+            f"{_DEFAULTS.style_size_px} px without any.",
         ),
     ]
 

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.colour import COLOURS, Colour
+from ..metastyle_core.drawing import USUAL_SUPERSAMPLING
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from ..metastyle_core.regions import RegionSettings
@@ -18,7 +19,14 @@ from .hosting.sockets import (
     io,
     node_schema,
 )
-from .hosting.widgets import abstraction_input, precision_input, seed_input, share_input
+from .hosting.widgets import (
+    abstraction_input,
+    advanced,
+    precision_input,
+    seed_input,
+    share_input,
+    supersampling_input,
+)
 
 _WIDEST_PX = 512
 
@@ -55,11 +63,14 @@ class StylizeByRegions(io.ComfyNode):
         colour_amount: float,
         palette: Tensor | None = None,
         abstraction: float = USUAL_ABSTRACTION,
+        supersampling: float = USUAL_SUPERSAMPLING,
         **sockets: object,
     ) -> io.NodeOutput:
         """Draw one picture after another."""
         colouring = colouring_of(colour, colour_amount, palette)
-        settings = RegionSettings(feather, strength, grain, seed, precision, colouring, abstraction)
+        settings = RegionSettings(
+            feather, strength, grain, seed, precision, colouring, abstraction, supersampling
+        )
         regions, rest = connected_regions(sockets), rest_style(sockets)
         return io.NodeOutput(draw_regions(model, RegionRequest(images, regions, rest, settings)))
 
@@ -83,6 +94,7 @@ def _inputs() -> list[io.Input]:
         *_drawing(),
         *_colours(),
         abstraction_input(USUAL_ABSTRACTION),
+        advanced(supersampling_input()),
     ]
 
 

@@ -5,12 +5,20 @@ from torch import Tensor
 from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.borders import SEAMLESS, Seamless
 from ..metastyle_core.colour import COLOURS, Colour
+from ..metastyle_core.drawing import USUAL_SUPERSAMPLING
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
-from .hosting.widgets import abstraction_input, advanced, precision_input, seed_input, share_input
+from .hosting.widgets import (
+    abstraction_input,
+    advanced,
+    precision_input,
+    seed_input,
+    share_input,
+    supersampling_input,
+)
 
 _LARGEST_BRUSH = 16.0
 
@@ -51,12 +59,14 @@ class Stylize(io.ComfyNode):
         mask: Tensor | None = None,
         brush: float = 0.0,
         abstraction: float = USUAL_ABSTRACTION,
+        supersampling: float = USUAL_SUPERSAMPLING,
     ) -> io.NodeOutput:
         """Stylize in bounded memory."""
         colouring = colouring_of(colour, colour_amount, palette)
         settings = StylizationSettings(
-            strength, precision, grain, seed, colouring, seamless, mask, brush, abstraction
-        )
+            strength, precision, grain, seed, colouring, seamless, mask, brush, abstraction,
+            supersampling,
+        )  # fmt: skip
         return io.NodeOutput(stylize_images(model, style, images, settings))
 
 
@@ -100,6 +110,7 @@ def _inputs() -> list[io.Input]:
             "picture's own size, where larger pictures get finer strokes.",
         ),
         abstraction_input(USUAL_ABSTRACTION),
+        advanced(supersampling_input()),
     ]
 
 

@@ -8,16 +8,17 @@ from torch import Tensor
 from ..abstraction import USUAL_ABSTRACTION
 from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
+from ..drawing import USUAL_SUPERSAMPLING
 from ..errors import SettingsError, ShapeError
 from ..grain import USUAL_GRAIN
 from ..images import load_batch, load_image
 from ..masks import fitted_mask, mask_from, require_mask
 from .inputs import image_of_style
-from .options import positive_float, share
+from .options import positive_float, share, supersampling
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `grain_of`, `abstraction_of`, `colouring_of`, `seamless_of` and `mask_of` read."""
+    """Add the options that the functions of this module read."""
     group = parser.add_argument_group("controls")
     group.add_argument(
         "--grain",
@@ -34,6 +35,14 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         help="paint the picture over along its forms before it is drawn, so that grass, hair and "
         "other texture become strokes and outlines stay; 0 keeps every detail (default: "
         f"{USUAL_ABSTRACTION:g}; 0 for films, whose frames it makes slower)",
+    )
+    group.add_argument(
+        "--supersampling",
+        type=supersampling,
+        metavar="1..2",
+        help="how many times as large a picture is drawn before it is reduced: contours lose their "
+        "steps and flat areas their weave, strokes get finer; 1 is twice as fast (default: "
+        f"{USUAL_SUPERSAMPLING:g}; films are drawn at their own size)",
     )
     group.add_argument(
         "--colour",
@@ -94,6 +103,12 @@ def grain_of(arguments: argparse.Namespace) -> float:
 def abstraction_of(arguments: argparse.Namespace) -> float:
     """The abstraction of images: what was asked for, or the usual one."""
     return USUAL_ABSTRACTION if arguments.abstraction is None else arguments.abstraction
+
+
+def supersampling_of(arguments: argparse.Namespace) -> float:
+    """The supersampling of images: what was asked for, or the usual one."""
+    chosen = arguments.supersampling
+    return USUAL_SUPERSAMPLING if chosen is None else chosen
 
 
 def colouring_of(arguments: argparse.Namespace) -> Colouring:

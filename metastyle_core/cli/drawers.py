@@ -20,6 +20,7 @@ from .controls import (
     mask_over,
     require_fitting,
     seamless_of,
+    supersampling_of,
 )
 from .large import LargeRun, is_large
 from .outputs import Job
@@ -106,6 +107,7 @@ class StyleDrawer:
             mask=None if refiner else where,
             brush=arguments.brush,
             abstraction=abstraction_of(arguments),
+            supersampling=supersampling_of(arguments),
         )
         if refiner is None:
             return results

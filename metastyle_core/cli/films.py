@@ -326,6 +326,8 @@ def _open_whole(job: _FilmJob, part: Film, arguments: argparse.Namespace) -> Fil
 
 def _prepare(arguments: argparse.Namespace, film: Film) -> tuple[Base, AdaptedStyle]:
     """The base, and the style that suits the first film."""
+    if arguments.supersampling is not None:
+        raise SettingsError("--supersampling is for pictures; films are drawn at their own size.")
     base = open_base(arguments)
     brush = arguments.style_size_px or _brush(arguments, film)
     contents = partial(_crops_of, arguments, film)
@@ -345,7 +347,7 @@ def _brush(arguments: argparse.Namespace, film: Film) -> int:
     height, width = film.facts.height, film.facts.width
     longest = max(height, width)
     scale = min(1.0, (arguments.max_size or longest) / longest)
-    return brush_for(round(height * scale), round(width * scale))
+    return brush_for(round(height * scale), round(width * scale), supersampling=1.0)
 
 
 def _crops_of(arguments: argparse.Namespace, film: Film, settings: AdaptationSettings) -> Tensor:

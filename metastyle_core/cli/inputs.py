@@ -15,6 +15,7 @@ from ..adaptation import AdaptationSettings, brush_for
 from ..base import Base, load_base
 from ..checks import require_sides
 from ..content import own_contents
+from ..drawing import USUAL_SUPERSAMPLING
 from ..encoder import PerceptualEncoder, load_encoder
 from ..errors import ImageFileError, MetaStyleError, SettingsError, ShapeError
 from ..images import image_size, is_image_name, list_images, load_batch
@@ -114,7 +115,8 @@ def chosen_brush(
         return AdaptationSettings.style_size_px
     height, width = size
     scale = min(1.0, max_size_px / max(height, width)) if max_size_px else 1.0
-    return brush_for(round(height * scale), round(width * scale))
+    drawn = getattr(arguments, "supersampling", None) or USUAL_SUPERSAMPLING
+    return brush_for(round(height * scale), round(width * scale), drawn)
 
 
 def _first_size(images: Sequence[ImageInput], max_size_px: int | None) -> tuple[int, int] | None:

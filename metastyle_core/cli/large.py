@@ -20,7 +20,7 @@ from ..large_pictures import PictureRows, stylize_rows
 from ..rows import Rows, resampled, rows_of, strips_of
 from ..style import AdaptedStyle
 from ..tiling import Strips, needed_bytes, rows_of_strip, strip_bytes
-from .controls import abstraction_of, grain_of
+from .controls import abstraction_of, grain_of, supersampling_of
 from .outputs import Job, chosen_depth
 from .progress import progress_bar
 
@@ -79,7 +79,7 @@ def is_large(arguments: argparse.Namespace, source: Path) -> bool:
     if arguments.max_memory is None:
         return height * width > _LARGE_PX
     # Fine strokes are drawn larger than the picture.
-    factor = LARGEST_FACTOR if arguments.brush is not None else 1.0
+    factor = supersampling_of(arguments) if arguments.brush is None else LARGEST_FACTOR
     return factor**2 * height * width > _LARGE_PX_WITHIN_LIMIT
 
 
@@ -188,6 +188,7 @@ class LargeRun:
             seamless=self.seamless,
             brush=arguments.brush,
             abstraction=abstraction_of(arguments),
+            supersampling=supersampling_of(arguments),
         )
 
     def _drawn(self, picture: PictureRows, how: Drawing) -> Iterator[tuple[int, Tensor]]:

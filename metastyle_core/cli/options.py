@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args
 
 from ..adaptation import AdaptationSettings
 from ..base import SHIPPED_BASE, SHIPPED_BASES, base_file
+from ..drawing import MOST_SUPERSAMPLING
 from ..encoder import ENCODER_NAMES
 from ..losses import LossSettings
 from ..quality import PRESETS, Quality
@@ -73,6 +74,11 @@ def non_negative_float(text: str) -> float:
 def share(text: str) -> float:
     """A number from 0 to 1."""
     return _number(text, float, 0.0, most=1.0)
+
+
+def supersampling(text: str) -> float:
+    """A number that `stylize` takes as its supersampling."""
+    return _number(text, float, 1.0, most=MOST_SUPERSAMPLING)
 
 
 def seed(text: str) -> int:

@@ -13,7 +13,7 @@ from ..images import load_image
 from ..masks import mask_from, require_mask
 from ..regions import Region, RegionSettings, require_regions, stylize_regions
 from ..style import AdaptedStyle
-from .controls import abstraction_of, grain_of
+from .controls import abstraction_of, grain_of, supersampling_of
 from .inputs import resolve_styles
 from .options import non_negative_float
 from .outputs import Job
@@ -106,6 +106,7 @@ class RegionDrawer:
             precision=arguments.precision,
             colouring=colouring,
             abstraction=abstraction_of(arguments),
+            supersampling=supersampling_of(arguments),
         )
 
     def require_fitting(self, path: Path, height: int, width: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..abstraction import USUAL_ABSTRACTION
+from ..drawing import USUAL_SUPERSAMPLING
 from ..files import refuse_unwritable
 from ..grain import USUAL_GRAIN
 from ..images import load_image, save_pil
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace) -> None:
                 alpha=alpha,
                 brush=variant.brush or None,
                 abstraction=variant.abstraction,
+                supersampling=USUAL_SUPERSAMPLING,
             )
 
         height, width = pixels.shape[-2:]

@@ -1,5 +1,6 @@
 """Regions in bounded memory: one picture after another, each in several styles."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -80,7 +81,7 @@ def draw_regions(model: MetaStyleModel, request: RegionRequest) -> Tensor:
     styles += [] if request.rest is None else [request.rest]
     for style in styles:
         check_style(style, model.base())
-    pixels = images.shape[1] * images.shape[2]
+    pixels = round(math.prod(images.shape[1:3]) * request.settings.supersampling**2)
     host.load([model.patcher, *style_patchers(*styles)], pixels * _BYTES_PER_PIXEL)
     channels = max(3, images.shape[-1])
     result = torch.empty(

@@ -17,7 +17,7 @@ from ...metastyle_core.base import Base
 from ...metastyle_core.borders import Seamless
 from ...metastyle_core.checks import require_unit_range
 from ...metastyle_core.colour import Colour, Colouring
-from ...metastyle_core.drawing import Drawing, Size, largest_size
+from ...metastyle_core.drawing import USUAL_SUPERSAMPLING, Drawing, Size, largest_size
 from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.large_pictures import PictureRows, goes_by_rows, stylize_rows
@@ -56,6 +56,7 @@ class StylizationSettings:
             for everywhere.
         brush: size of the strokes in the picture, 1 as adapted; 0 as the network draws them.
         abstraction: how far pictures are painted over first, 0 to 1.
+        supersampling: how many times as large they are drawn before they are reduced, 1 to 2.
     """
 
     strength: float
@@ -67,6 +68,7 @@ class StylizationSettings:
     mask: Tensor | None = None
     brush: float = 0.0
     abstraction: float = USUAL_ABSTRACTION
+    supersampling: float = USUAL_SUPERSAMPLING
 
     def drawing(self, strips: Strips) -> Drawing:
         """How one picture goes through the network."""
@@ -78,6 +80,7 @@ class StylizationSettings:
             brush=self.brush or None,
             strips=strips,
             abstraction=self.abstraction,
+            supersampling=self.supersampling,
         )
 
 
@@ -137,7 +140,7 @@ def stylize_images(
 def _draw_in_batches(
     base: Base, style: StyleValue, images: Tensor, settings: StylizationSettings, result: Tensor
 ) -> None:
-    size = _first_size(base, style, images)
+    size = _first_size(base, style, images, settings)
     progress, done = host.Progress(len(images)), 0
     while done < len(images):
         host.stop_if_interrupted()
@@ -244,8 +247,9 @@ def _load(
         room = needed_bytes(*drawn) + strip_bytes(drawn[1], Strips().strip_px)
         room += _KEPT_BYTES_PER_PIXEL * math.prod(drawn)
     else:
-        size = pictures_per_pass(height, width, host.work_device())
-        room = min(size, len(images)) * height * width * BYTES_PER_PIXEL
+        drawn = _largest_size(styles, height, width, settings)
+        size = pictures_per_pass(*drawn, host.work_device())
+        room = min(size, len(images)) * math.prod(drawn) * BYTES_PER_PIXEL
     host.load([model.patcher, *style_patchers(*styles)], room)
     return model.base()
 
@@ -261,10 +265,13 @@ def _largest_size(
     return max(sizes, key=math.prod)
 
 
-def _first_size(base: Base, style: StyleValue, images: Tensor) -> int:
+def _first_size(
+    base: Base, style: StyleValue, images: Tensor, settings: StylizationSettings
+) -> int:
     if isinstance(style, StyleSchedule) and any(each.mode != "norm" for each in style.styles):
         return 1
-    return pictures_per_pass(images.shape[1], images.shape[2], base.device)
+    height, width = (round(side * settings.supersampling) for side in images.shape[1:3])
+    return pictures_per_pass(height, width, base.device)
 
 
 def _stylize_batch(
@@ -286,6 +293,7 @@ def _stylize_batch(
         mask=_mask_rows(settings.mask, rows, colour),
         batch=len(colour),
         abstraction=settings.abstraction,
+        supersampling=settings.supersampling,
     ).movedim(1, -1)
     return torch.cat([stylized, chosen[..., 3:].to(stylized)], dim=-1)
 

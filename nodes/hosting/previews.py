@@ -13,11 +13,10 @@ from torch import Tensor
 
 from ...metastyle_core.adaptation import MIN_STYLE_SIDE_PX
 from ...metastyle_core.base import Base
-from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.images import limit_long_side, load_image, resize
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.style import AdaptedStyle
-from ...metastyle_core.stylization import stylize
+from ...metastyle_core.stylization import stylize_as_usual
 from ...metastyle_core.thumbnails import SCENE, draw_thumbnail
 from . import host
 from .pictures import to_core_over_white
@@ -90,9 +89,7 @@ def draw_preview(base: Base, style: AdaptedStyle, pictures: Tensor, abstraction:
     for size_px in _SIZES_PX:
         smaller = shrink(pictures, size_px)
         try:
-            drawn = stylize(
-                base, style, smaller, batch=1, grain=USUAL_GRAIN, abstraction=abstraction
-            )
+            drawn = stylize_as_usual(base, style, smaller, batch=1, abstraction=abstraction)
             return Preview(drawn, is_whole=size_px == _SIZES_PX[0])
         except RuntimeError as error:
             host.recover(error)

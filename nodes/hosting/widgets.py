@@ -1,6 +1,7 @@
 """Widgets and sockets that several nodes have, stated once."""
 
 from ...metastyle_core.abstraction import USUAL_ABSTRACTION
+from ...metastyle_core.drawing import MOST_SUPERSAMPLING, USUAL_SUPERSAMPLING
 from ...metastyle_core.precision import PRECISIONS
 from .sockets import ModelSocket, io
 from .style_files import library
@@ -36,6 +37,21 @@ def abstraction_input(default: float) -> io.Input:
         "become strokes, outlines stay. 0 keeps every detail, "
         f"{USUAL_ABSTRACTION:g} is usual for stills, 1 leaves broad strokes alone.",
         optional=True,
+    )
+
+
+def supersampling_input() -> io.Input:
+    """How many times as large pictures are drawn before they are reduced."""
+    return io.Float.Input(
+        "supersampling",
+        default=USUAL_SUPERSAMPLING,
+        min=1.0,
+        max=MOST_SUPERSAMPLING,
+        step=0.25,
+        optional=True,
+        tooltip="How many times as large pictures are drawn before they are reduced to their size: "
+        "contours lose their steps and flat areas their weave, and strokes get finer. 1 is twice "
+        "as fast.",
     )
 
 

@@ -20,7 +20,6 @@ from PIL import Image
 from safetensors.torch import save_file
 from samples import picture
 
-from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.base import load_base
 from metastyle_core.checkpoint import CHECKSUM, read_tensors, write_tensors
 from metastyle_core.cli import adapt as adapt_command
@@ -28,7 +27,6 @@ from metastyle_core.cli import main
 from metastyle_core.cli.failures import report_failures
 from metastyle_core.encoder import ENCODER_SPECS, PerceptualEncoder, save_encoder
 from metastyle_core.errors import PartlyDoneError
-from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import load_image, save_image
 from metastyle_core.presets import preset_paths
 from metastyle_core.style import load_style
@@ -142,8 +140,8 @@ def test_a_style_is_read_at_the_size_of_what_it_draws(tmp_path, image_file):
     save_image(picture(150, 400)[0], photo)
     command = ["adapt", str(image_file), "-o", str(made), "--steps", "0", "--overwrite"]
     wanted = {
-        (): 384,
-        ("--content", str(photo)): 150,
+        (): 576,
+        ("--content", str(photo)): 225,
         ("--content", str(photo), "--style-size", "99"): 99,
     }
     for options, size in wanted.items():
@@ -176,12 +174,12 @@ def test_a_painting_gets_the_levels_that_were_asked_for(
     for number, options in enumerate(([], ["--levels", "0"], ["--levels", "0.7"])):
         output = ["-o", str(tmp_path / f"{number}.png")]
         assert main(["stylize", *command, *output, *options]) == 0
-    assert main(["sweep", *command, "-o", str(tmp_path / "sheet.png"), "--levels", "0.2"]) == 0
+    assert main(["sweep", *command, "-o", str(tmp_path / "sheet.png"), "--levels", "0.4"]) == 0
     made = tmp_path / "made.safetensors"
     options = ["-o", str(made), "--steps", "0", "--levels", "0.9", *base]
     assert main(["adapt", str(image_file), *options]) == 0
     styles = [*learned_from_images, load_style(made)]
-    assert [style.levels for style in styles] == [0.3, 0, 0.7, 0.2, 0.9]
+    assert [style.levels for style in styles] == [0.2, 0, 0.7, 0.4, 0.9]
     with pytest.raises(SystemExit):
         main(["stylize", *command, "-o", str(tmp_path / "no.png"), "--levels", "2"])
 
@@ -215,9 +213,12 @@ def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
 @pytest.mark.parametrize(
     ("options", "drawing"),
     [
-        ([], {"grain": USUAL_GRAIN, "abstraction": USUAL_ABSTRACTION}),
-        (["--grain", "0", "--abstraction", "0"], {}),
-        (["--grain", "0", "--abstraction", "0.75"], {"abstraction": 0.75}),
+        ([], {"grain": 0.5, "abstraction": 0.25, "supersampling": 1.5}),
+        (["--grain", "0", "--abstraction", "0", "--supersampling", "1"], {}),
+        (
+            ["--grain", "0", "--abstraction", "0.75", "--supersampling", "2"],
+            {"abstraction": 0.75, "supersampling": 2.0},
+        ),
     ],
 )
 def test_an_image_has_the_usual_strokes_or_what_is_asked_for(

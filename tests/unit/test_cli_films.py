@@ -241,6 +241,7 @@ def test_a_style_from_an_image_learns_on_frames_as_they_will_be_drawn(
         ("%d.jpg", ["--depth", "16"], "16"),
         ("out.mp4", ["--codec", "vp10"], "'vp10' is not known"),
         ("out.mp4", ["--codec", "mjpeg", "--crf", "20"], "has no crf"),
+        ("out.mp4", ["--supersampling", "2"], "films are drawn at their own size"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_a_style_is_learned(

@@ -102,7 +102,7 @@ def test_a_limit_of_memory_moves_what_does_not_fit_into_files(
     tmp_path, draw, in_strips, monkeypatch
 ):
     save_image(noisy(), tmp_path / "plain.png")
-    whole = draw(tmp_path / "plain.png", "a.png")
+    whole = draw(tmp_path / "plain.png", "a.png", "--supersampling", "1")
     in_strips()
     monkeypatch.setattr(large, "_MEGABYTE", 1100)
     monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", 1000)
@@ -115,7 +115,7 @@ def test_a_limit_of_memory_moves_what_does_not_fit_into_files(
 
     large_strips = large.strips_within
     monkeypatch.setattr(large, "strips_within", noting)
-    cut = draw(tmp_path / "plain.png", "a.png", "--max-memory", "850")
+    cut = draw(tmp_path / "plain.png", "a.png", "--max-memory", "850", "--supersampling", "1")
     assert used[0].folder == tmp_path / "out"
     assert float((cut.pixels - whole.pixels).abs().max()) <= 2 / 255
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
@@ -147,9 +147,10 @@ def test_strips_fit_the_memory_that_there_is():
 @pytest.mark.parametrize(
     ("options", "factor"),
     [
-        ([], 1),
+        ([], 1.5),
+        (["--supersampling", "1"], 1),
         (["--brush", "0.381"], 2),
-        (["--brush", "2"], 1),
+        (["--brush", "2"], 1.5),
         (["--brush", "0.381", "--strength", "0"], 1),
     ],
 )
@@ -166,7 +167,7 @@ def test_the_limit_of_memory_goes_by_the_size_that_strokes_ask_for(
     monkeypatch.setattr(large, "strips_within", noting)
     monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", HEIGHT * WIDTH - 1)
     draw(tmp_path / "plain.png", "a.png", "--max-memory", "600", "--style-size", "64", *options)
-    assert sizes == [((HEIGHT, WIDTH), (factor * HEIGHT, factor * WIDTH))]
+    assert sizes == [((HEIGHT, WIDTH), (round(factor * HEIGHT), round(factor * WIDTH)))]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,9 @@ def test_the_limit_of_memory_goes_by_the_size_that_strokes_ask_for(
 def test_a_brush_may_make_a_picture_large(tmp_path, monkeypatch, brush, limit, wanted):
     save_image(noisy(), tmp_path / "plain.png")
     monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", 16 * HEIGHT * WIDTH - 1)
-    arguments = Namespace(refine=0, max_size=None, max_memory=limit, brush=brush)
+    arguments = Namespace(
+        refine=0, max_size=None, max_memory=limit, brush=brush, supersampling=None
+    )
     assert large.is_large(arguments, tmp_path / "plain.png") == wanted
 
 

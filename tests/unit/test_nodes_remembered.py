@@ -89,8 +89,8 @@ LACKS = {
         lambda given: given[3].shape[-1] > 64 or given[4].batch > 1,
     ),
     "no statistics": ("bounded_adaptation", "measure_statistics", lambda _: True),
-    "a small preview": ("previews", "stylize", lambda given: max(given[2].shape) > 100),
-    "a preview without the style": ("previews", "stylize", lambda _: True),
+    "a small preview": ("previews", "stylize_as_usual", lambda given: max(given[2].shape) > 100),
+    "a preview without the style": ("previews", "stylize_as_usual", lambda _: True),
     "no thumbnail": ("previews", "draw_thumbnail", lambda _: True),
 }  # fmt: skip
 

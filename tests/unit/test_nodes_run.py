@@ -223,7 +223,7 @@ def test_far_too_little_memory_is_a_clear_error(adapt, pack, fake_host, monkeypa
 
 
 def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, caplog):
-    whole = pack.nodes.hosting.previews.stylize
+    whole = pack.nodes.hosting.previews.stylize_as_usual
 
     def greedy(base, style, images, **options):
         if max(images.shape) > 200:
@@ -231,7 +231,7 @@ def test_a_preview_that_does_not_fit_is_drawn_smaller(adapt, pack, monkeypatch, 
         assert options["batch"] == 1
         return whole(base, style, images, **options)
 
-    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", greedy)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize_as_usual", greedy)
     result = adapt(content_images=image(192, 288, count=2))
     assert result.preview.shape == (2, 128, 192, 3)
     assert "Out of memory for a preview of 384 px" in caplog.text
@@ -241,7 +241,7 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     def hopeless(*_, **__):
         raise FakeMemoryError
 
-    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize", hopeless)
+    monkeypatch.setattr(pack.nodes.hosting.previews, "stylize_as_usual", hopeless)
     monkeypatch.setattr(pack.nodes.hosting.previews, "draw_thumbnail", hopeless)
     contents = image(80, 96)
     result = adapt(content_images=contents)
@@ -252,7 +252,7 @@ def test_a_style_is_kept_when_no_picture_of_it_can_be_drawn(adapt, pack, monkeyp
     assert "the style has none" in caplog.text
 
 
-@pytest.mark.parametrize("what", ["stylize", "draw_thumbnail"])
+@pytest.mark.parametrize("what", ["stylize_as_usual", "draw_thumbnail"])
 def test_other_errors_while_a_style_is_shown_are_not_hidden(adapt, pack, monkeypatch, what):
     def fail(*_, **__):
         raise RuntimeError("expected scalar type Half but found Float")
@@ -336,7 +336,7 @@ def test_room_is_made_for_the_largest_size_that_a_brush_draws(run, adapt, model,
     style, images = adapt(steps=0).style, image(64, 64)
 
     def needed(**changed):
-        stylize(run, model, style, images, **changed)
+        stylize(run, model, style, images, supersampling=1.0, **changed)
         return fake_host.loads[-1][1]
 
     own = needed(brush=style.size_px / 32)
@@ -355,7 +355,7 @@ def test_brush_0_follows_the_contents(adapt):
             (0, {}),
         )
     ]
-    assert sizes == [96, 150, 384]
+    assert sizes == [96, 225, 576], "drawn 1.5 times as large"
 
 
 def test_grain_changes_flat_areas_and_all_frames_alike(run, model, adapt):
@@ -508,13 +508,13 @@ def test_cancel_stops_within_a_strip(run, adapt, pack, model, fake_host, monkeyp
 
 
 def test_the_brush_is_that_of_the_core_and_0_is_none(run, adapt, pack, model):
-    style, images = adapt(steps=0).style, image(130, 150)
+    style, images = adapt(steps=0, brush_size=384).style, image(130, 150)
     draw = partial(stylize, run, model, style, images, grain=0.0, abstraction=0.0)
     plain = draw()
     assert torch.equal(draw(brush=0.0), plain)
     drawn = draw(brush=1.0)
     wanted = pack.metastyle_core.stylization.stylize(
-        model.base(), style, images.movedim(-1, 1), precision="fp32", brush=1.0
+        model.base(), style, images.movedim(-1, 1), precision="fp32", brush=1.0, supersampling=1.5
     ).movedim(1, -1)
     torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-5)
     assert float((drawn - plain).abs().mean()) > 0.01
@@ -673,7 +673,7 @@ def test_styles_done_before_one_that_fails_are_not_learned_twice(adapt, pack, mo
 
 
 def test_the_levels_of_a_painting_can_be_chosen(adapt):
-    assert adapt(steps=0).style.levels == 0.3, "workflows of older releases do not say"
+    assert adapt(steps=0).style.levels == 0.2, "workflows of older releases do not say"
     assert [adapt(steps=0, levels=each).style.levels for each in (0, 0.7)] == [0, 0.7]
 
 

@@ -9,6 +9,7 @@ import pytest
 from unit.fake_host import loaded_pack
 
 from metastyle_core.abstraction import USUAL_ABSTRACTION
+from metastyle_core.drawing import USUAL_SUPERSAMPLING
 from metastyle_core.grain import USUAL_GRAIN
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ INPUTS = {
     ],
     "MetaStyleStylize": [
         "model", "style", "images", "strength", "precision", "grain", "seed", "colour",
-        "colour_amount", "palette", "seamless", "mask", "brush", "abstraction",
+        "colour_amount", "palette", "seamless", "mask", "brush", "abstraction", "supersampling",
     ],
     "MetaStyleSaveStyle": ["style", "name", "fp16", "overwrite", "style_image", "painting"],
     "MetaStyleLoadStyle": ["style"],
@@ -40,7 +41,7 @@ INPUTS = {
     ],
     "MetaStyleRegions": [
         "model", "images", "styles", "masks", "rest", "feather", "strength", "precision", "grain",
-        "seed", "colour", "colour_amount", "palette", "abstraction",
+        "seed", "colour", "colour_amount", "palette", "abstraction", "supersampling",
     ],
     "MetaStyleSweep": [
         "model", "images", "styles", "strengths", "grains", "cell_size", "precision", "seed",
@@ -130,6 +131,17 @@ def test_stills_have_the_usual_strokes_and_films_none(schemas, name, usual):
         "MetaStyleSweep": f"{usual:g}",
         "MetaStyleStylizeVideo": 0.0,
     }
+
+
+def test_stills_are_supersampled_as_on_the_command_line(schemas):
+    defaults = {
+        node_id: each.options["default"]
+        for node_id, schema in schemas.items()
+        for each in schema.inputs
+        if each.id == "supersampling"
+    }
+    usual = USUAL_SUPERSAMPLING
+    assert defaults == {"MetaStyleStylize": usual, "MetaStyleRegions": usual}
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=[path.stem for path in GRAPHS])

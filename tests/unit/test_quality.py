@@ -48,9 +48,9 @@ def test_an_unknown_word_is_refused():
 
 def test_on_the_command_line_options_behind_it_win():
     arguments = parsed("--encoder", "vgg16", "--quality", "best", "--steps", "250")
-    settings = settings_from(arguments, AdaptationSettings, style_size_px=384)
+    settings = settings_from(arguments, AdaptationSettings, style_size_px=576)
     assert (settings.steps, settings.mode, arguments.encoder) == (250, "low_rank", "compact")
-    plain = settings_from(parsed(), AdaptationSettings, style_size_px=384)
+    plain = settings_from(parsed(), AdaptationSettings, style_size_px=576)
     assert plain == AdaptationSettings()
 
 

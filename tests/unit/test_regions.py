@@ -59,7 +59,7 @@ def test_one_region_over_all_is_the_style_itself(random_base, styles, mode, grai
     style = styles[0] if mode == "norm" else low_rank_style(random_base, 5)
     colouring = Colouring("match", palette=picture(20, 30, seed=6))
     more = {"grain": grain, "abstraction": grain, "seed": 3, "strength": 0.7}
-    more["colouring"] = colouring
+    more |= {"colouring": colouring, "supersampling": 1 + grain}
     alpha = halves(40, 50)[0].expand(2, -1, -1, -1) if hidden else None
     regions = [Region(style, torch.ones(1, 1, 40, 50))]
     settings = RegionSettings(precision="fp32", **more)

@@ -207,9 +207,9 @@ MADE_UP = AdaptedStyle({"a": torch.ones(2), "b": torch.zeros(3)}, "f" * 64, "nor
 
 @pytest.mark.parametrize(
     ("settings", "size_px"),
-    [({"style_size_px": 96}, 96), ({}, 384), ({"style_size_px": "96"}, 384)],
+    [({"style_size_px": 96}, 96), ({}, 576), ({"style_size_px": "96"}, 576)],
 )
-def test_the_size_of_a_style_is_that_of_its_pictures_or_384_px(settings, size_px):
+def test_the_size_of_a_style_is_that_of_its_pictures_or_the_usual(settings, size_px):
     assert replace(MADE_UP, settings=settings).size_px == size_px
 
 

@@ -12,6 +12,7 @@ from samples import TOLERANCES, low_rank_style, picture
 from metastyle_core import drawing, stylization
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.errors import ResultError, SettingsError, ShapeError
+from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.grain import grain_relief
 from metastyle_core.images import resize
 from metastyle_core.mixing import scale_style
@@ -127,7 +128,42 @@ def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
 
 
 def test_pictures_that_have_the_size_to_draw_are_not_scaled(images):
-    assert stylization._scaled(images, 34, 45, drawing.Drawing(seamless="both")) is images
+    assert drawing.scaled(images, (34, 45)) is images
+
+
+@pytest.mark.parametrize("seamless", ["none", "both"])
+def test_supersampling_draws_larger_and_averages(random_base, styles, generator, seamless):
+    images = torch.rand(2, 3, 32, 48, generator=generator)
+    options = {"precision": "fp32", "grain": 0.5, "abstraction": 0.25, "seamless": seamless}
+    wrapping = (seamless == "both",) * 2
+    larger = drawing.scaled(images, (48, 72), wrapping=wrapping)
+    drawn = stylize(random_base, styles[0], larger, colouring=AS_DRAWN, **options)
+    wanted = drawing.scaled(drawn, (32, 48), "triangle", wrapping)
+    found = stylize(
+        random_base, styles[0], images, supersampling=1.5, colouring=AS_DRAWN, **options
+    )
+    torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
+
+
+@pytest.mark.parametrize("factor", [0.9, 2.1, float("nan")])
+def test_supersampling_out_of_range_is_refused(random_base, styles, images, factor):
+    with pytest.raises(SettingsError, match=r"supersampling is .*1 to 2"):
+        stylize(random_base, styles[0], images, supersampling=factor)
+
+
+@pytest.mark.parametrize("brush", [None, 0.8])
+def test_supersampled_strips_are_the_whole_picture(random_base, styles, brush):
+    image = picture(90, 120)
+    options = {
+        "precision": "fp32", "grain": 0.5, "abstraction": 0.25, "supersampling": 1.5,
+        "brush": brush,
+    }  # fmt: skip
+    whole = stylize(random_base, styles[0], image, **options)
+    strips = Strips(above_px=0, strip_px=135 * 40)
+    found = stylize(random_base, styles[0], image, strips=strips, **options)
+    torch.testing.assert_close(found, whole, rtol=0, atol=2e-3)
+    plain = stylize(random_base, styles[0], image, **(options | {"supersampling": 1.0}))
+    assert (plain - whole).abs().max() > 1e-2
 
 
 def test_steady_drawings_that_wrap_are_shifted_round(random_base, styles, generator):
