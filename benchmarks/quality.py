@@ -35,7 +35,7 @@ from benchmarks.methods import (
 from benchmarks.metrics import PeakMemory
 from benchmarks.peers import code_distance, magenta, magenta_style_code, microast
 from benchmarks.report import Row, report
-from metastyle_core.adaptation import AdaptationSettings
+from metastyle_core.adaptation import AdaptationSettings, brush_for
 from metastyle_core.base import SHIPPED_BASE, base_file, load_base
 from metastyle_core.cli.failures import Failures
 from metastyle_core.cli.inputs import crops_of, find_images
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Method]:
     base = load_base(arguments.base)
-    settings = AdaptationSettings(style_size_px=arguments.size)
+    settings = AdaptationSettings(style_size_px=brush_for(arguments.size, arguments.size))
     given = find_images(arguments.adapt_contents) if arguments.adapt_contents else []
     contents = crops_of(given, settings, Failures(len(given))) if given else None
     encoder = load_encoder("compact") if arguments.adapt_encoder == "compact" else judge

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..adaptation import AdaptationSettings
+from ..adaptation import AdaptationSettings, brush_for
 from ..encoder import ENCODER_NAMES, load_encoder
 from ..errors import SettingsError
 from ..evaluation import EVALUATION_MODES, Entry, evaluate, summarise
@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print the table and write all numbers as JSON."""
     modes = _choices(arguments.modes)
     steps = _step_counts(arguments.step_counts)
-    settings = settings_from(arguments, AdaptationSettings, style_size_px=arguments.size)
+    brush = brush_for(arguments.size, arguments.size)
+    settings = settings_from(arguments, AdaptationSettings, style_size_px=brush)
     refuse_unwritable(arguments.json)
     base = open_base(arguments)
     judge = load_encoder(arguments.encoder, weights=arguments.encoder_weights).to(base.device)
