@@ -142,6 +142,15 @@ def brush_for(height: int, width: int, supersampling: float = USUAL_SUPERSAMPLIN
     return min(max(short_px, _SMALLEST_BRUSH_PX), LARGEST_BRUSH_PX)
 
 
+def refining_brush(style_size_px: int) -> int:
+    """The size at which refining, which looks at the finished picture, reads a style's pictures.
+
+    Args:
+        style_size_px: at which the style is read, for pictures that are drawn larger first.
+    """
+    return max(MIN_STYLE_SIDE_PX, round(style_size_px / USUAL_SUPERSAMPLING))
+
+
 @dataclass(frozen=True)
 class StepReport:
     """What `on_step` is told after each step.

@@ -50,7 +50,7 @@ from .tiling import Strips, draw_in_strips, rows_of_strip
 
 _T = TypeVar("_T")
 Size = tuple[int, int]
-_STROKE_ROWS = 64  # of which strokes are found at once, at least
+_STROKE_ROWS = 256  # of which strokes are found at once, at least
 _PAINTED_ROWS = 128  # that are painted over at once
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
@@ -58,7 +58,7 @@ _LARGEST_STEP = 2.0
 USUAL_SUPERSAMPLING = 1.5
 MOST_SUPERSAMPLING = 2.0
 _LARGEST_SEEN_PX = 2**20  # of a picture that wraps, for what norms go by
-LARGEST_FACTOR = 4.0  # by which a picture is enlarged for strokes finer than the network's
+LARGEST_FACTOR = 6.0  # by which a picture is enlarged for strokes finer than the network's
 # Of the work at a size: painting the photograph over, and finding its strokes.
 _PAINTING, _STROKES = 0.1, 0.05
 
@@ -130,8 +130,10 @@ def sizes_to_draw(height: int, width: int, style: AdaptedStyle, how: Drawing) ->
         how: brush, supersampling and axes that wrap.
 
     Raises:
-        SettingsError: the brush is so coarse or so fine that nothing can be drawn with it.
+        SettingsError: the brush is so coarse or so fine that nothing can be drawn with it, or
+            supersampling is out of range.
     """
+    require_supersampling(how.supersampling)
     short = min(height, width)
     last = short * how.supersampling
     first = last if how.brush is None else style.size_px / how.brush
@@ -211,9 +213,9 @@ def draw_rows(
     if size == own:
         yield from drawn
         return
-    scaled = resampled(layers.plane(drawn, size).rows, size[1], own, how.reducing, how.wrapping)
+    reduced = resampled(layers.plane(drawn, size).rows, size[1], own, how.reducing, how.wrapping)
     for first, end in strips_of(own[0], rows_of_strip(width, how.strips.strip_px)):
-        yield first, scaled.read(first, end).clamp(0, 1)
+        yield first, reduced.read(first, end).clamp(0, 1)
 
 
 def _shares(sizes: list[Size]) -> list[float]:
@@ -282,8 +284,8 @@ class _Layers:
         if size == self._own:
             return self._picture
         kernel = "cubic" if size[0] > self._own[0] else self._how.reducing
-        scaled = resampled(self._picture, self._own[1], size, kernel, self._how.wrapping)
-        return self._gathered(scaled.map(lambda rows: rows.clamp(0, 1)), size).rows
+        resized = resampled(self._picture, self._own[1], size, kernel, self._how.wrapping)
+        return self._gathered(resized.map(lambda rows: rows.clamp(0, 1)), size).rows
 
     def _painted_over(self, picture: Rows, size: Size, share: float) -> Rows:
         """A picture as abstraction leaves it, which is so much of the work."""
@@ -358,10 +360,10 @@ class _Layers:
         """Those of full grain along the forms of a picture, (1, 1, N, W)."""
         relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
 
-        def draw_out(rows: Tensor, noise: Tensor, seamless: Seamless) -> Tensor:
-            return along_forms(rows, noise.to(rows.device), seamless)
+        def lay(rows: Tensor, relief: Tensor, seamless: Seamless) -> Tensor:
+            return along_forms(rows, relief.to(rows.device), seamless)
 
-        return self._with_surroundings(draw_out, [picture, relief], size[0], REACH_PX)
+        return self._with_surroundings(lay, [picture, relief], size[0], REACH_PX)
 
     def _pass(self, picture: Rows, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Once through the network, whole or in strips."""

@@ -60,7 +60,7 @@ def along_forms(pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
         seen, wide = (wrapped_round(v.float(), top, left) for v in (pictures, relief))
-        rows = max(REACH_PX, _PIXELS_AT_ONCE // (2 * seen.shape[-1]) * 2)
+        rows = max(8 * REACH_PX, _PIXELS_AT_ONCE // (2 * seen.shape[-1]) * 2)
         laid: list[Tensor] = []
         for first in range(0, seen.shape[-2], rows):
             before = max(0, first - REACH_PX)

@@ -27,6 +27,7 @@ from .drawing import require_supersampling, scaled
 from .errors import SettingsError
 from .finishing import AS_DRAWN, IN_STYLE, finish
 from .grain import grain_relief
+from .images import resize
 from .masks import fitted_mask, require_mask
 from .mixing import scale_style
 from .network import MIN_SIDE_PX, FastWeights, own_statistics, stylize_with
@@ -270,9 +271,9 @@ def _draw_together(
     tear contrasts apart: a dark style beside a light one makes both more so.
     """
     read = content if alpha is None else fill_hidden(content, alpha)
-    own = content.shape[-2:]
+    own = (content.shape[-2], content.shape[-1])
     height, width = (round(side * settings.supersampling) for side in own)
-    read, shares = (scaled(values, (height, width)) for values in (read, shares))
+    shares = resize(shares, height, width)
     relief = None
     if settings.grain:
         relief = settings.grain * grain_relief(height, width, settings.seed)
@@ -281,11 +282,13 @@ def _draw_together(
     drawn: list[Tensor] = []
     with autocast(settings.precision, base.device):
         for each, place in zip(read.split(1), places.split(1), strict=True):
-            picture = abstracted(each.to(base.device), settings.abstraction)
+            larger = scaled(each.to(base.device), (height, width))
+            picture = abstracted(larger, settings.abstraction)
             if relief is not None:
                 picture = base.network.with_grain(picture, relief)
-            drawn.append(_draw_one(base, weights, picture, place))
-    return scaled(torch.cat(drawn).to(content.device), (own[0], own[1]))
+            whole = _draw_one(base, weights, picture, place)
+            drawn.append(scaled(whole.float(), own).to(content.device))
+    return torch.cat(drawn)
 
 
 def _draw_one(base: Base, styles: Sequence[FastWeights], picture: Tensor, shares: Tensor) -> Tensor:

@@ -251,16 +251,19 @@ def _draw(
     factor = how.supersampling
     height = _side_to_draw(own_height * factor, wraps(how.seamless, "y"))
     width = _side_to_draw(own_width * factor, wraps(how.seamless, "x"))
-    read = scaled(pictures, (height, width), how.reducing, how.wrapping)
     relief = None
     if how.grain:
         wrapping = how.seamless != "none"
         relief = how.grain * grain_relief(height, width, how.seed, wrapping=wrapping)
-    chunks = [
-        _draw_chunk(base, styles, read, relief, slice(first, first + size), how)
-        for first in range(0, len(read), size)
-    ]
-    return scaled(torch.cat(chunks), (own_height, own_width), how.reducing, how.wrapping)
+    chunks: list[Tensor] = []
+    for first in range(0, len(pictures), size):
+        rows = slice(first, first + size)
+        own = pictures[rows].to(base.device)
+        read = scaled(own, (height, width), how.reducing, how.wrapping)
+        drawn = _draw_chunk(base, styles if len(styles) == 1 else styles[rows], read, relief, how)
+        reduced = scaled(drawn, (own_height, own_width), how.reducing, how.wrapping)
+        chunks.append(reduced.to(pictures.device))
+    return torch.cat(chunks)
 
 
 def _require_fitting(mask: Tensor | None, alpha: Tensor | None, images: Tensor) -> None:
@@ -303,14 +306,13 @@ def pictures_per_pass(height: int, width: int, device: torch.device) -> int:
 
 def _draw_chunk(
     base: Base,
-    styles: Sequence[AdaptedStyle],
+    chosen: Sequence[AdaptedStyle],
     images: Tensor,
     relief: Tensor | None,
-    rows: slice,
     how: Drawing,
 ) -> Tensor:
-    chosen = styles if len(styles) == 1 else styles[rows]
-    chunk = abstracted(images[rows].to(base.device), how.abstraction, how.seamless)
+    """Pictures on the device of the base, in one style or one each."""
+    chunk = abstracted(images, how.abstraction, how.seamless)
     if relief is not None:
         chunk = base.network.with_grain(chunk, relief, how.seamless)
     if base.device.type == "cpu":
@@ -324,7 +326,7 @@ def _draw_chunk(
         else:
             weights = chosen[0].fast_weights if len(chosen) == 1 else _rows(chosen)
             drawn = _draw_with(base, weights, chunk, how, how.statistics)
-    return drawn.to(images.device).contiguous()
+    return drawn.float().contiguous()
 
 
 def _draw_wrapping(base: Base, style: AdaptedStyle, picture: Tensor, how: Drawing) -> Tensor:

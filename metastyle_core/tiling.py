@@ -41,7 +41,7 @@ from .style_distance import at_least_float32
 _M = TypeVar("_M", bound=nn.Module)
 # Below, the border that a strip needs is most of it.
 _FEWEST_ROWS = 8
-_MOST_WHOLE_ON_CPU, _MOST_WHOLE = 1024 * 1024, 16 * 1024 * 1024
+_MOST_WHOLE_ON_CPU, _MOST_WHOLE = 1536 * 1536, 36 * 1024 * 1024
 # Of the feature maps, the strokes and the photograph painted over that are kept, in float32.
 BYTES_PER_PIXEL = 80
 _BYTES_PER_STRIP_PIXEL = 1200  # of the widest layer, thrice, and what skips read again

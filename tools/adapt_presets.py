@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style, refining_brush
 from metastyle_core.base import load_base
 from metastyle_core.cli.inputs import open_encoder
 from metastyle_core.cli.options import add_encoder_options, positive_int
@@ -154,9 +154,8 @@ def main() -> None:
         style = adapt_to_style(base, encoder, paintings, settings=settings, name=TITLES[name])
         style = style.with_thumbnail(draw_thumbnail(base, style))
         # Refining looks with the encoder that ships, whatever adapted the style.
-        kept = measure_statistics(
-            compact, paintings, settings.style_size_px, levels=settings.levels
-        )
+        brush = refining_brush(settings.style_size_px)
+        kept = measure_statistics(compact, paintings, brush, levels=settings.levels)
         path = PRESET_FOLDER / f"{name}.safetensors"
         save_style(replace(style, statistics=kept), path, half=True)
         sys.stdout.write(

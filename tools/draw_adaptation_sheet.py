@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
+from metastyle_core.adaptation import AdaptationSettings, adapt_to_style, brush_for
 from metastyle_core.base import Base, load_base
 from metastyle_core.content import own_contents
 from metastyle_core.encoder import PerceptualEncoder, load_encoder
@@ -58,7 +58,8 @@ def _pictures(
     """One photograph in one style: adapted for each number of steps, then refined."""
     pictures: list[Tensor] = []
     for steps in STEPS:
-        settings = AdaptationSettings(steps=steps, style_size_px=_PICTURE_PX)
+        brush = brush_for(_PICTURE_PX, _PICTURE_PX)
+        settings = AdaptationSettings(steps=steps, style_size_px=brush)
         generator = torch.Generator().manual_seed(settings.seed)
         contents = own_contents(
             [content], settings.content_count, settings.content_size_px, generator

@@ -18,6 +18,7 @@ from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.colour import Colouring
+from metastyle_core.drawing import USUAL_SUPERSAMPLING
 from metastyle_core.encoder import load_encoder
 from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.images import contact_sheet, load_batch, load_square, save_image
@@ -125,7 +126,9 @@ def _draw_regions(base: Base, photograph: Tensor) -> list[Tensor]:
     styles = [load_preset(name) for name in REGION_STYLES]
     masks = [(place < 1 / 3).float()[None, None], (place > 2 / 3).float()[None, None]]
     regions = [Region(*pair) for pair in zip(styles[:2], masks, strict=True)]
-    usual = RegionSettings(grain=USUAL_GRAIN, abstraction=USUAL_ABSTRACTION)
+    usual = RegionSettings(
+        grain=USUAL_GRAIN, abstraction=USUAL_ABSTRACTION, supersampling=USUAL_SUPERSAMPLING
+    )
     settings = [replace(usual, feather_px=width) for width in FEATHERS_PX]
     return [stylize_regions(base, regions, photograph, each, rest=styles[2]) for each in settings]
 

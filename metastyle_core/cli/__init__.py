@@ -97,8 +97,8 @@ def _words_for(error: Exception) -> str:
         return f"Cannot use {error.filename} ({error.strerror}); check its name and permissions."
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or _ALLOCATOR in str(error):
         return (
-            "There is not enough memory; take smaller pictures (--max-size, --crop, --style-size) "
-            "or fewer at once (--batch)."
+            "There is not enough memory; take smaller pictures (--max-size, --crop, --style-size, "
+            "--supersampling 1) or fewer at once (--batch)."
         )
     raise error
 

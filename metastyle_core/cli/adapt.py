@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ..adaptation import AdaptationSettings, StepReport, adapt_to_style
+from ..adaptation import AdaptationSettings, StepReport, adapt_to_style, refining_brush
 from ..errors import SettingsError
 from ..files import refuse_unwritable
 from ..images import load_batch, load_image
@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> None:
         kept = measure_statistics(
             encoder,
             images,
-            settings.style_size_px,
+            refining_brush(settings.style_size_px),
             settings.precision,
             masks,
             settings.levels,

@@ -103,6 +103,7 @@ class JudgedPictures:
             steps=_STEPS,
             batch=1,
             style_size_px=size,
+            levels=0.0,
             loss=LossSettings(style_weight=math.exp(math.log(low) + place * math.log(high / low))),
             precision=self._precision,
         )

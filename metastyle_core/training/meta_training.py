@@ -175,6 +175,7 @@ class MetaTraining:
                     initialisation=self.settings.initialisation,
                     style_size_px=style.shape[-1],
                     abstraction=abstraction,
+                    levels=0.0,
                     loss=self.settings.loss,
                     precision=self.settings.precision,
                 )

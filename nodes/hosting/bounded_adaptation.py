@@ -15,6 +15,7 @@ from ...metastyle_core.adaptation import (
     AdaptationSettings,
     adapt_to_style,
     brush_for,
+    refining_brush,
 )
 from ...metastyle_core.base import Base
 from ...metastyle_core.content import in_quarters, own_contents
@@ -191,7 +192,7 @@ def _with_statistics(
         kept = measure_statistics(
             encoder,
             styles,
-            settings.style_size_px,
+            refining_brush(settings.style_size_px),
             settings.precision,
             request.style_masks,
             settings.levels,

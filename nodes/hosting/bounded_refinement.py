@@ -126,9 +126,8 @@ def _refine_all(
     if isinstance(goal, list):
         goal = [image.clone() for image in goal]
     encoder = open_encoder("compact" if isinstance(goal, list) else goal.encoder)
-    settings = request.settings
-    if isinstance(request.style, AdaptedStyle):
-        settings = replace(settings, levels=request.style.levels)
+    levels = request.style.levels if isinstance(request.style, AdaptedStyle) else 0.0
+    settings = replace(request.settings, levels=levels)
     count, refined = len(request.images), list[Tensor]()
     for number in range(count):
         rows = slice(number, number + 1)

@@ -114,7 +114,7 @@ def _draw_one(model: MetaStyleModel, request: RegionRequest, number: int) -> Ten
         height, width = chosen.shape[1:3]
         raise MetaStyleError(
             f"There is not enough device memory for one picture of {width}x{height} px. Make the "
-            "input 'images' smaller, or set precision to bf16."
+            "input 'images' smaller, or set supersampling to 1 or precision to bf16."
         ) from error
     return torch.cat([drawn.movedim(1, -1), chosen[..., 3:].to(drawn)], dim=-1)[0]
 

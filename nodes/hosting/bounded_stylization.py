@@ -318,5 +318,5 @@ def _too_little_memory(images: Tensor) -> MetaStyleError:
     _, height, width, _ = images.shape
     return MetaStyleError(
         f"There is not enough device memory for one picture of {width}x{height} px. "
-        "Make the input 'images' smaller, or set precision to bf16."
+        "Make the input 'images' smaller, or set supersampling to 1 or precision to bf16."
     )
