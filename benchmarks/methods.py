@@ -55,12 +55,14 @@ class Method:
         prepare: a style picture (1, 3, H, W) to a ready method.
         real_time: whether a picture takes one pass, so that video makes sense.
         slow: whether a style takes minutes, so that it is measured on few styles.
+        style_px: side at which it reads the style picture, where that is not the pictures' own.
     """
 
     name: str
     prepare: Callable[[Tensor], Prepared]
     real_time: bool = True
     slow: bool = False
+    style_px: int | None = None
 
 
 def untouched() -> Method:
@@ -127,7 +129,8 @@ def adapted(
             lambda image: stylize(base, style, image),
         )
 
-    return Method(name, prepare, slow=settings.steps > _MANY_STEPS)
+    slow = settings.steps > _MANY_STEPS
+    return Method(name, prepare, slow=slow, style_px=settings.style_size_px)
 
 
 def adapted_on_each(base: Base, encoder: PerceptualEncoder, settings: AdaptationSettings) -> Method:
@@ -144,7 +147,7 @@ def adapted_on_each(base: Base, encoder: PerceptualEncoder, settings: Adaptation
         return Prepared(run, None)
 
     name = f"MetaStyle, {settings.mode}, {settings.steps} steps on the photograph itself"
-    return Method(name, prepare, real_time=False)
+    return Method(name, prepare, real_time=False, style_px=settings.style_size_px)
 
 
 def refined(start: Method, encoder: PerceptualEncoder, settings: RefinementSettings) -> Method:
@@ -158,7 +161,8 @@ def refined(start: Method, encoder: PerceptualEncoder, settings: RefinementSetti
 
         return Prepared(run, None)
 
-    return Method(f"{start.name}, refined, {settings.steps} steps", prepare, real_time=False)
+    name = f"{start.name}, refined, {settings.steps} steps"
+    return Method(name, prepare, real_time=False, style_px=start.style_px)
 
 
 def johnson(

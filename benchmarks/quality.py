@@ -92,7 +92,7 @@ def main() -> None:
             left_out = method.slow and position >= arguments.slow_styles
             if left_out or (method.name, style_path.stem) in done:
                 continue
-            row, pictures = _measure(method, style, contents, judges, arguments.size)
+            row, pictures = _measure(method, style_path, contents, judges, arguments.size)
             rows.append({"method": method.name, "style_name": style_path.stem, **row})
             for path, picture in zip(contents, pictures, strict=True):
                 kept = picture_path(arguments.output, style_path.stem, method.name, path.stem)
@@ -199,14 +199,15 @@ def _methods(arguments: argparse.Namespace, judge: PerceptualEncoder) -> list[Me
 
 def _measure(
     method: Method,
-    style: Tensor,
+    style_path: Path,
     contents: Sequence[Path],
     judges: _Judges,
     size_px: int,
 ) -> tuple[Row, list[Tensor]]:
     memory = PeakMemory()
+    style, read = (load_square(style_path, px) for px in (size_px, method.style_px or size_px))
     began_s = time.perf_counter()
-    prepared = method.prepare(style)
+    prepared = method.prepare(read)
     prepare_s = time.perf_counter() - began_s
     pictures: list[Tensor] = []
     seconds: list[float] = []

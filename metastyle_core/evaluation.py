@@ -17,6 +17,7 @@ from .drawing import USUAL_SUPERSAMPLING
 from .encoder import PerceptualEncoder
 from .errors import SettingsError
 from .grain import USUAL_GRAIN
+from .images import resize_short_side
 from .measures import measure, over_pictures, pan_errors
 from .network import ADAPTATION_MODES
 from .seeding import seeded
@@ -63,7 +64,8 @@ def evaluate(
         base: the base.
         adapt_encoder: of the loss while adapting.
         judge: of the metric.
-        styles: name to (1, 3, H, W).
+        styles: name to (1, 3, H, W), at the size at which they are adapted to; they are
+            measured at that of the contents.
         contents: (1, 3, H, W) pictures that adaptation does not see.
         modes: of `EVALUATION_MODES`. `scratch` is the same network with random
             weights, all of which adapt.
@@ -76,6 +78,7 @@ def evaluate(
         One entry per style, mode and number of steps, as soon as it is known.
     """
     for name, style_image in styles.items():
+        seen = resize_short_side(style_image, min(contents[0].shape[-2:]))
         for mode in modes:
             start, mode_settings = _start(base, mode, settings)
             for count in steps:
@@ -100,7 +103,7 @@ def evaluate(
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)
                 measured = [
-                    measure(judge, picture, content, style_image)
+                    measure(judge, picture, content, seen)
                     for picture, content in zip(pictures, contents, strict=True)
                 ]
                 measures = over_pictures(measured) | pan_errors(draw, contents[0])

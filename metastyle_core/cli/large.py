@@ -41,7 +41,7 @@ def add_memory_option(parser: argparse.ArgumentParser) -> None:
         metavar="MB",
         help="what a picture may take beside the program itself, which has about 400 MB; what "
         "does not fit lies in files beside the output while it is drawn (default: as much as "
-        "large pictures need: 90 bytes a pixel)",
+        "large pictures need: 90 bytes a pixel that is drawn)",
     )
 
 

@@ -270,8 +270,8 @@ def add_style_size_option(options: Options, pictures: str) -> None:
         type=positive_int,
         metavar="PX",
         help="the brush: pictures drawn at this short side get strokes as large as in the "
-        f"painting, larger ones finer strokes (default: the short side {pictures} as it is drawn, else "
-        f"{AdaptationSettings.style_size_px})",
+        f"painting, larger ones finer strokes (default: the short side {pictures} as it is drawn, "
+        f"else {AdaptationSettings.style_size_px})",
     )
 
 
