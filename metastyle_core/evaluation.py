@@ -78,7 +78,6 @@ def evaluate(
         One entry per style, mode and number of steps, as soon as it is known.
     """
     for name, style_image in styles.items():
-        seen = resize_short_side(style_image, min(contents[0].shape[-2:]))
         for mode in modes:
             start, mode_settings = _start(base, mode, settings)
             for count in steps:
@@ -103,11 +102,15 @@ def evaluate(
                 if on_picture is not None:
                     on_picture(name, mode, count, pictures)
                 measured = [
-                    measure(judge, picture, content, seen)
+                    measure(judge, picture, content, _seen_with(style_image, content))
                     for picture, content in zip(pictures, contents, strict=True)
                 ]
                 measures = over_pictures(measured) | pan_errors(draw, contents[0])
                 yield Entry(name, mode, count, adapt_s, measures)
+
+
+def _seen_with(style: Tensor, content: Tensor) -> Tensor:
+    return resize_short_side(style, min(content.shape[-2:]))
 
 
 def _start(base: Base, mode: str, settings: AdaptationSettings) -> tuple[Base, AdaptationSettings]:

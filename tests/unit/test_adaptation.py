@@ -17,6 +17,7 @@ from metastyle_core.adaptation import (
     StopLearning,
     adapt_to_style,
     brush_for,
+    refining_brush,
 )
 from metastyle_core.content import shipped_contents
 from metastyle_core.encoder import PerceptualEncoder
@@ -185,9 +186,15 @@ def test_a_style_tells_how_it_was_made(random_base, tiny_encoder, style_image, c
     }  # fmt: skip
 
 
-def test_the_brush_is_the_short_side_within_what_a_style_can_be_read_at():
+def test_refining_reads_a_style_at_the_size_of_the_finished_picture():
+    """A style is read for pictures that are drawn larger."""
+    assert [refining_brush(brush_for(size, size)) for size in (200, 384, 512)] == [200, 384, 512]
+    assert refining_brush(64) == 64
+
+
+def test_the_brush_is_the_side_drawn_within_what_a_style_can_be_read_at():
     sizes = [brush_for(height, width) for height, width in ((200, 300), (700, 650), (128, 129))]
-    assert sizes == [200, 650, 128]
+    assert sizes == [300, 768, 192]
     assert brush_for(20, 500) == 128
     assert brush_for(3000, 4000) == 768
 

@@ -171,14 +171,22 @@ def test_the_limit_of_memory_goes_by_the_size_that_strokes_ask_for(
 
 
 @pytest.mark.parametrize(
-    ("brush", "limit", "wanted"),
-    [(None, 600, False), (1.0, None, False), (1.0, 600, True)],
+    ("brush", "supersampling", "limit", "wanted"),
+    [
+        (None, None, 600, True),
+        (None, 1.0, 600, False),
+        (None, None, None, False),
+        (1.0, 1.0, None, False),
+        (1.0, 1.0, 600, True),
+    ],
 )
-def test_a_brush_may_make_a_picture_large(tmp_path, monkeypatch, brush, limit, wanted):
+def test_what_is_drawn_larger_may_make_a_picture_large(
+    tmp_path, monkeypatch, brush, supersampling, limit, wanted
+):
     save_image(noisy(), tmp_path / "plain.png")
-    monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", 16 * HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(large, "_LARGE_PX_WITHIN_LIMIT", 2 * HEIGHT * WIDTH)
     arguments = Namespace(
-        refine=0, max_size=None, max_memory=limit, brush=brush, supersampling=None
+        refine=0, max_size=None, max_memory=limit, brush=brush, supersampling=supersampling
     )
     assert large.is_large(arguments, tmp_path / "plain.png") == wanted
 
