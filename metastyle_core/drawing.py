@@ -94,8 +94,10 @@ class Drawing:
 
     @property
     def reducing(self) -> Kernel:
-        """The kernel that makes pictures smaller: sharp where it is by a few pixels alone."""
-        return "cubic" if self.brush is None and self.supersampling == 1 else "triangle"
+        """The kernel that makes pictures smaller; the last is for a few pixels, or for a brush."""
+        if self.supersampling > 1:
+            return "sharp"
+        return "cubic" if self.brush is None else "triangle"
 
     @property
     def wrapping(self) -> tuple[bool, bool]:
@@ -172,7 +174,7 @@ def _fitting(height: float, width: float, how: Drawing) -> Size:
 def scaled(
     images: Tensor,
     size: Size,
-    reducing: Kernel = "triangle",
+    reducing: Kernel = "sharp",
     wrapping: tuple[bool, bool] = (False, False),
 ) -> Tensor:
     """Pictures (B, C, H, W), [0, 1], at another size, sharp where that is larger."""

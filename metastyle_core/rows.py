@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 Border = Literal["reflect", "replicate", "circular"]
-Kernel = Literal["cubic", "triangle", "area"]
+Kernel = Literal["cubic", "sharp", "triangle", "area"]
 _PIXELS_AT_ONCE = 2**18  # that are read of a picture which is reduced
-_CUBIC = -0.75  # the sharpness of PyTorch's bicubic filter
+# The sharpness of PyTorch's bicubic filter, and of the one that reduces without aliasing.
+_CUBIC, _SHARP = -0.75, -0.5
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ def resampled(
         width: of the picture.
         size: the new height and width.
         kernel: `triangle` averages all that a pixel covers, for reducing, as `images.resize`
-            does, and enlarges linearly; `cubic` keeps enlargements sharp, unclamped, and `area`
-            takes means, both as `interpolate` does.
+            does, and enlarges linearly; `sharp` reduces like a cubic filter that covers as much,
+            and `cubic` keeps enlargements sharp, both unclamped; `area` takes means. All are as
+            `interpolate` does it.
         wrapping: whether the picture goes on at the other end, down and across.
 
     Returns:
@@ -129,14 +131,14 @@ def _taps(
     if kernel == "area":
         return _windows(first, last, source, target)
     scale = source / target
-    stretch = max(1.0, scale) if kernel == "triangle" else 1.0
-    reach = stretch * (2 if kernel == "cubic" else 1)
+    stretch = max(1.0, scale) if kernel != "cubic" else 1.0
+    reach = stretch * (1 if kernel == "triangle" else 2)
     centres = (torch.arange(first, last, dtype=torch.float64) + 0.5) * scale - 0.5
     places = (centres - reach).floor().long()[:, None] + torch.arange(math.ceil(2 * reach) + 2)
     distances = (places - centres[:, None]).abs() / stretch
     if kernel == "cubic":
-        return places, _cubic(distances).float()
-    weights = (1 - distances).clamp(min=0)
+        return places, _cubic(distances, _CUBIC).float()
+    weights = _cubic(distances, _SHARP) if kernel == "sharp" else (1 - distances).clamp(min=0)
     if not wrapping:
         weights = torch.where((places >= 0) & (places < source), weights, 0.0)
     return places, (weights / weights.sum(1, keepdim=True)).float()
@@ -151,9 +153,9 @@ def _windows(first: int, last: int, source: int, target: int) -> tuple[Tensor, T
     return places, weights / weights.sum(1, keepdim=True)
 
 
-def _cubic(distances: Tensor) -> Tensor:
-    near = ((_CUBIC + 2) * distances - (_CUBIC + 3)) * distances.square() + 1
-    far = _CUBIC * (((distances - 5) * distances + 8) * distances - 4)
+def _cubic(distances: Tensor, sharpness: float) -> Tensor:
+    near = ((sharpness + 2) * distances - (sharpness + 3)) * distances.square() + 1
+    far = sharpness * (((distances - 5) * distances + 8) * distances - 4)
     return torch.where(distances <= 1, near, torch.where(distances < 2, far, 0.0))
 
 

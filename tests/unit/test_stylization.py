@@ -138,7 +138,7 @@ def test_supersampling_draws_larger_and_averages(random_base, styles, generator,
     wrapping = (seamless == "both",) * 2
     larger = drawing.scaled(images, (48, 72), wrapping=wrapping)
     drawn = stylize(random_base, styles[0], larger, colouring=AS_DRAWN, **options)
-    wanted = drawing.scaled(drawn, (32, 48), "triangle", wrapping)
+    wanted = drawing.scaled(drawn, (32, 48), "sharp", wrapping)
     found = stylize(
         random_base, styles[0], images, supersampling=1.5, colouring=AS_DRAWN, **options
     )

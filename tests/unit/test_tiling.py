@@ -307,6 +307,7 @@ def test_resampling_by_rows_is_interpolation(size):
     wanted = {
         "triangle": interpolate(image, size, mode="bilinear", antialias=True),
         "cubic": interpolate(image, size, mode="bicubic"),
+        "sharp": interpolate(image, size, mode="bicubic", antialias=True),
         "area": interpolate(image, size, mode="area"),
     }
     for kernel, whole in wanted.items():
