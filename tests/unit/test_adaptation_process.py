@@ -54,7 +54,8 @@ def states_drawn(base, encoder, style_image, contents, steps):
         base, encoder, [style_image], contents, replace(QUICK, steps=steps),
         on_step=lambda report: previews.append(report.preview()), preview_images=contents[:1],
     )  # fmt: skip
-    drawn = stylize_as_usual(base, style, contents[:1], precision="fp32")
+    # At once, so at its own size.
+    drawn = stylize_as_usual(base, style, contents[:1], precision="fp32", supersampling=1.0)
     return style, drawn, previews
 
 

@@ -99,7 +99,7 @@ def test_brushes_that_are_none_are_refused(random_base, style, brush):
 
 @pytest.mark.parametrize(("brush", "px"), [(50.0, "1 px"), (0.1, "640 px")])
 def test_brushes_beyond_what_can_be_drawn_are_refused(random_base, style, brush, px):
-    with pytest.raises(SettingsError, match=rf"short side of {px}; choose one from 0\.25 to 4"):
+    with pytest.raises(SettingsError, match=rf"short side of {px}; choose one from 0\.17 to 4"):
         stylize(random_base, style, picture(64, 64), brush=brush)
 
 
