@@ -89,7 +89,7 @@ class AdaptationSettings:
             contents are given, and at most of the user's own; see `own_contents`.
         content_size_px: their side, and the least of the user's own.
         style_size_px: short side the style pictures are scaled to, or what keeps
-            them within one megapixel: the brush. Photographs of this short side get
+            them within one megapixel: the brush. Pictures drawn at this short side get
             strokes as large as they are in the painting; see `brush_for`.
         levels: how far style pictures, whose reproductions fade, are brought towards full tones,
             [0, 1]; see `levels`.

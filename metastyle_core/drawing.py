@@ -94,7 +94,10 @@ class Drawing:
 
     @property
     def reducing(self) -> Kernel:
-        """The kernel that makes pictures smaller; the last is for a few pixels, or for a brush."""
+        """The kernel that makes pictures smaller.
+
+        By a few pixels alone, as pictures that wrap are, `cubic` keeps them as they are.
+        """
         if self.supersampling > 1:
             return "sharp"
         return "cubic" if self.brush is None else "triangle"
@@ -161,6 +164,11 @@ def largest_size(height: int, width: int, style: AdaptedStyle, how: Drawing) -> 
     """
     require_sides("Image", height, width, MIN_SIDE_PX)
     return max(sizes_to_draw(height, width, style, how), key=math.prod)
+
+
+def drawn_size(height: int, width: int, how: Drawing) -> Size:
+    """The size at which a picture is drawn without a brush."""
+    return _fitting(height * how.supersampling, width * how.supersampling, how)
 
 
 def _fitting(height: float, width: float, how: Drawing) -> Size:

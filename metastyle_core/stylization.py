@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .abstraction import USUAL_ABSTRACTION, abstracted
 from .base import Base
-from .borders import Seamless, wraps
+from .borders import Seamless
 from .checks import (
     require_finite_result,
     require_pictures,
@@ -27,6 +27,7 @@ from .colour import Colouring
 from .drawing import (
     USUAL_SUPERSAMPLING,
     Drawing,
+    drawn_size,
     require_brush,
     require_supersampling,
     scaled,
@@ -37,7 +38,7 @@ from .finishing import IN_STYLE, finish
 from .grain import USUAL_GRAIN, grain_relief
 from .large_pictures import PictureRows, goes_by_rows, stylize_rows
 from .mixing import scale_style
-from .network import MIN_SIDE_PX, STRIDE_PX, FastWeights, NormStatistics, stylize_with
+from .network import MIN_SIDE_PX, FastWeights, NormStatistics, stylize_with
 from .precision import Precision, autocast
 from .rows import rows_of
 from .steady import Steady, require_steady, steady_mean
@@ -120,10 +121,9 @@ def stylize(
     Raises:
         ShapeError: not a batch of RGB pictures, too small, or `alpha` or `mask` does not fit.
         SettingsError: the number of styles does not fit, `batch` is not positive, or
-            `strength`, `grain` or `abstraction` lies outside [0, 1], or `supersampling` outside
-            [1, 2], or `images` hold whole
-            numbers, NaN or another range, such as 0..255, or no picture can be drawn with such
-            a brush.
+            `strength`, `grain` or `abstraction` lies outside [0, 1] or `supersampling` outside
+            [1, 2], or `images` hold whole numbers, NaN or another range, such as 0..255, or no
+            picture can be drawn with such a brush.
         BaseMismatchError: a style belongs to another base.
         ResultError: a picture comes out with NaN or infinity.
     """
@@ -143,8 +143,8 @@ def stylize(
     require_supersampling(supersampling)
     require_steady(steady)
     chosen = _per_picture(base, style, len(images))
-    height, width = (round(side * supersampling) for side in images.shape[-2:])
-    size = batch or pictures_per_pass(height, width, base.device)
+    height, width = images.shape[-2:]
+    size = batch or pictures_per_pass(*drawn_size(height, width, how), base.device)
     with torch.inference_mode():
         if strength > 0 and goes_by_rows(images.shape[-2], images.shape[-1], base.device, how):
             _refuse_steady(steady)
@@ -247,21 +247,19 @@ def _draw(
     """Pictures (B, 3, H, W) through the network, on their device."""
     if not len(pictures):
         return pictures
-    own_height, own_width = pictures.shape[-2:]
-    factor = how.supersampling
-    height = _side_to_draw(own_height * factor, wraps(how.seamless, "y"))
-    width = _side_to_draw(own_width * factor, wraps(how.seamless, "x"))
+    own_size = (pictures.shape[-2], pictures.shape[-1])
+    size_drawn = drawn_size(*own_size, how)
     relief = None
     if how.grain:
         wrapping = how.seamless != "none"
-        relief = how.grain * grain_relief(height, width, how.seed, wrapping=wrapping)
+        relief = how.grain * grain_relief(*size_drawn, how.seed, wrapping=wrapping)
     chunks: list[Tensor] = []
     for first in range(0, len(pictures), size):
         rows = slice(first, first + size)
         own = pictures[rows].to(base.device)
-        read = scaled(own, (height, width), how.reducing, how.wrapping)
+        read = scaled(own, size_drawn, how.reducing, how.wrapping)
         drawn = _draw_chunk(base, styles if len(styles) == 1 else styles[rows], read, relief, how)
-        reduced = scaled(drawn, (own_height, own_width), how.reducing, how.wrapping)
+        reduced = scaled(drawn, own_size, how.reducing, how.wrapping)
         chunks.append(reduced.to(pictures.device))
     return torch.cat(chunks)
 
@@ -347,13 +345,6 @@ def _draw_with(
         stylize_with, base.network, weights, statistics=statistics, seamless=how.seamless
     )
     return steady_mean(draw, pictures, how.steady, how.seamless)
-
-
-def _side_to_draw(side_px: float, wrapping: bool) -> int:
-    """The side in whole pixels, where it wraps the nearest that the network can join."""
-    if not wrapping:
-        return round(side_px)
-    return max(MIN_SIDE_PX, STRIDE_PX * round(side_px / STRIDE_PX))
 
 
 def _rows(styles: Sequence[AdaptedStyle]) -> FastWeights:

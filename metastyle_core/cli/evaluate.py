@@ -90,9 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
         ).to(base.device)
     style_paths = spread_paths(list_images(arguments.styles), arguments.max_styles)
     styles = {
-        _name_below(arguments.styles, path): load_square(path, settings.style_size_px).to(
-            base.device
-        )
+        _name_below(arguments.styles, path): load_square(path, brush).to(base.device)
         for path in style_paths
     }
     content_paths = spread_paths(list_images(arguments.contents), arguments.max_contents)

@@ -96,7 +96,10 @@ def _lies_below(image: Path, folder: Path, results: Path | None) -> bool:
 
 
 def chosen_brush(
-    arguments: argparse.Namespace, images: Sequence[ImageInput], max_size_px: int | None = None
+    arguments: argparse.Namespace,
+    images: Sequence[ImageInput],
+    max_size_px: int | None = None,
+    supersampling: float = USUAL_SUPERSAMPLING,
 ) -> int:
     """The style size asked for, or the one that suits the first of some pictures.
 
@@ -104,6 +107,7 @@ def chosen_brush(
         arguments: from `add_style_size_option`.
         images: what will be drawn; only headers are read, up to the first good one.
         max_size_px: the long side to which they are shrunk before that.
+        supersampling: with which they will be drawn.
 
     Returns:
         Pixels; the default of `AdaptationSettings` where neither is known.
@@ -115,8 +119,7 @@ def chosen_brush(
         return AdaptationSettings.style_size_px
     height, width = size
     scale = min(1.0, max_size_px / max(height, width)) if max_size_px else 1.0
-    drawn = getattr(arguments, "supersampling", None) or USUAL_SUPERSAMPLING
-    return brush_for(round(height * scale), round(width * scale), drawn)
+    return brush_for(round(height * scale), round(width * scale), supersampling)
 
 
 def _first_size(images: Sequence[ImageInput], max_size_px: int | None) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from .controls import (
     check_controls,
     colouring_of,
     files_of_controls,
+    supersampling_of,
 )
 from .drawers import StyleDrawer
 from .drawing import PictureDrawing, PictureReport
@@ -185,7 +186,7 @@ def _drawn(
 
     So each share of the inputs is drawn in the same styles.
     """
-    brush = chosen_brush(arguments, inputs, arguments.max_size)
+    brush = chosen_brush(arguments, inputs, arguments.max_size, supersampling_of(arguments))
     contents = partial(crops_of, inputs, failures=Failures(len(inputs)))
     abstraction = abstraction_of(arguments)
     from_image = partial(style_from_image, arguments, base, brush, abstraction, contents)

@@ -17,7 +17,7 @@ from ...metastyle_core.base import Base
 from ...metastyle_core.borders import Seamless
 from ...metastyle_core.checks import require_unit_range
 from ...metastyle_core.colour import Colour, Colouring
-from ...metastyle_core.drawing import USUAL_SUPERSAMPLING, Drawing, Size, largest_size
+from ...metastyle_core.drawing import USUAL_SUPERSAMPLING, Drawing, Size, drawn_size, largest_size
 from ...metastyle_core.errors import MetaStyleError
 from ...metastyle_core.grain import USUAL_GRAIN
 from ...metastyle_core.large_pictures import PictureRows, goes_by_rows, stylize_rows
@@ -270,8 +270,9 @@ def _first_size(
 ) -> int:
     if isinstance(style, StyleSchedule) and any(each.mode != "norm" for each in style.styles):
         return 1
-    height, width = (round(side * settings.supersampling) for side in images.shape[1:3])
-    return pictures_per_pass(height, width, base.device)
+    _, height, width, _ = images.shape
+    drawn = drawn_size(height, width, settings.drawing(Strips()))
+    return pictures_per_pass(*drawn, base.device)
 
 
 def _stylize_batch(
