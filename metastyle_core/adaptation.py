@@ -15,7 +15,6 @@ from typing import TypeVar
 import torch
 from torch import Generator, Tensor
 
-from .abstraction import USUAL_ABSTRACTION, abstracted
 from .base import Base
 from .checks import (
     require_above_zero,
@@ -31,8 +30,7 @@ from .drawing import USUAL_SUPERSAMPLING
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .finishing import IN_STYLE
-from .flow import along_forms
-from .grain import FREE_STROKES, USUAL_GRAIN, drawn_relief, grain_relief
+from .grain import USUAL_GRAIN, drawn_relief, grain_relief
 from .images import fit_within
 from .initialisation import InitialisationForm, predicted_norms
 from .levels import USUAL_LEVELS
@@ -48,6 +46,7 @@ from .network import (
 from .precision import Precision, autocast
 from .style import STYLE_SIZE_PX, AdaptedStyle, check_style
 from .style_pictures import StylePicture, style_pictures
+from .touches import USUAL_ABSTRACTION, content_of, in_touches
 
 MIN_STYLE_SIDE_PX = 64
 MAX_STYLE_PIXELS = 1024 * 1024
@@ -271,11 +270,9 @@ def adapt_to_style(
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
         given = _shipped_contents(base, settings, on_content) if contents is None else contents
-        drawn = _painted_over(given, settings.abstraction, on_content)
-        shown = drawn[: settings.batch]
-        if preview_images is not None:
-            shown = _painted_over(preview_images.to(base.device), settings.abstraction)
-        preview = _Preview(base, shown, palette)
+        drawn = _Contents.of(given, settings, on_content)
+        shown = given[: settings.batch] if preview_images is None else preview_images
+        preview = _Preview(base, shown.to(base.device), settings.abstraction, palette)
         from_a_style = resume is not None or settings.initialisation == "predicted"
         halved = contents is None and settings.mode == "norm" and from_a_style
         share = _HOLDS_FOR_OTHERS if halved else 1.0
@@ -321,16 +318,50 @@ def _shipped_contents(
     return shipped_contents(count, size_px, generator, on_content).to(base.device)
 
 
-def _painted_over(
-    pictures: Tensor, amount: float, on_content: Callable[[], None] | None = None
-) -> Tensor:
-    """Pictures (B, 3, H, W) as stills are before they are drawn, one by one."""
-    painted: list[Tensor] = []
-    for picture in pictures.split(1):
-        if on_content is not None:
-            on_content()
-        painted.append(abstracted(picture, amount))
-    return torch.cat(painted)
+@dataclass(frozen=True)
+class _Contents:
+    """Contents as they are read later.
+
+    Attributes:
+        pictures: (N, 3, H, W), [0, 1].
+        painted: as many, painted over.
+        strokes: (N, 1, H, W), of that, with their strengths.
+    """
+
+    pictures: Tensor
+    painted: Tensor
+    strokes: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        pictures: Tensor,
+        settings: AdaptationSettings,
+        on_content: Callable[[], None] | None,
+    ) -> "_Contents":
+        """Paint pictures (N, 3, H, W) over, one by one.
+
+        Each by a part of the relief of its own, and together with strokes of all strengths; one
+        content alone has about the usual grain.
+        """
+        count, _, height, width = pictures.shape
+        generator = Generator().manual_seed(settings.seed)
+        sides = (height + _RELIEF_ROOM_PX, width + _RELIEF_ROOM_PX)
+        relief = drawn_relief(*sides, generator, pictures.device)
+        strengths = (torch.randperm(count, generator=generator) + 0.5) / count
+        corners = torch.randint(_RELIEF_ROOM_PX + 1, (count, 2), generator=generator)
+        painted: list[Tensor] = []
+        strokes: list[Tensor] = []
+        for picture, strength, (top, left) in zip(
+            pictures.split(1), strengths.tolist(), corners.tolist(), strict=True
+        ):
+            if on_content is not None:
+                on_content()
+            piece = relief[..., top : top + height, left : left + width]
+            touched = in_touches(picture, piece, settings.abstraction)
+            painted.append(touched[0])
+            strokes.append(strength * touched[1])
+        return cls(pictures, torch.cat(painted), torch.cat(strokes))
 
 
 def _run_with_one_retry(
@@ -351,7 +382,7 @@ class _InnerLoop:
         base: Base,
         encoder: PerceptualEncoder,
         styles: list[StylePicture],
-        contents: Tensor,
+        contents: _Contents,
         settings: AdaptationSettings,
         preview: "_Preview",
         share: float,
@@ -359,7 +390,8 @@ class _InnerLoop:
     ) -> None:
         """Find the targets; `share` is how much of the way from the start a style goes."""
         self.settings, self._share = settings, share
-        self._base, self._encoder, self._contents, self._preview = base, encoder, contents, preview
+        self._base, self._encoder, self._preview = base, encoder, preview
+        self._contents = contents.pictures
         with torch.no_grad(), autocast(settings.precision, base.device, gradients=True):
             layers = encoder.spec.style_layers
             scales = settings.loss.style_scales
@@ -375,14 +407,14 @@ class _InnerLoop:
                 generator,
                 [each.share() for each in styles],
             )
-            self._read = laid_in = contents
-            if base.network.reads_grain:
-                strokes = _strokes_on(contents, generator)
-                self._read = base.network.with_strokes(contents, strokes)
-                laid_in = contents + FREE_STROKES * strokes
+            read, strokes = contents.painted, contents.strokes
+            if not base.network.reads_grain:
+                strokes = torch.zeros_like(strokes)
+            self._read = base.network.with_strokes(read, strokes)
+            kept_content = content_of(contents.pictures, read, strokes)
             # Contents repeat, so their features are found once.
             kept = content_layers(encoder.spec, settings.loss.content_distance)
-            self._content_features = _features_of_each(encoder, kept, laid_in, on_content)
+            self._content_features = _features_of_each(encoder, kept, kept_content, on_content)
 
     @torch.enable_grad()
     def run(
@@ -455,26 +487,6 @@ class _InnerLoop:
         return terms.mean(), stylized.detach()
 
 
-def _strokes_on(contents: Tensor, generator: Generator) -> Tensor:
-    """Strokes (N, 1, H, W) on contents as they may be read later.
-
-    Each from a part of the relief of its own, and together of all strengths; one content alone has
-    about the usual grain.
-    """
-    count, _, height, width = contents.shape
-    sides = (height + _RELIEF_ROOM_PX, width + _RELIEF_ROOM_PX)
-    relief = drawn_relief(*sides, generator, contents.device)
-    strengths = (torch.randperm(count, generator=generator) + 0.5) / count
-    corners = torch.randint(_RELIEF_ROOM_PX + 1, (count, 2), generator=generator)
-    drawn: list[Tensor] = []
-    for content, strength, (top, left) in zip(
-        contents.split(1), strengths.tolist(), corners.tolist(), strict=True
-    ):
-        piece = relief[..., top : top + height, left : left + width]
-        drawn.append(along_forms(content, strength * piece))
-    return torch.cat(drawn)
-
-
 def _features_of_each(
     encoder: PerceptualEncoder,
     layers: Sequence[str],
@@ -537,20 +549,20 @@ def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
 
-@dataclass(frozen=True)
 class _Preview:
-    """Pictures (B, 3, H, W), painted over as contents are, drawn with the usual grain."""
+    """Pictures as a style draws them so far, at their own size."""
 
-    base: Base
-    shown: Tensor
-    palette: Palette
+    def __init__(self, base: Base, pictures: Tensor, abstraction: float, palette: Palette) -> None:
+        """Paint pictures (B, 3, H, W) over, with the usual grain."""
+        self._base, self._palette = base, palette
+        relief = grain_relief(*pictures.shape[-2:], seed=0).to(pictures.device)
+        self._shown, strokes = in_touches(pictures, relief, abstraction)
+        self._read = base.network.with_strokes(self._shown, USUAL_GRAIN * strokes)
 
     @torch.no_grad()
     def draw(self, weights: Mapping[str, Tensor]) -> Tensor:
-        relief = USUAL_GRAIN * grain_relief(*self.shown.shape[-2:], seed=0)
-        network = self.base.network
-        drawn = stylize_with(network, weights, network.with_grain(self.shown, relief))
-        return recolour(drawn, self.shown, IN_STYLE.on(self.palette))
+        drawn = stylize_with(self._base.network, weights, self._read)
+        return recolour(drawn, self._shown, IN_STYLE.on(self._palette))
 
 
 def _starting_weights(

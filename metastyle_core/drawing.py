@@ -16,21 +16,19 @@ and flat areas the weave, which are a few pixels of the network wide.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
-from .abstraction import REACH_PX as ABSTRACTION_REACH_PX
-from .abstraction import abstracted
 from .base import Base
 from .borders import Seamless, wraps
 from .checks import require_sides
 from .errors import SettingsError
-from .flow import REACH_PX, along_forms
 from .grain import relief_rows
 from .images import luminance
 from .network import (
@@ -47,11 +45,11 @@ from .rows import Kernel, Plane, Rows, bordered_rows, gathered, resampled, rows_
 from .steady import Steady
 from .style import AdaptedStyle
 from .tiling import Strips, draw_in_strips, rows_of_strip
+from .touches import REACH_PX, in_touches
 
 _T = TypeVar("_T")
 Size = tuple[int, int]
-_STROKE_ROWS = 256  # of which strokes are found at once, at least
-_PAINTED_ROWS = 128  # that are painted over at once
+_TOUCHED_ROWS = 256  # that are painted over at once
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
 # Of stills, where nobody says otherwise: twice as much work, calm areas and clean contours.
@@ -59,8 +57,8 @@ USUAL_SUPERSAMPLING = 1.5
 MOST_SUPERSAMPLING = 2.0
 _LARGEST_SEEN_PX = 2**20  # of a picture that wraps, for what norms go by
 LARGEST_FACTOR = 6.0  # by which a picture is enlarged for strokes finer than the network's
-# Of the work at a size: painting the photograph over, and finding its strokes.
-_PAINTING, _STROKES = 0.1, 0.05
+# Of the work at a size: painting the photograph over.
+_TOUCHES = 0.1
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class Drawing:
         brush: size of the strokes, 1 as adapted; None as the network draws them.
         strips: how large pictures are cut.
         steady: how many shifts within the stride are averaged (see `steady`).
-        abstraction: how far the photograph is painted over first (see `abstraction`).
+        abstraction: how far the photograph is painted over first (see `touches`).
         supersampling: how many times as large as the picture it is drawn at last, before it is
             reduced, 1 to 2.
     """
@@ -263,13 +261,18 @@ class _Layers:
 
     def draw(self, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Draw at a size, which is so much of the work."""
-        painting = _PAINTING * share if self._how.abstraction else 0.0
-        self._photograph = self._painted_over(self._at(size), size, painting)
+        # Strokes are those of the first drawing.
+        grain = self._how.grain if self._sketch is None else 0.0
+        self._photograph = read = self._at(size)
+        if self._how.abstraction or grain:
+            touched = self._in_touches(self._photograph, size, _TOUCHES * share)
+            self._photograph = touched.map(lambda rows: rows[:, :3])
+            if grain:
+                read = touched.map(partial(_with_strokes, self._base.network, grain))
+            share -= _TOUCHES * share
         if self._sketch is None or self._light is None:
-            strokes = _STROKES * share if self._how.grain else 0.0
-            grained = self._with_strokes(self._photograph, size, strokes)
-            return self._pass(grained, size, share - painting - strokes)
-        return self._draw_over(self._sketch, self._light, size, share - painting)
+            return self._pass(read if grain else self._photograph, size, share)
+        return self._draw_over(self._sketch, self._light, size, share)
 
     def _draw_over(
         self, sketch: Plane, light: Plane, size: Size, share: float
@@ -297,41 +300,24 @@ class _Layers:
         resized = resampled(self._picture, self._own[1], size, kernel, self._how.wrapping)
         return self._gathered(resized.map(lambda rows: rows.clamp(0, 1)), size).rows
 
-    def _painted_over(self, picture: Rows, size: Size, share: float) -> Rows:
-        """A picture as abstraction leaves it, which is so much of the work."""
-        amount = self._how.abstraction
-        if not amount:
-            return picture
-
-        def paint(rows: Tensor, seamless: Seamless) -> Tensor:
-            return abstracted(rows, amount, seamless)
-
-        painted = self._with_surroundings(paint, [picture], size[0], ABSTRACTION_REACH_PX)
-        folder = self._how.strips.folder
-        return gathered(painted, _PAINTED_ROWS, folder, self._reporter(share)).rows
-
-    def _with_surroundings(
-        self, change: Callable[..., Tensor], sources: Sequence[Rows], height: int, reach_px: int
-    ) -> Rows:
-        """What is made of rows of each source, where what lies so far above and below counts.
-
-        Args:
-            change: takes rows of each source and the axes along which these wrap.
-            sources: of one height.
-            height: of them.
-            reach_px: even.
-        """
-        wraps_down, wraps_across = self._how.wrapping
+    def _in_touches(self, picture: Rows, size: Size, share: float) -> Rows:
+        """A painting of a picture and its strokes, (1, 4, N, W), which is so much of the work."""
+        how, height = self._how, size[0]
+        wraps_down, wraps_across = how.wrapping
+        relief = relief_rows(*size, how.seed, wrapping=how.seamless != "none")
 
         def read(first: int, last: int) -> Tensor:
-            above, below = first - first % 2 - reach_px, last + reach_px
+            above, below = first - first % 2 - REACH_PX, last + REACH_PX
             if not wraps_down:
                 above, below = max(0, above), min(height, below)
-            parts = (bordered_rows(source, above, below, "circular") for source in sources)
-            changed = change(*parts, "x" if wraps_across else "none")
-            return changed[..., first - above : last - above, :]
+            rows, noise = (bordered_rows(v, above, below, "circular") for v in (picture, relief))
+            along = "x" if wraps_across else "none"
+            touched = in_touches(rows, noise.to(rows.device), how.abstraction, along)
+            return torch.cat(touched, dim=1)[..., first - above : last - above, :]
 
-        return Rows(height, read)
+        # The network reads its rows again and again.
+        at_once = max(_TOUCHED_ROWS, rows_of_strip(size[1], how.strips.strip_px))
+        return gathered(Rows(height, read), at_once, how.strips.folder, self._reporter(share)).rows
 
     def _gathered(self, rows: Rows, size: Size) -> Plane:
         # Next to no work, but a chance to stop.
@@ -348,32 +334,6 @@ class _Layers:
         """What has the size drawn last at the next one."""
         source = Rows(self._size[0], read)
         return resampled(source, self._size[1], size, "cubic", self._how.wrapping)
-
-    def _with_strokes(self, picture: Rows, size: Size, share: float) -> Rows:
-        """A picture and the strokes that the network reads with it, so much of the work."""
-        if not self._how.grain:
-            return picture
-        # The network reads its rows again and again.
-        at_once = max(_STROKE_ROWS, rows_of_strip(size[1], self._how.strips.strip_px))
-        folder, report = self._how.strips.folder, self._reporter(share)
-        strokes = gathered(self._strokes(picture, size), at_once, folder, report)
-        network, grain = self._base.network, self._how.grain
-
-        def read(first: int, last: int) -> Tensor:
-            return network.with_strokes(
-                picture.read(first, last), grain * strokes.read(first, last)
-            )
-
-        return Rows(size[0], read)
-
-    def _strokes(self, picture: Rows, size: Size) -> Rows:
-        """Those of full grain along the forms of a picture, (1, 1, N, W)."""
-        relief = relief_rows(*size, self._how.seed, wrapping=self._how.seamless != "none")
-
-        def lay(rows: Tensor, relief: Tensor, seamless: Seamless) -> Tensor:
-            return along_forms(rows, relief.to(rows.device), seamless)
-
-        return self._with_surroundings(lay, [picture, relief], size[0], REACH_PX)
 
     def _pass(self, picture: Rows, size: Size, share: float) -> Iterator[tuple[int, Tensor]]:
         """Once through the network, whole or in strips."""
@@ -397,6 +357,11 @@ class _Layers:
             )
         strips.on_strip(1.0)
         yield 0, whole.float()
+
+
+def _with_strokes(network: StylizationNetwork, grain: float, touched: Tensor) -> Tensor:
+    """What a network reads of paintings and their strokes, (B, 4, H, W)."""
+    return network.with_strokes(touched[:, :3], grain * touched[:, 3:])
 
 
 def statistics_to_wrap_by(

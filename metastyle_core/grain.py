@@ -1,13 +1,13 @@
-"""Grain: faint touches of a brush that the network reads with a picture, and makes strokes from.
+"""Grain: what the touches of a brush are made from (see `touches`), a relief of four channels.
 
-In a flat area the network has nothing to start from and repeats one pattern; aperiodic touches
-along the forms of the picture (see `flow`) give it strokes to paint. Training draws with them too,
-so that faces stay clean and skies do not.
+Two are noises, for which touch lies on which and for their tones; two are the way touches go where
+the picture has no forms, as cosine and sine of twice its angle. That way sways to both sides of one
+direction, as strokes in a sky do; level lines of noise would close around its hills and look like
+fingerprints.
 
-They are made from a relief of four channels: two noises, for which touch lies on which and for
-their tones, and the way they go where the picture has no forms, as cosine and sine of twice its
-angle. That way sways to both sides of one direction, as strokes in a sky do; level lines of noise
-would close around its hills and look like fingerprints.
+How strong their tones are is what is called grain. In a flat area the network has nothing to start
+from and repeats one pattern; faint aperiodic strokes give it something to paint. Training draws
+with them too, so that faces stay clean and skies do not.
 """
 
 import math
@@ -23,11 +23,9 @@ from .rows import Rows, resampled, rows_of, strips_of
 FULL_GRAIN = 20 / 255
 # Of stills, where nobody says otherwise: skies get strokes, faces stay.
 USUAL_GRAIN = 0.5
-# How much of the strokes that a network reads counts as content when it learns: keeping them
-# costs what leaving them out does, and the style decides.
-FREE_STROKES = 0.5
-# The angle sways over cells of a third of the short side, by this deviation in radians.
-_SWAY_CELLS, _SWAY = 3, 0.5
+# Where touches lead by themselves, as those of a right hand do; level ones look like bricks. The
+# angle, in radians downwards, sways over cells of a third of the short side by this deviation.
+_LEAN, _SWAY_CELLS, _SWAY = -0.45, 3, 0.5
 _STRIP_ROWS = 64  # of which the noises are drawn and the deviation of the angle is found
 _MOST_KEPT_PX = 2**21  # of a relief that waits for the next frame: Full HD, 34 MB
 
@@ -96,7 +94,7 @@ def drawn_relief(
 
 
 def turned_relief(relief: Tensor, turns: Tensor) -> Tensor:
-    """Let strokes sway about other directions than the horizontal.
+    """Let strokes sway about other directions.
 
     A network that is to learn from strokes is not to learn from which way they lie.
 
@@ -119,7 +117,7 @@ def _sway_cell(height: int, width: int) -> float:
 
 def _relief(noises: Tensor, sway: Tensor) -> Tensor:
     """The relief (1, 4, H, W) of noises (1, 2, H, W) and that of the angle, of unit deviation."""
-    twice = 2 * _SWAY * sway
+    twice = 2 * (_LEAN + _SWAY * sway)
     return torch.cat([FULL_GRAIN * noises, twice.cos(), twice.sin()], dim=1)
 
 
@@ -184,7 +182,7 @@ def _of_unit_deviation(field: Rows) -> Rows:
 
 
 def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) -> Tensor:
-    """The relief that the grain of a picture is made from at strength 1.
+    """The relief that the touches of a picture are made from, with tones of strength 1.
 
     It depends on the size and the seed alone, so that all frames of a clip have the same.
 
@@ -195,7 +193,7 @@ def grain_relief(height: int, width: int, seed: int, *, wrapping: bool = False) 
         wrapping: whether opposite edges join.
 
     Returns:
-        (1, 4, height, width), float32, on the CPU, for `StylizationNetwork.with_grain`. One of
+        (1, 4, height, width), float32, on the CPU, for `in_touches`. One of
         up to two megapixels is kept for the next call: do not change it in place.
     """
     make = _kept_relief if height * width <= _MOST_KEPT_PX else _whole_relief

@@ -60,7 +60,7 @@ def mix_styles(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Adap
         base_sha256=styles[0].base_sha256,
         mode=common_mode(styles),
         name=" + ".join(parts),
-        settings={"blend": parts, "style_size_px": _mean_size(styles, shares)},
+        settings={"blend": parts, **_mean_settings(styles, shares)},
         palette=_mean_palette(styles, shares),
     )
 
@@ -101,19 +101,24 @@ def add_styles(
         base_sha256=base.sha256,
         mode=mode,
         name=" + ".join(parts),
-        settings={"blend": parts, "style_size_px": _mean_size(styles, weights)},
+        settings={"blend": parts, **_mean_settings(styles, weights)},
         palette=_mean_palette(styles, weights),
     )
 
 
-def _mean_size(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> int:
-    """The size whose strokes lie between those of some styles, in ratios, as their weights do.
+def _mean_settings(
+    styles: Sequence[AdaptedStyle], weights: Sequence[float]
+) -> dict[str, int | float]:
+    """What drawing and refining ask of a style, between those of some styles, as weights say.
 
-    Where all weights are 0 every style counts alike.
+    That is the size, whose strokes lie between theirs in ratios, and the levels. Where all
+    weights are 0 every style counts alike.
     """
     amounts = [abs(weight) for weight in weights] if any(weights) else [1.0] * len(weights)
-    logs = sum(a * math.log(s.size_px) for a, s in zip(amounts, styles, strict=True))
-    return round(math.exp(logs / sum(amounts)))
+    total, counted = sum(amounts), list(zip(styles, amounts, strict=True))
+    logs = sum(amount * math.log(style.size_px) for style, amount in counted) / total
+    levels = sum(amount * style.levels for style, amount in counted) / total
+    return {"style_size_px": round(math.exp(logs)), "levels": min(1.0, levels)}
 
 
 def _mean_palette(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Palette | None:

@@ -20,7 +20,6 @@ from torch.func import functional_call
 from .borders import Seamless, bordered, wraps
 from .checks import require_pictures, require_sides
 from .errors import SettingsError, ShapeError
-from .flow import along_forms
 from .low_rank import initial_updates, merge_updates
 
 MIN_SIDE_PX = 16
@@ -311,8 +310,8 @@ class StylizationNetwork(nn.Module):
         """Stylize pictures.
 
         Args:
-            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px, or with their grain
-                from `with_grain`. They are padded by reflection, 8 px all round and to a
+            images: (B, 3, H, W), RGB, [0, 1], both sides at least 16 px, or with their
+                strokes from `with_strokes`. They are padded by reflection, 8 px all round and to a
                 multiple of 4, and cropped back.
             seamless: axes along which they wrap, in every layer, so that copies of a result
                 join there as pixels do inside; those sides must be multiples of 4.
@@ -360,22 +359,16 @@ class StylizationNetwork(nn.Module):
         kernel = smoothing_kernel(self.smoothing).to(wide)
         return F.conv2d(wide, kernel.expand(wide.shape[1], 1, 3, 3), groups=wide.shape[1])
 
-    def with_grain(self, pictures: Tensor, relief: Tensor, seamless: Seamless = "none") -> Tensor:
-        """Pictures with grain, laid along their forms, as this network reads them.
+    def with_strokes(self, pictures: Tensor, strokes: Tensor) -> Tensor:
+        """Pictures with strokes, as this network reads them.
 
         Args:
             pictures: (B, 3, H, W), [0, 1].
-            relief: (B, 4, H, W) or (1, 4, H, W), `grain_relief` times its strength.
-            seamless: axes along which both wrap.
+            strokes: (B, 1, H, W), those of `in_touches` times their strength.
 
         Returns:
             (B, 3, H, W), the sum, or (B, 4, H, W) where grain is read by itself.
         """
-        strokes = along_forms(pictures, relief.to(pictures.device), seamless)
-        return self.with_strokes(pictures, strokes)
-
-    def with_strokes(self, pictures: Tensor, strokes: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) and `along_forms` of them, (B, 1, H, W), as `with_grain`."""
         strokes = strokes.to(pictures)
         if not self.reads_grain:
             return pictures + strokes

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
-from .abstraction import abstracted
 from .base import Base
 from .checks import (
     require_finite_result,
@@ -34,6 +33,7 @@ from .network import MIN_SIDE_PX, FastWeights, own_statistics, stylize_with
 from .precision import Precision, autocast
 from .style import AdaptedStyle, check_style
 from .stylization import stylize
+from .touches import in_touches
 from .transparency import fill_hidden
 
 # Of a step that a Gaussian has softened, all but the last 2% on both sides lies within four
@@ -275,17 +275,18 @@ def _draw_together(
     height, width = (round(side * settings.supersampling) for side in own)
     shares = resize(shares, height, width)
     relief = None
-    if settings.grain:
-        relief = settings.grain * grain_relief(height, width, settings.seed)
+    if settings.grain or settings.abstraction:
+        relief = grain_relief(height, width, settings.seed).to(base.device)
     weights = [style.to(base.device).fast_weights for style in styles]
     places = shares.to(base.device).expand(len(read), -1, -1, -1)
     drawn: list[Tensor] = []
     with autocast(settings.precision, base.device):
         for each, place in zip(read.split(1), places.split(1), strict=True):
-            larger = scaled(each.to(base.device), (height, width))
-            picture = abstracted(larger, settings.abstraction)
+            picture = scaled(each.to(base.device), (height, width))
             if relief is not None:
-                picture = base.network.with_grain(picture, relief)
+                picture, strokes = in_touches(picture, relief, settings.abstraction)
+                if settings.grain:
+                    picture = base.network.with_strokes(picture, settings.grain * strokes)
             whole = _draw_one(base, weights, picture, place)
             drawn.append(scaled(whole.float(), own).to(content.device))
     return torch.cat(drawn)

@@ -13,7 +13,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .abstraction import USUAL_ABSTRACTION, abstracted
 from .base import Base
 from .borders import Seamless
 from .checks import (
@@ -44,6 +43,7 @@ from .rows import rows_of
 from .steady import Steady, require_steady, steady_mean
 from .style import AdaptedStyle, check_style
 from .tiling import Strips
+from .touches import USUAL_ABSTRACTION, in_touches
 from .transparency import fill_hidden
 
 _CHUNK_PIXELS = 4 * 1024 * 1024
@@ -89,7 +89,7 @@ def stylize(
             accelerator and one at a time on the CPU, where more gain nothing.
         strength: 0 gives the content back exactly, 1 is the full style.
         grain: strength, from 0 to 1, of the strokes along the forms that the network reads
-            with the picture (see `grain` and `flow`).
+            with the picture (see `grain` and `touches`).
         seed: of the grain.
         statistics: what instance norms normalise all pictures by, which `shots` holds over
             the frames of a film; None takes each picture's own.
@@ -110,7 +110,7 @@ def stylize(
             when a picture pans (see `steady`); as many times the work. For pictures that are
             drawn whole.
         abstraction: from 0 to 1, how far the photograph is painted over along its forms before
-            the network reads it (see `abstraction`).
+            the network reads it (see `touches`).
         supersampling: from 1 to 2, how many times as large the pictures are drawn before they are
             reduced (see `drawing`): 1.5 is twice the work, and strokes get as much finer.
 
@@ -250,9 +250,9 @@ def _draw(
     own_size = (pictures.shape[-2], pictures.shape[-1])
     size_drawn = drawn_size(*own_size, how)
     relief = None
-    if how.grain:
+    if how.grain or how.abstraction:
         wrapping = how.seamless != "none"
-        relief = how.grain * grain_relief(*size_drawn, how.seed, wrapping=wrapping)
+        relief = grain_relief(*size_drawn, how.seed, wrapping=wrapping).to(base.device)
     chunks: list[Tensor] = []
     for first in range(0, len(pictures), size):
         rows = slice(first, first + size)
@@ -310,9 +310,11 @@ def _draw_chunk(
     how: Drawing,
 ) -> Tensor:
     """Pictures on the device of the base, in one style or one each."""
-    chunk = abstracted(images, how.abstraction, how.seamless)
+    chunk = images
     if relief is not None:
-        chunk = base.network.with_grain(chunk, relief, how.seamless)
+        chunk, strokes = in_touches(images, relief, how.abstraction, how.seamless)
+        if how.grain:
+            chunk = base.network.with_strokes(chunk, how.grain * strokes)
     if base.device.type == "cpu":
         # Processors convolve pixels whose channels lie together faster, in every format.
         chunk = chunk.contiguous(memory_format=torch.channels_last)

@@ -13,12 +13,12 @@ from itertools import product
 from PIL import Image
 from torch import Tensor
 
-from .abstraction import USUAL_ABSTRACTION
 from .errors import SettingsError
 from .grain import USUAL_GRAIN
 from .images import resize
 from .sheets import SheetLayout, SheetRow, labelled_sheet
 from .style import AdaptedStyle
+from .touches import USUAL_ABSTRACTION
 
 MOST_PICTURES = 64
 

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.colour import COLOURS, Colour
 from ..metastyle_core.drawing import USUAL_SUPERSAMPLING
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from ..metastyle_core.regions import RegionSettings
+from ..metastyle_core.touches import USUAL_ABSTRACTION
 from .hosting.bounded_regions import RegionRequest, connected_regions, draw_regions, rest_style
 from .hosting.bounded_stylization import colouring_of
 from .hosting.model import MetaStyleModel
@@ -118,7 +118,7 @@ def _drawing() -> list[io.Input]:
             "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
             f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most.",
         ),
-        seed_input("Of the grain."),
+        seed_input("Of the touches that grain and abstraction lay."),
     ]
 
 

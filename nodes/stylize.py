@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.borders import SEAMLESS, Seamless
 from ..metastyle_core.colour import COLOURS, Colour
 from ..metastyle_core.drawing import USUAL_SUPERSAMPLING
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
+from ..metastyle_core.touches import USUAL_ABSTRACTION
 from .hosting.bounded_stylization import StylizationSettings, colouring_of, stylize_images
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, StyleSocket, StyleValue, io, node_schema
@@ -138,7 +138,7 @@ def _grain() -> list[io.Input]:
             "film, where strokes would stand still while things move.",
             optional=True,
         ),
-        seed_input("Of the grain.", optional=True),
+        seed_input("Of the touches that grain and abstraction lay.", optional=True),
     ]
 
 

@@ -160,5 +160,5 @@ def _grain() -> list[io.Input]:
             "none, as in skies. Usually 0 in films, as strokes stand still while things move; "
             "above 0 for cameras that stand still.",
         ),
-        seed_input("Of the grain."),
+        seed_input("Of the touches that grain and abstraction lay."),
     ]

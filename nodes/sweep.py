@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from ..metastyle_core.abstraction import USUAL_ABSTRACTION
 from ..metastyle_core.grain import USUAL_GRAIN
 from ..metastyle_core.precision import Precision
 from ..metastyle_core.sweep import MOST_PICTURES
+from ..metastyle_core.touches import USUAL_ABSTRACTION
 from .hosting.bounded_sweep import SweepRequest, connected_sweep, draw_sheet
 from .hosting.model import MetaStyleModel
 from .hosting.sockets import ModelSocket, growing_styles, io, node_schema
@@ -79,7 +79,7 @@ def _inputs() -> list[io.Input]:
             "size and shrunk.",
         ),
         precision_input(),
-        seed_input("Of the grain."),
+        seed_input("Of the touches that grain and abstraction lay."),
         io.String.Input(
             "brushes",
             default="0",

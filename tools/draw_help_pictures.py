@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.base import Base, load_base
 from metastyle_core.colour import Colouring
@@ -29,6 +28,7 @@ from metastyle_core.refinement import RefinementSettings, refine
 from metastyle_core.regions import Region, RegionSettings, stylize_regions
 from metastyle_core.style import AdaptedStyle
 from metastyle_core.stylization import stylize_as_usual
+from metastyle_core.touches import USUAL_ABSTRACTION
 
 OUTPUT = Path(__file__).parents[1] / "web" / "docs"
 SIDE_PX = 256
@@ -40,7 +40,7 @@ REGION_STYLES = ("munch_the_scream", "van_gogh_starry_night", "hokusai_great_wav
 FEATHERS_PX = (0.0, 16.0, 64.0)
 BRUSHES = (0.5, 1.0, 2.0)
 GRAINS = (0.0, 0.5, 1.0)
-ABSTRACTIONS = (0.0, 0.25, 0.5, 1.0)
+ABSTRACTIONS = (0.0, USUAL_ABSTRACTION, 0.4, 1.0)
 LEVELS = (0.0, 0.4, 0.8)
 OWN_PHOTOGRAPH = Path(__file__).parents[1] / "metastyle_core" / "photographs" / "coffee.webp"
 _LOG = logging.getLogger(__name__)

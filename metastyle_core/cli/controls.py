@@ -5,7 +5,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..abstraction import USUAL_ABSTRACTION
 from ..borders import SEAMLESS, Seamless
 from ..colour import COLOURS, Colouring
 from ..drawing import USUAL_SUPERSAMPLING
@@ -13,6 +12,7 @@ from ..errors import SettingsError, ShapeError
 from ..grain import USUAL_GRAIN
 from ..images import load_batch, load_image
 from ..masks import fitted_mask, mask_from, require_mask
+from ..touches import USUAL_ABSTRACTION
 from .inputs import image_of_style
 from .options import positive_float, share, supersampling
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..abstraction import USUAL_ABSTRACTION
 from ..drawing import USUAL_SUPERSAMPLING
 from ..files import refuse_unwritable
 from ..grain import USUAL_GRAIN
 from ..images import load_image, save_pil
 from ..stylization import stylize
 from ..sweep import MOST_PICTURES, Sweep, Variant, draw_sweep, parse_numbers, require_varied
+from ..touches import USUAL_ABSTRACTION
 from .failures import Failures
 from .image_styles import style_from_image
 from .inputs import chosen_brush, crops_of, files_of_styles, find_images, open_base, resolve_styles

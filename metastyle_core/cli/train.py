@@ -141,6 +141,13 @@ def _add_loss_options(parser: argparse.ArgumentParser) -> None:
     add_setting(
         loss,
         MetaSettings,
+        "--judge-shift",
+        kind=non_negative_int,
+        help="most pixels by which the judge's blocks move against those of the network",
+    )
+    add_setting(
+        loss,
+        MetaSettings,
         "--wrapping",
         kind=non_negative_float,
         help="share of the updates whose photographs wrap and so have no borders, 0 to 1",

@@ -17,14 +17,13 @@ from torch import Generator, Tensor, nn
 from ..base import Predictor
 from ..borders import Seamless
 from ..encoder import PerceptualEncoder, features_at_scales
-from ..flow import along_forms
-from ..grain import FREE_STROKES
 from ..initialisation import fixed_norms, predicted_norms
 from ..losses import StyleTarget, content_layers, perceptual_loss, style_target
 from ..low_rank import is_update, merge_updates
 from ..network import STRIDE_PX, StylizationNetwork, adapted_weights, stylize_with
 from ..precision import autocast
 from ..style_distance import at_least_float32
+from ..touches import content_of
 from .recipe import Outcome
 from .tasks import MetaSettings, Tasks
 
@@ -159,7 +158,7 @@ def _outer_losses(
     generator: Generator,
     settings: MetaSettings,
 ) -> _TaskLosses:
-    """Losses on the query contents, with their grain, their shift and their borders."""
+    """Losses on the query contents, with their touches, their shift and their borders."""
     return _losses(
         learner,
         weights,
@@ -168,8 +167,9 @@ def _outer_losses(
         target,
         generator,
         settings,
-        tasks.query_grain,
+        tasks.query_touches,
         tasks.shift_px,
+        tasks.judged_from,
         tasks.seamless,
     )
 
@@ -182,8 +182,9 @@ def _losses(
     target: StyleTarget,
     generator: Generator,
     settings: MetaSettings,
-    grain: Tensor | None = None,
+    touches: Tensor | None = None,
     shift_px: tuple[int, int] = (0, 0),
+    judged_from: tuple[int, int] = (0, 0),
     seamless: Seamless = "none",
 ) -> _TaskLosses:
     each = len(contents) // len(tasks)
@@ -194,16 +195,17 @@ def _losses(
     }
     encoder = learner.loss_encoder
     layers = content_layers(encoder.spec, settings.loss.content_distance)
-    read = laid_in = contents
-    if grain is not None:
-        strokes = along_forms(contents, grain, seamless)
-        read = learner.network.with_strokes(contents, strokes)
-        laid_in = contents + FREE_STROKES * strokes
+    read = kept = contents
+    if touches is not None:
+        painted, strokes = touches.split([3, 1], dim=1)
+        read = learner.network.with_strokes(painted, strokes)
+        kept = content_of(contents, painted, strokes)
     with autocast(settings.precision, contents.device, gradients=True):
         stylized = stylize_with(learner.network, rows, read, seamless=seamless)
-        features = features_at_scales(encoder, stylized, settings.loss.style_scales)
+        seen, wanted = _judged((stylized, kept), judged_from, settings)
+        features = features_at_scales(encoder, seen, settings.loss.style_scales)
         with torch.no_grad():
-            content = encoder(laid_in, layers)
+            content = encoder(wanted, layers)
     style_weights = tasks.style_weights.repeat_interleave(each)
     terms = perceptual_loss(
         stylized,
@@ -223,6 +225,15 @@ def _losses(
     objective = log_total if settings.objective == "log_total" else total
     parts = (terms.content, terms.style, total, log_total, shift, objective)
     return _TaskLosses(*(part.unflatten(0, (len(tasks), each)).mean(1) for part in parts))
+
+
+def _judged(
+    pictures: tuple[Tensor, Tensor], first: tuple[int, int], settings: MetaSettings
+) -> Iterator[Tensor]:
+    """What the judge sees of pictures: as large wherever it begins."""
+    top, left = first
+    rows, columns = (slice(at, at + settings.crop_px - settings.judge_shift) for at in (top, left))
+    return (each[..., rows, columns] for each in pictures)
 
 
 def _has_rows(name: str, weight: Tensor) -> bool:

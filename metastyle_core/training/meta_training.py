@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-from ..abstraction import USUAL_ABSTRACTION
 from ..adaptation import AdaptationSettings, adapt_to_style
 from ..base import Base, Predictor, load_base, save_base
 from ..encoder import PerceptualEncoder, load_encoder, save_encoder
@@ -23,6 +22,7 @@ from ..initialisation import StylePredictor, count_statistics
 from ..network import StylizationNetwork, adapted_weights, with_grain_kernel
 from ..seeding import seeded
 from ..stylization import stylize
+from ..touches import USUAL_ABSTRACTION
 from .data import ImagePool
 from .meta_learning import Learner, meta_step, rate_key
 from .recipe import Outcome, Shard

@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from ..abstraction import abstracted
 from ..borders import Seamless
 from ..checks import require_above_zero, require_from
 from ..errors import SettingsError
@@ -22,6 +21,7 @@ from ..initialisation import InitialisationForm, PredictorSize
 from ..losses import LossSettings
 from ..network import MAX_BLOCKS, MAX_CHANNELS, STRIDE_PX, AdaptationMode
 from ..precision import Precision
+from ..touches import in_touches
 from .data import ImagePool
 from .patterns import as_pattern
 from .recipe import Shard
@@ -71,14 +71,18 @@ class MetaSettings:
         shift_weight: factor of the shift penalty of the outer loss: how much a picture
             changes beyond its own motion when its content moves by a few pixels, which
             is what flickers in video.
+        judge_shift: the judge sees pictures from up to so many pixels below and right of their
+            corners on, as many in every picture of an update. The network answers in blocks of
+            four pixels, and a judge that pools in blocks always in the same place never sees the
+            weave between them.
         wrapping: share of the updates whose query contents wrap, [0, 1]: they have no borders, so
             that what the network makes of a picture hangs less on how much of it lies near one.
             The side of the contents is a multiple of 4 px then.
         grain: largest strength of the grain on the contents of the outer loss, [0, 1]; each has its
-            own strength, a few of them none. The content loss compares with contents on which half
-            of the strokes lie.
+            own strength, a few of them none. Strokes count as content by half (see `content_of`).
         abstraction: largest amount by which the contents of the outer loss are painted over, as
-            stills are before the network reads them, [0, 1]; a third of them are as they are.
+            stills are before the network reads them, [0, 1]; a third of them are as they are. Half
+            of the content is that of the photograph.
         precision: of the convolutions.
     """
 
@@ -108,6 +112,7 @@ class MetaSettings:
     style_weight_range: tuple[float, float] | None = None
     light_tasks: float = 0.15
     shift_weight: float = 0.0
+    judge_shift: int = 0
     wrapping: float = 0.0
     grain: float = 0.0
     abstraction: float = 0.0
@@ -132,6 +137,7 @@ class MetaSettings:
             most=1.0,
         )
         require_from(self, 0.0, "shift_weight")
+        require_from(self, 0, "judge_shift", most=self.crop_px // 4)
         require_above_zero(self, "inner_lr")
         if self.style_weight_range is not None:
             low, high = self.style_weight_range
@@ -168,8 +174,10 @@ class Tasks:
         support_contents: (S * support, 3, H, W), those of one style in a row.
         query_contents: (S * query, 3, H, W), likewise.
         style_weights: (S,), of the perceptual loss.
-        query_grain: (S * query, 4, H, W), what the network reads besides; None without grain.
+        query_touches: (S * query, 4, H, W), the painting that the network reads in place of the
+            query contents, and its strokes; None without either.
         shift_px: by how much the query contents move for the shift penalty, down and right.
+        judged_from: row and column where what the judge sees of the query contents begins.
         seamless: axes along which the query contents wrap; they go on at their edges then, and
             where they end is a cross in the middle.
         seed: of what the style distance draws.
@@ -179,8 +187,9 @@ class Tasks:
     support_contents: Tensor
     query_contents: Tensor
     style_weights: Tensor
-    query_grain: Tensor | None
+    query_touches: Tensor | None
     shift_px: tuple[int, int] = (0, 0)
+    judged_from: tuple[int, int] = (0, 0)
     seamless: Seamless = "none"
     seed: int = 0
 
@@ -193,26 +202,26 @@ class Tasks:
         def of_rows(pictures: Tensor) -> Tensor:
             return pictures.unflatten(0, (len(self), -1))[rows].flatten(0, 1)
 
-        grain = self.query_grain
+        touches = self.query_touches
         return replace(
             self,
             styles=self.styles[rows],
             support_contents=of_rows(self.support_contents),
             query_contents=of_rows(self.query_contents),
             style_weights=self.style_weights[rows],
-            query_grain=None if grain is None else of_rows(grain),
+            query_touches=None if touches is None else of_rows(touches),
         )
 
     def to(self, device: torch.device) -> "Tasks":
         """The tasks on a device."""
-        grain = self.query_grain
+        touches = self.query_touches
         return replace(
             self,
             styles=self.styles.to(device),
             support_contents=self.support_contents.to(device),
             query_contents=self.query_contents.to(device),
             style_weights=self.style_weights.to(device),
-            query_grain=None if grain is None else grain.to(device),
+            query_touches=None if touches is None else touches.to(device),
         )
 
 
@@ -240,28 +249,37 @@ class TaskSampler:
         read = partial(self._contents.read, size_px=size)
         queries = read([crop for group in grouped for crop in group[support:]])
         supports = read([crop for group in grouped for crop in group[:support]])
-        grain = self._draw_grain(settings.styles * settings.query, generator)
-        if grain is not None:
-            grain = grain.unflatten(0, (settings.styles, settings.query))[list(mine)].flatten(0, 1)
+        strengths = relief = None
+        if settings.grain or settings.abstraction:
+            relief = self._of_shard(self._draw_relief(generator), mine)
+        if settings.grain:
+            strengths = self._of_shard(self._draw_grain(generator), mine)
         seed = int(torch.randint(2**62, (), generator=generator))
         shift = self._draw_shift(generator) if settings.shift_weight else (0, 0)
+        judged_from = self._draw_judged_from(generator) if settings.judge_shift else (0, 0)
         seamless: Seamless = "none"
         if float(torch.rand((), generator=generator)) < settings.wrapping:
             # What the judge sees at its borders is then nothing that the network could know.
             middle = (size // 2, size // 2)
             queries = queries.roll(middle, (2, 3))
-            grain = None if grain is None else grain.roll(middle, (2, 3))
+            relief = None if relief is None else relief.roll(middle, (2, 3))
             seamless = "both"
-        if settings.abstraction:
-            amounts = self._draw_abstraction(generator)[list(mine)].flatten()
-            queries = abstracted(queries, amounts.to(queries.device), seamless)
+        touches = None
+        if relief is not None:
+            amounts: Tensor | float = 0.0
+            if settings.abstraction:
+                amounts = self._of_shard(self._draw_abstraction(generator), mine)
+            painted, strokes = in_touches(queries, relief, amounts, seamless)
+            strength = 0.0 if strengths is None else strengths[:, None, None, None]
+            touches = torch.cat([painted, strength * strokes], dim=1)
         return Tasks(
             self._draw_patterns(self._styles.read([styles[i] for i in mine], size), mine, seed),
             supports,
             queries,
             weights[list(mine)],
-            grain,
+            touches,
             shift,
+            judged_from,
             seamless,
             seed,
         )
@@ -274,6 +292,10 @@ class TaskSampler:
         place = int(torch.randint(1, STRIDE_PX**2, (), generator=generator))
         return place // STRIDE_PX, place % STRIDE_PX
 
+    def _draw_judged_from(self, generator: Generator) -> tuple[int, int]:
+        row, column = torch.randint(self._settings.judge_shift + 1, (2,), generator=generator)
+        return int(row), int(column)
+
     def _draw_patterns(self, styles: Tensor, places: Sequence[int], seed: int) -> Tensor:
         """The styles, some of them made into patterns; alike on every process."""
         drawn = list(styles.split(1))
@@ -283,27 +305,31 @@ class TaskSampler:
                 drawn[row] = as_pattern(drawn[row], chance)
         return torch.cat(drawn)
 
-    def _draw_grain(self, count: int, generator: Generator) -> Tensor | None:
-        """Grain for so many contents: (count, 4, H, W), pieces of one relief; None without any."""
-        size, largest = self._settings.crop_px, self._settings.grain
+    def _of_shard(self, each: Tensor, mine: range) -> Tensor:
+        """This shard's of what is there for each content: (styles * query, ...)."""
+        per_style = each.unflatten(0, (self._settings.styles, self._settings.query))
+        return per_style[list(mine)].flatten(0, 1).to(self._contents.device)
+
+    def _draw_relief(self, generator: Generator) -> Tensor:
+        """What contents are painted over by: (styles * query, 4, H, W), pieces of one relief."""
+        size, count = self._settings.crop_px, self._settings.styles * self._settings.query
         device = self._contents.device
-        if not largest:
-            return None
         relief = drawn_relief(2 * size, 2 * size, generator, device)
-        # Strong grain more often: what is used at once is learned from it. None now and then.
-        chance = torch.rand(count, generator=generator)
-        strengths = largest * (1.25 * chance.sqrt() - 0.25).clamp_min(0)
         corners = torch.randint(size + 1, (count, 2), generator=generator).tolist()
         pieces = [relief[..., top : top + size, left : left + size] for top, left in corners]
         turns = math.pi * torch.rand(count, generator=generator)
-        turned = turned_relief(torch.cat(pieces), turns.to(device))
-        return strengths.to(device)[:, None, None, None] * turned
+        return turned_relief(torch.cat(pieces), turns.to(device))
+
+    def _draw_grain(self, generator: Generator) -> Tensor:
+        """How strong the strokes of each content are: (styles * query,)."""
+        # Strong grain more often: what is used at once is learned from it. None now and then.
+        chance = torch.rand(self._settings.styles * self._settings.query, generator=generator)
+        return self._settings.grain * (1.25 * chance.sqrt() - 0.25).clamp_min(0)
 
     def _draw_abstraction(self, generator: Generator) -> Tensor:
-        """How much each content is painted over: (styles, query)."""
-        settings = self._settings
-        chance = torch.rand(settings.styles, settings.query, generator=generator)
-        return settings.abstraction * (1.5 * chance - 0.5).clamp_min(0)
+        """How much each content is painted over: (styles * query,)."""
+        chance = torch.rand(self._settings.styles * self._settings.query, generator=generator)
+        return self._settings.abstraction * (1.5 * chance - 0.5).clamp_min(0)
 
     def _draw_style_weights(self, generator: Generator) -> Tensor:
         settings = self._settings

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ...metastyle_core.abstraction import USUAL_ABSTRACTION
 from ...metastyle_core.base import Base
 from ...metastyle_core.borders import Seamless
 from ...metastyle_core.checks import require_unit_range
@@ -29,6 +28,7 @@ from ...metastyle_core.rows import Rows, resampled, rows_of, strips_of
 from ...metastyle_core.style import AdaptedStyle, check_style
 from ...metastyle_core.stylization import pictures_per_pass, stylize
 from ...metastyle_core.tiling import Strips, needed_bytes, rows_of_strip, strip_bytes
+from ...metastyle_core.touches import USUAL_ABSTRACTION
 from . import host
 from .model import MetaStyleModel, style_patchers
 from .pictures import alpha_to_core, mask_to_core, require_images, to_core, to_core_over_white

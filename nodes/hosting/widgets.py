@@ -1,8 +1,8 @@
 """Widgets and sockets that several nodes have, stated once."""
 
-from ...metastyle_core.abstraction import USUAL_ABSTRACTION
 from ...metastyle_core.drawing import MOST_SUPERSAMPLING, USUAL_SUPERSAMPLING
 from ...metastyle_core.precision import PRECISIONS
+from ...metastyle_core.touches import USUAL_ABSTRACTION
 from .sockets import ModelSocket, io
 from .style_files import library
 

@@ -9,7 +9,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from metastyle_core.base import Predictor
-from metastyle_core.flow import along_forms
 from metastyle_core.initialisation import PredictorSize, StylePredictor
 from metastyle_core.losses import CONTENT_DISTANCES, LossSettings
 from metastyle_core.low_rank import initial_updates
@@ -56,8 +55,14 @@ def make_tasks() -> Tasks:
     rand = lambda n: torch.rand(n, 3, 16, 16, generator=generator, dtype=F64)  # noqa: E731
     weights = torch.full((2,), SETTINGS.loss.style_weight, dtype=F64)
     styles, supports, queries = rand(2), rand(2), rand(4)
-    grain = 0.05 * torch.randn(4, 4, 16, 16, generator=generator, dtype=F64)
-    return Tasks(styles, supports, queries, weights, grain)
+    return Tasks(styles, supports, queries, weights, touches_on(queries, generator))
+
+
+def touches_on(contents, generator):
+    """Other pictures, and strokes, (B, 4, H, W)."""
+    painted = 0.7 * contents + 0.3 * torch.rand(contents.shape, generator=generator, dtype=F64)
+    strokes = 0.05 * torch.randn(contents[:, :1].shape, generator=generator, dtype=F64)
+    return torch.cat([painted, strokes], 1)
 
 
 @pytest.fixture(scope="module")
@@ -212,10 +217,13 @@ def twin_softness_and_hatching(stylized, style):
 
 
 def twin_loss(
-    encoder, weights, contents, style, settings, generator=None, strokes=0.0, *, wrapping=False
-) -> torch.Tensor:
-    stylized = twin_forward(weights, contents + strokes, wrapping=wrapping)
-    own, wanted, of_style = encoder(stylized), encoder(contents + 0.5 * strokes), encoder(style)
+    encoder, weights, contents, style, settings, generator=None, touches=None, *,
+    wrapping=False, seen=...,
+) -> torch.Tensor:  # fmt: skip
+    """Of which the judge sees a part alone. Half of what counts as content are the touches."""
+    read = contents if touches is None else touches[:, :3] + touches[:, 3:]
+    stylized = twin_forward(weights, read, wrapping=wrapping)
+    own, wanted, of_style = map(encoder, (stylized[seen], (0.5 * (contents + read))[seen], style))
     plain = settings.loss.content_distance == "plain"
     kept = encoder.spec.content_layers if plain else encoder.spec.style_layers[1:]
     content = [(twin_plain if plain else twin_standardised)(own[k], wanted[k]) for k in kept]
@@ -233,6 +241,37 @@ def twin_loss(
     return (total + settings.loss.hatching_weight * hatching).mean()
 
 
+def assert_like_the_twin(encoder, tasks, settings, *, inner_seen=..., seen=...):
+    """Both the loss and its gradient, of tasks of one support and two query contents each."""
+    learner = make_learner(encoder)
+    outcome = meta_step(learner, tasks, settings)
+    second_order = settings.algorithm == "maml"
+    names = norm_parameter_names(learner.network)
+    theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
+    loss = torch.zeros((), dtype=F64)
+    for i in range(2):
+        style = tasks.styles[i : i + 1]
+        weights, draws = dict(theta), torch.Generator().manual_seed(tasks.seed)
+        for _ in range(settings.inner_steps):
+            support = tasks.support_contents[i : i + 1]
+            inner = twin_loss(encoder, weights, support, style, settings, draws, seen=inner_seen)
+            steps = torch.autograd.grad(
+                inner, [weights[n] for n in names], create_graph=second_order, retain_graph=True
+            )
+            moved = {
+                n: weights[n] - settings.inner_lr * g for n, g in zip(names, steps, strict=True)
+            }
+            weights = {**weights, **moved}
+        rows = slice(2 * i, 2 * i + 2)
+        query, touches = tasks.query_contents[rows], tasks.query_touches[rows]
+        loss = loss + twin_loss(encoder, weights, query, style, settings, draws, touches, seen=seen)
+    assert outcome.metrics["total"].item() == pytest.approx(loss.item(), rel=1e-9)
+    wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
+    scale = max(float(g.abs().max()) for g in wanted.values())
+    for name, parameter in learner.network.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-6, atol=1e-9 * scale)
+
+
 @pytest.mark.parametrize("second_order", [True, False])
 @pytest.mark.parametrize("distance", STYLE_DISTANCES)
 @pytest.mark.parametrize("content", CONTENT_DISTANCES)
@@ -243,31 +282,26 @@ def test_meta_gradient_matches_an_explicit_twin(encoder64, second_order, distanc
         algorithm="maml" if second_order else "fomaml",
         loss=replace(SETTINGS.loss, style_distance=distance, content_distance=content),
     )
-    learner, tasks = make_learner(encoder64), make_tasks()
-    found = gradients(learner, settings)
-    names = norm_parameter_names(learner.network)
-    theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
-    all_strokes = along_forms(tasks.query_contents, tasks.query_grain)
-    loss = torch.zeros((), dtype=F64)
-    for i in range(2):
-        style = tasks.styles[i : i + 1]
-        weights, draws = dict(theta), torch.Generator().manual_seed(tasks.seed)
-        for _ in range(settings.inner_steps):
-            support = tasks.support_contents[i : i + 1]
-            inner = twin_loss(encoder64, weights, support, style, settings, draws)
-            steps = torch.autograd.grad(
-                inner, [weights[n] for n in names], create_graph=second_order, retain_graph=True
-            )
-            moved = {
-                n: weights[n] - settings.inner_lr * g for n, g in zip(names, steps, strict=True)
-            }
-            weights = {**weights, **moved}
-        query, strokes = (part[2 * i : 2 * i + 2] for part in (tasks.query_contents, all_strokes))
-        loss = loss + twin_loss(encoder64, weights, query, style, settings, draws, strokes)
-    wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
-    scale = max(float(g.abs().max()) for g in wanted.values())
-    for name, gradient in found.items():
-        torch.testing.assert_close(gradient, wanted[name], rtol=1e-6, atol=1e-9 * scale)
+    assert_like_the_twin(encoder64, make_tasks(), settings)
+
+
+@pytest.mark.parametrize("first", [(0, 0), (5, 11), (16, 16)])
+def test_the_judge_sees_as_large_a_part_from_wherever_it_begins(encoder64, first):
+    """That of the support contents begins at their corner."""
+    settings = replace(
+        SETTINGS, inner_steps=1, objective="total", crop_px=64, judge_shift=16,
+        loss=replace(SETTINGS.loss, style_distance="gram"),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(15)
+    contents = torch.rand(6, 3, 64, 64, generator=generator, dtype=F64)
+    tasks = replace(
+        make_tasks(), support_contents=contents[:2], query_contents=contents[2:],
+        query_touches=touches_on(contents[2:], generator), judged_from=first,
+    )  # fmt: skip
+    inner_seen, seen = (
+        (..., slice(top, top + 48), slice(left, left + 48)) for top, left in ((0, 0), first)
+    )
+    assert_like_the_twin(encoder64, tasks, settings, inner_seen=inner_seen, seen=seen)
 
 
 def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
@@ -285,24 +319,24 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
     )
     generator = torch.Generator().manual_seed(14)
     contents = torch.rand(4, 3, 32, 32, generator=generator, dtype=F64)
-    grain = 0.05 * torch.randn(4, 4, 32, 32, generator=generator, dtype=F64)
+    touches = touches_on(contents, generator)
     tasks = replace(
-        make_tasks(), query_contents=contents, query_grain=grain, shift_px=(down, right)
+        make_tasks(), query_contents=contents, query_touches=touches, shift_px=(down, right)
     )
     learner = make_learner(encoder64)
     outcome = meta_step(learner, tasks, settings)
     theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
     window = (..., slice(down, down + 28), slice(right, right + 28))
-    strokes = along_forms(contents, grain)
-    moved = twin_forward(theta, (contents + strokes)[window]).detach()
-    difference = twin_forward(theta, contents + strokes)[window] - moved
+    read = touches[:, :3] + touches[:, 3:]
+    moved = twin_forward(theta, read[window]).detach()
+    difference = twin_forward(theta, read)[window] - moved
     error = difference[..., 8:-8, 8:-8].square().mean((1, 2, 3)).unflatten(0, (2, 2)).mean(1)
     assert outcome.metrics["shift"].item() == pytest.approx(error.sum().item(), rel=1e-9)
     loss = weight * error.sum()
     for i in range(2):
         rows, style = slice(2 * i, 2 * i + 2), tasks.styles[i : i + 1]
         loss = loss + twin_loss(
-            encoder64, theta, contents[rows], style, settings, strokes=strokes[rows]
+            encoder64, theta, contents[rows], style, settings, touches=touches[rows]
         )
     assert outcome.metrics["total"].item() == pytest.approx(loss.item(), rel=1e-9)
     wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
@@ -312,7 +346,7 @@ def test_the_shift_error_and_its_gradient_match_an_explicit_twin(encoder64):
 
 
 def test_contents_that_wrap_match_an_explicit_twin_without_borders(encoder64):
-    """Network and strokes go on at the other edge; the judge, which sees one picture, does not.
+    """The network goes on at the other edge; the judge, which sees one picture, does not.
 
     What moves leaves at one edge and comes in at the other, so that all of it is compared.
     """
@@ -323,8 +357,8 @@ def test_contents_that_wrap_match_an_explicit_twin_without_borders(encoder64):
     learner = make_learner(encoder64)
     outcome = meta_step(learner, tasks, settings)
     theta = {n: p.detach().clone().requires_grad_() for n, p in learner.network.named_parameters()}
-    strokes = along_forms(tasks.query_contents, tasks.query_grain, "both")
-    read = tasks.query_contents + strokes
+    touches = tasks.query_touches
+    read = touches[:, :3] + touches[:, 3:]
     moved = twin_forward(theta, read.roll((-down, -right), (2, 3)), wrapping=True).detach()
     after = twin_forward(theta, read, wrapping=True).roll((-down, -right), (2, 3))
     error = (after - moved).square().mean((1, 2, 3)).unflatten(0, (2, 2)).mean(1)
@@ -334,7 +368,7 @@ def test_contents_that_wrap_match_an_explicit_twin_without_borders(encoder64):
         rows, style = slice(2 * i, 2 * i + 2), tasks.styles[i : i + 1]
         loss = loss + twin_loss(
             encoder64, theta, tasks.query_contents[rows], style, settings,
-            strokes=strokes[rows], wrapping=True,
+            touches=touches[rows], wrapping=True,
         )  # fmt: skip
     assert outcome.metrics["total"].item() == pytest.approx(loss.item(), rel=1e-9)
     wanted = dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
@@ -372,9 +406,7 @@ def test_adam_in_the_inner_loop_moves_each_norm_by_its_rate_at_first(encoder64):
     learner, tasks = make_learner(encoder64), one_task()
     meta_step(learner, tasks, inner)
     names = norm_parameter_names(learner.network)
-    support = replace(
-        tasks, query_contents=tasks.support_contents, query_grain=torch.zeros(1, 4, 16, 16)
-    )
+    support = replace(tasks, query_contents=tasks.support_contents, query_touches=None)
     moved = make_learner(encoder64)
     meta_step(moved, support, plain)
     own = dict(moved.network.named_parameters())

@@ -10,7 +10,6 @@ from torch import Generator
 
 from metastyle_core import adaptation
 from metastyle_core import base as base_module
-from metastyle_core.abstraction import abstracted
 from metastyle_core.adaptation import (
     AdaptationSettings,
     StepReport,
@@ -421,19 +420,42 @@ def test_a_style_learns_on_contents_that_are_painted_over(
         settings = replace(QUICK, steps=2, **changes)
         return adapt_to_style(random_base, tiny_encoder, [style_image], contents, settings)
 
-    def painted(pictures, amount):
-        return torch.cat([abstracted(each, amount) for each in pictures.split(1)])
+    paint, seen, painted, amounts = adaptation.in_touches, [], [], []
+    find, draw, judged, read = adaptation._features_of_each, adaptation.stylize_with, [], []
+
+    def look(pictures, relief, amount):
+        touched = paint(pictures, relief, amount)
+        seen.append(pictures)
+        painted.append(touched[0])
+        amounts.append(amount)
+        return touched
+
+    def note(encoder, layers, kept, on_content):
+        judged.append(kept)
+        return find(encoder, layers, kept, on_content)
+
+    def follow(network, weights, pictures):
+        read.extend(pictures)
+        return draw(network, weights, pictures)
 
     plain = contents if given else None
-    usual, more = learned(plain), learned(plain, abstraction=0.8)
+    usual = learned(plain)
+    monkeypatch.setattr(adaptation, "in_touches", look)
+    monkeypatch.setattr(adaptation, "_features_of_each", note)
+    monkeypatch.setattr(adaptation, "stylize_with", follow)
+    more = learned(plain, abstraction=0.8)
+    # One by one, and at last what previews show.
+    count = len(seen) - 1
+    assert amounts == [0.8] * (count + 1)
+    before, after = torch.cat(seen[:count]), torch.cat(painted[:count])
+    assert torch.equal(seen[count], before[:2])
     if given:
-        wanted = learned(painted(contents, 0.8), abstraction=0.0)
+        assert torch.equal(before, contents)
     else:
-        made = shipped_contents
-        monkeypatch.setattr(adaptation, "shipped_contents", lambda *a: painted(made(*a), 0.8))
-        wanted = learned(None, abstraction=0.0)
-    for name, weight in more.fast_weights.items():
-        assert torch.equal(weight, wanted.fast_weights[name]), name
+        assert count == QUICK.content_count
+    assert all((after == picture).flatten(1).all(1).any() for picture in read)
+    # This base reads no strokes.
+    torch.testing.assert_close(judged[0], 0.5 * (before + after))
     assert any((usual.fast_weights[k] != v).any() for k, v in more.fast_weights.items())
 
 

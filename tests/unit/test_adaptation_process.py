@@ -206,9 +206,9 @@ def test_contents_have_strokes_from_anywhere_on_the_relief_and_of_every_strength
         return (1 + down[:, None] + 1000 * right)[None, None].double()
 
     monkeypatch.setattr(adaptation, "drawn_relief", slope)
-    monkeypatch.setattr(adaptation, "along_forms", lambda contents, grain: grain)
+    monkeypatch.setattr(adaptation, "in_touches", lambda content, relief, _: (content, relief))
     contents = torch.zeros(1500, 3, 4, 5)
-    grain = adaptation._strokes_on(contents, Generator().manual_seed(0))[:, 0]
+    grain = adaptation._Contents.of(contents, QUICK, None).strokes[:, 0]
     assert grain.shape == (1500, 4, 5)
     strengths = grain[:, 1, 0] - grain[:, 0, 0]
     wanted = (torch.arange(1500) + 0.5).double() / 1500
@@ -217,7 +217,7 @@ def test_contents_have_strokes_from_anywhere_on_the_relief_and_of_every_strength
     corners = (grain[:, 0, 0] / strengths - 1).round().long()
     for places in (corners % 1000, corners // 1000):
         assert set(places.tolist()) == set(range(129))
-    alone = adaptation._strokes_on(contents[:1], Generator())[0, 0]
+    alone = adaptation._Contents.of(contents[:1], QUICK, None).strokes[0, 0]
     assert (alone[1, 0] - alone[0, 0]).item() == pytest.approx(0.5)
 
 

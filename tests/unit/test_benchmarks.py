@@ -15,13 +15,13 @@ from benchmarks.peers import code_distance
 from benchmarks.quality import identity, picture_path
 from benchmarks.report import STYLE_LAYERS, report
 from benchmarks.yardstick import errors_within
-from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
 from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.images import save_image
 from metastyle_core.network import StylizationNetwork
 from metastyle_core.refinement import RefinementSettings
 from metastyle_core.stylization import stylize, stylize_as_usual
+from metastyle_core.touches import USUAL_ABSTRACTION
 
 
 def make_row(method, style, total):

@@ -163,7 +163,7 @@ def test_a_style_learns_on_pictures_painted_over_as_far_as_they_will_be(
     options = ["-o", str(made), "--steps", "1", "--abstraction", "0.7", *base]
     assert main(["adapt", str(image_file), *options]) == 0
     styles = [*learned_from_images, load_style(made)]
-    assert [style.settings["abstraction"] for style in styles] == [0.25, 0.0, 0.6, 0.4, 0.7]
+    assert [style.settings["abstraction"] for style in styles] == [0.15, 0.0, 0.6, 0.4, 0.7]
 
 
 def test_a_painting_gets_the_levels_that_were_asked_for(
@@ -213,7 +213,7 @@ def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
 @pytest.mark.parametrize(
     ("options", "drawing"),
     [
-        ([], {"grain": 0.5, "abstraction": 0.25, "supersampling": 1.5}),
+        ([], {"grain": 0.5, "abstraction": 0.15, "supersampling": 1.5}),
         (["--grain", "0", "--abstraction", "0", "--supersampling", "1"], {}),
         (
             ["--grain", "0", "--abstraction", "0.75", "--supersampling", "2"],
@@ -584,9 +584,10 @@ def test_train_and_distill_run_from_the_command_line(tmp_path, thin_teacher, cap
     run = tmp_path / "run"
     torn = tmp_path / "content" / "torn.png"
     torn.write_bytes(b"\x89PNG")
-    assert main(["train", *folders, "-o", str(run), *quick, "--inner-steps", "1"]) == 1
+    options = ["--inner-steps", "1", "--judge-shift", "8"]
+    assert main(["train", *folders, "-o", str(run), *quick, *options]) == 1
     assert "torn.png is not an image" in capsys.readouterr().err
-    assert (run / "base.safetensors").is_file()
+    assert load_base(run / "base.safetensors").training["meta"]["judge_shift"] == 8
     torn.unlink()
     assert main(["train", *folders, "-o", str(run), *quick]) == 2
     options = ["--teacher", "vgg16", "--teacher-weights", str(thin_teacher)]
@@ -735,6 +736,7 @@ def test_bad_input_gets_one_clear_line_and_writes_nothing(arguments, words, bad_
         (["train", "--content", "a", "--style", "b", "-o", "c", "--updates", "0"], "from 1 up"),
         (["adapt", "a.png", "-o", "b.safetensors", "--seed", "-1"], "from 0 up"),
         (["train", "--content", "a", "--style", "b", "-o", "c", "--seed", str(2**64)], "2^64"),
+        (["train", "--content", "a", "--style", "b", "-o", "c", "--judge-shift", "-1"], "0 up"),
         (["adapt", "a.png", "-o", "b.safetensors", "--abstraction", "2"], "from 0 to 1"),
         ([*STYLIZE, "--strength", "2"], "--strength: got 2; a finite number from 0 to 1 is needed"),
         ([*STYLIZE, "--strength", "-0.1"], "got -0.1; a finite number from 0 to 1"),

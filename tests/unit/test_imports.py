@@ -21,7 +21,7 @@ LAYERS = (
     "core.decoding core.deep_files core.grain",
     "core.checkpoint core.images core.low_rank",
     "core.colour core.content core.encoder core.flow core.levels core.masks core.sheets",
-    "core.abstraction core.network",
+    "core.network core.touches",
     "core.film core.film.frames core.film.webp core.losses core.shots",
     "core.film.reading",
     "core.film.coding core.film.sequences",

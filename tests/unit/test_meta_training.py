@@ -9,7 +9,6 @@ from torch import Generator
 from unit.small_training import LOOP, META, make_recipe, run
 
 from metastyle_core import base as base_module
-from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.base import load_base
 from metastyle_core.encoder import PerceptualEncoder
 from metastyle_core.errors import CheckpointError, SettingsError
@@ -17,7 +16,9 @@ from metastyle_core.finishing import AS_DRAWN
 from metastyle_core.grain import USUAL_GRAIN
 from metastyle_core.initialisation import PredictorSize
 from metastyle_core.losses import LossSettings
+from metastyle_core.touches import USUAL_ABSTRACTION
 from metastyle_core.training import meta_learning, meta_training
+from metastyle_core.training import tasks as tasks_module
 from metastyle_core.training.meta_learning import meta_step, rate_key
 from metastyle_core.training.recipe import Outcome, Shard
 from metastyle_core.training.tasks import TaskSampler
@@ -183,18 +184,22 @@ def test_an_update_computes_in_formats_that_gradients_bear(tiny_encoder, pool, m
 
 @pytest.mark.parametrize("inner_steps", [0, 1])
 def test_an_update_without_grain_seeks_no_strokes(tiny_encoder, pool, monkeypatch, inner_steps):
-    original, sought = meta_learning.along_forms, []
+    original, sought, read = tasks_module.in_touches, [], []
 
     def look(*arguments):
         sought.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(meta_learning, "along_forms", look)
+    monkeypatch.setattr(tasks_module, "in_touches", look)
     for grain, calls in ((0.0, 0), (1.0, 1)):
         settings = replace(META, inner_steps=inner_steps, grain=grain, reads_grain=True)
         learner = make_recipe(tiny_encoder, pool, settings).learner
-        assert meta_step(learner, drawn_tasks(pool, settings), settings).count == 2
-        assert len(sought) == calls
+        with_strokes = learner.network.with_strokes
+        learner.network.with_strokes = lambda *a, f=with_strokes: read.append(a[1]) or f(*a)
+        tasks = drawn_tasks(pool, settings)
+        assert meta_step(learner, tasks, settings).count == 2
+        assert len(sought) == len(read) == calls
+    assert torch.equal(read[0], tasks.query_touches[:, 3:])
 
 
 @pytest.mark.parametrize("trained", [0.0, 0.5])

@@ -69,23 +69,36 @@ def test_styles_that_do_not_belong_together_are_refused(styles):
         mix_styles([], [])
 
 
-def of_size(style, size_px):
-    return replace(style, settings={"style_size_px": size_px})
+def set_to(style, size_px, levels):
+    return replace(style, settings={"style_size_px": size_px, "levels": levels})
 
 
-def test_a_mixture_tells_its_shares_and_has_the_size_between_theirs(random_base, styles):
-    pair = [of_size(styles[0], 64), of_size(styles[1], 256)]
+def test_a_mixture_tells_its_shares_and_has_size_and_levels_between_theirs(random_base, styles):
+    pair = [set_to(styles[0], 64, 0.5), set_to(styles[1], 256, 0.25)]
     mixed = mix_styles(pair, [3, 1])
-    assert mixed.settings == {"blend": ["75% s0", "25% s1"], "style_size_px": 91}  # 64 * 4**(1/4)
+    assert mixed.settings["blend"] == ["75% s0", "25% s1"]
+    assert mixed.size_px == 91  # 64 * 4**(1/4)
+    assert mixed.levels == pytest.approx(0.4375)
     added = add_styles(random_base, pair, [2.0, -1.0])
-    assert added.settings == {"blend": ["2 s0", "-1 s1"], "style_size_px": 102}  # 64 * 4**(1/3)
+    assert added.settings["blend"] == ["2 s0", "-1 s1"]
+    assert added.size_px == 102  # 64 * 4**(1/3)
+    assert added.levels == pytest.approx(5 / 12)
     assert added.name == "2 s0 + -1 s1"
 
 
-def test_a_sum_of_nothing_has_the_size_between_its_styles(random_base, styles):
-    pair = [of_size(styles[0], 64), of_size(styles[1], 256)]
-    assert add_styles(random_base, pair, [0.0, 0.0]).size_px == 128
-    assert scale_style(random_base, pair[1], 0.0).size_px == 256
+def test_a_sum_of_nothing_has_size_and_levels_between_its_styles(random_base, styles):
+    pair = [set_to(styles[0], 64, 0.0), set_to(styles[1], 256, 1.0)]
+    nothing = add_styles(random_base, pair, [0.0, 0.0])
+    assert (nothing.size_px, nothing.levels) == (128, 0.5)
+    faint = scale_style(random_base, pair[1], 0.0)
+    assert (faint.size_px, faint.levels) == (256, 1.0)
+
+
+def test_levels_stay_what_they_are_in_a_mixture_of_alike_ones(styles):
+    """Shares that add up to more than 1 by rounding do not lead out of the range."""
+    pair = [set_to(style, 64, 1.0) for style in styles[:2]]
+    for shares in ([0.1, 0.2], [0.3, 0.6], [0.7, 0.1], [1.0, 3.0]):
+        assert mix_styles(pair, shares).levels == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("mode", ["norm", "low_rank", "full"])

@@ -16,11 +16,11 @@ from metastyle_core.base import Base, load_base, save_base
 from metastyle_core.checkpoint import read_tensors, write_tensors
 from metastyle_core.errors import CheckpointError, ShapeError
 from metastyle_core.export import export_onnx, require_same_pictures
-from metastyle_core.flow import along_forms
-from metastyle_core.grain import drawn_relief, grain_relief, smooth_noise
+from metastyle_core.grain import FULL_GRAIN, drawn_relief, grain_relief, smooth_noise
 from metastyle_core.network import StylizationNetwork, noted_statistics
 from metastyle_core.stylization import stylize
 from metastyle_core.tiling import Strips
+from metastyle_core.touches import in_touches
 from metastyle_core.training.recipe import Shard
 from metastyle_core.training.tasks import TaskSampler
 
@@ -48,23 +48,22 @@ def test_without_grain_it_is_the_network_of_three_channels(reading):
     plain.load_state_dict({**weights, first: weights[first][:, :3]})
     image = picture(40, 56)
     torch.testing.assert_close(reading.network(image), plain(image), rtol=0, atol=1e-6)
-    nothing = reading.network.with_grain(image, torch.zeros(1, 4, 40, 56))
+    nothing = reading.network.with_strokes(image, torch.zeros(1, 1, 40, 56))
     assert torch.equal(reading.network(nothing), reading.network(image))
 
 
 def test_untrained_it_draws_strokes_as_if_they_lay_on_the_picture():
     torch.manual_seed(0)
     network = StylizationNetwork(channels=8, blocks=1, reads_grain=True)
-    image, relief = picture(40, 56), grain_relief(40, 56, 1)
-    painted = image + along_forms(image, relief)
-    drawn = network(network.with_grain(image, relief))
-    torch.testing.assert_close(drawn, network(painted), rtol=0, atol=1e-5)
+    image, strokes = in_touches(picture(40, 56), grain_relief(40, 56, 1), 0.0)
+    drawn = network(network.with_strokes(image, strokes))
+    torch.testing.assert_close(drawn, network(image + strokes), rtol=0, atol=1e-5)
     assert (drawn - network(image)).abs().max() > 1e-3
 
 
 def test_grain_changes_the_drawing_and_leaves_the_picture_alone(reading):
-    image = picture(40, 56)
-    grained = reading.network.with_grain(image, grain_relief(40, 56, 1))
+    image, strokes = in_touches(picture(40, 56), grain_relief(40, 56, 1), 0.0)
+    grained = reading.network.with_strokes(image, strokes)
     assert torch.equal(grained[:, :3], image)
     assert (reading.network(grained) - reading.network(image)).abs().max() > 1e-3
 
@@ -181,12 +180,16 @@ def test_a_skip_passes_what_the_first_layers_see(reading):
     torch.testing.assert_close(network(image), drawn)
 
 
-def test_training_draws_grain_of_every_strength_and_none(pool):
-    sampler = TaskSampler(pool, pool, replace(META, styles=200, grain=0.8))
-    grain = sampler.sample(Generator().manual_seed(0), Shard()).query_grain
-    strengths = grain[:, 0].std((1, 2)) / grain_relief(300, 300, 0)[0, 0].std()
+def test_training_draws_strokes_of_every_strength_and_none(pool, monkeypatch):
+    sampler = TaskSampler(pool, pool, replace(META, styles=120, grain=0.8))
+    strokes = sampler.sample(Generator().manual_seed(1), Shard()).query_touches[:, 3:]
+    monkeypatch.setattr(sampler, "_draw_grain", lambda _: torch.ones(120))
+    whole = sampler.sample(Generator().manual_seed(1), Shard()).query_touches[:, 3:]
+    strengths = (strokes * whole).sum((1, 2, 3)) / whole.square().sum((1, 2, 3))
+    torch.testing.assert_close(strokes, strengths.view(-1, 1, 1, 1) * whole)
     assert float((strengths == 0).float().mean()) == pytest.approx(0.04, abs=0.03)
-    assert 0.6 < float(strengths.max()) < 1.2
+    assert 0.75 < float(strengths.max()) <= 0.8
+    assert whole.std() > 0.4 * FULL_GRAIN
 
 
 def test_adaptation_reads_each_content_with_strokes_of_its_own_half_of_them_free(

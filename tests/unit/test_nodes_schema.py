@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from unit.fake_host import loaded_pack
 
-from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.drawing import USUAL_SUPERSAMPLING
 from metastyle_core.grain import USUAL_GRAIN
+from metastyle_core.touches import USUAL_ABSTRACTION
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("en", "fr", "zh")

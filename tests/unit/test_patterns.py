@@ -46,7 +46,7 @@ def test_patterns_are_the_same_whatever_the_number_of_processes():
         return sampler.sample(torch.Generator().manual_seed(5), shard)
 
     whole, halves = sample(Shard()), [sample(Shard(rank, 2)) for rank in range(2)]
-    for name in ("styles", "query_contents", "query_grain", "style_weights"):
+    for name in ("styles", "query_contents", "query_touches", "style_weights"):
         parts = [getattr(half, name) for half in halves]
         joined = torch.stack(parts, dim=1).flatten(0, 1)
         assert torch.equal(joined, getattr(whole, name)), name

@@ -21,6 +21,7 @@ from metastyle_core.precision import autocast
 from metastyle_core.steady import steady_mean
 from metastyle_core.stylization import pictures_per_pass, stylize
 from metastyle_core.tiling import Strips
+from metastyle_core.touches import in_touches
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +114,9 @@ def test_sides_that_wrap_are_drawn_at_a_multiple_of_four_and_scaled_back(
         top, left = (count // 2 * side for count, side in zip(counts, sides, strict=True))
         return sheet[..., top : top + sides[0], left : left + sides[1]].clamp(0, 1)
 
-    relief = 0.5 * grain_relief(*drawn_at, 3, wrapping=True)
-    read = random_base.network.with_grain(scaled(images, drawn_at), relief, seamless)
+    relief = grain_relief(*drawn_at, 3, wrapping=True)
+    read, strokes = in_touches(scaled(images, drawn_at), relief, 0.0, seamless)
+    read = random_base.network.with_strokes(read, 0.5 * strokes)
     network, weights = random_base.network, styles[0].fast_weights
     drawn = torch.cat(
         [

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from unit.test_nodes_schema import INPUTS, OUTPUTS
 
-from metastyle_core.abstraction import USUAL_ABSTRACTION
 from metastyle_core.grain import USUAL_GRAIN
+from metastyle_core.touches import USUAL_ABSTRACTION
 
 FOLDER = Path(__file__).parents[2] / "subgraphs"
 BLUEPRINTS = sorted(FOLDER.glob("*.json"))

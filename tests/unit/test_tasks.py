@@ -1,5 +1,6 @@
 """What a meta-update reads: style weights, shifts, shares of processes, and its settings."""
 
+import itertools
 import math
 from dataclasses import fields, replace
 
@@ -8,12 +9,25 @@ import torch
 from torch import Generator
 from unit.small_training import META
 
-from metastyle_core.abstraction import abstracted
 from metastyle_core.errors import SettingsError
 from metastyle_core.network import MAX_BLOCKS, MAX_CHANNELS
+from metastyle_core.touches import in_touches
 from metastyle_core.training import tasks as tasks_module
 from metastyle_core.training.recipe import Shard
 from metastyle_core.training.tasks import MetaSettings, TaskSampler
+
+
+@pytest.fixture
+def touched(monkeypatch):
+    """What was painted over: pictures, relief, amounts and axes that wrap."""
+    calls = []
+
+    def look(*arguments):
+        calls.append(arguments)
+        return in_touches(*arguments)
+
+    monkeypatch.setattr(tasks_module, "in_touches", look)
+    return calls
 
 
 def test_style_weights_are_drawn_from_their_range_and_below(pool):
@@ -35,6 +49,18 @@ def test_shifts_fall_everywhere_between_the_strides_but_on_them(pool):
     assert TaskSampler(pool, pool, META).sample(generator, Shard()).shift_px == (0, 0)
 
 
+def test_the_judge_begins_anywhere_up_to_its_shift(pool):
+    generator = Generator().manual_seed(0)
+    moving = TaskSampler(pool, pool, replace(META, judge_shift=3))
+    drawn = {moving._draw_judged_from(generator) for _ in range(300)}
+    assert drawn == set(itertools.product(range(4), repeat=2))
+    sampled = {moving.sample(generator, Shard()).judged_from for _ in range(30)}
+    assert len(sampled) > 5
+    assert sampled <= drawn
+    still = TaskSampler(pool, pool, META)
+    assert {still.sample(generator, Shard()).judged_from for _ in range(10)} == {(0, 0)}
+
+
 def test_contents_wrap_in_their_share_of_updates_and_move_then_too(pool):
     settings = replace(META, shift_weight=1.0, wrapping=0.25)
     sampler, generator = TaskSampler(pool, pool, settings), Generator().manual_seed(0)
@@ -44,14 +70,17 @@ def test_contents_wrap_in_their_share_of_updates_and_move_then_too(pool):
     assert all(tasks.shift_px != (0, 0) for tasks in drawn)
 
 
-def test_contents_that_wrap_go_on_at_their_edges_and_end_in_the_middle(pool):
+def test_contents_that_wrap_go_on_at_their_edges_and_end_in_the_middle(pool, touched):
     drawn = [
         TaskSampler(pool, pool, replace(META, grain=1.0, wrapping=share)).sample(
             Generator().manual_seed(4), Shard()
         )
         for share in (0.0, 1.0)
     ]
-    usual, wrapping = ((t.query_contents, t.query_grain) for t in drawn)
+    assert [call[3] for call in touched] == [tasks.seamless for tasks in drawn] == ["none", "both"]
+    usual, wrapping = (
+        (tasks.query_contents, *call[:2]) for tasks, call in zip(drawn, touched, strict=True)
+    )
     for found, plain in zip(wrapping, usual, strict=True):
         quarters = [plain[..., a : a + 32, b : b + 32] for a in (32, 0) for b in (32, 0)]
         top, bottom = torch.cat(quarters[:2], 3), torch.cat(quarters[2:], 3)
@@ -68,14 +97,14 @@ def test_no_content_wraps_or_all_of_them_do(pool, share, wanted):
 def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
     settings = replace(META, styles=4, support=2, query=3, style_weight_range=(5.0, 40.0))
     settings = replace(settings, grain=1.0, patterns=0.5, shift_weight=1.0, wrapping=0.5)
-    settings = replace(settings, abstraction=0.5)
+    settings = replace(settings, abstraction=0.5, judge_shift=16)
     sampler = TaskSampler(pool, pool, settings)
     whole = sampler.sample(Generator().manual_seed(1), Shard())
     assert whole.styles.shape == (4, 3, 64, 64)
     assert whole.support_contents.shape == (8, 3, 64, 64)
     assert whole.query_contents.shape == (12, 3, 64, 64)
-    assert whole.query_grain.shape == (12, 4, 64, 64)
-    assert len({tuple(image.flatten()[:50].tolist()) for image in whole.query_grain}) > 6
+    assert whole.query_touches.shape == (12, 4, 64, 64)
+    assert len({tuple(strokes.flatten().tolist()) for strokes in whole.query_touches[:, 3]}) > 6
     parts = [sampler.sample(Generator().manual_seed(1), Shard(r, 2)) for r in range(2)]
     for rank, part in enumerate(parts):
         rows = torch.arange(rank, 4, 2)
@@ -84,16 +113,19 @@ def test_shards_together_read_what_one_process_reads(tiny_encoder, pool):
         assert torch.equal(part.support_contents, wanted.support_contents)
         assert torch.equal(part.query_contents, wanted.query_contents)
         assert torch.equal(part.style_weights, wanted.style_weights)
-        assert torch.equal(part.query_grain, wanted.query_grain)
+        assert torch.equal(part.query_touches, wanted.query_touches)
         assert (part.seed, part.shift_px) == (wanted.seed, wanted.shift_px)
-        assert part.seamless == wanted.seamless
+        assert (part.judged_from, part.seamless) == (wanted.judged_from, wanted.seamless)
+    assert whole.judged_from != (0, 0)
     assert len(set(whole.style_weights.tolist())) == 4
     assert whole.seed > 2**32, "few seeds would repeat the projections of the style distance"
     assert len(sampler.sample(Generator().manual_seed(1), Shard(4, 5))) == 0
 
 
 @pytest.mark.parametrize("wrapping", [0.0, 1.0])
-def test_contents_of_the_outer_loss_are_painted_over_and_some_are_as_they_are(pool, wrapping):
+def test_contents_of_the_outer_loss_are_painted_over_and_some_are_as_they_are(
+    pool, wrapping, touched
+):
     settings = replace(META, styles=12, inner_steps=1, wrapping=wrapping, grain=1.0)
 
     def tasks(largest):
@@ -102,14 +134,36 @@ def test_contents_of_the_outer_loss_are_painted_over_and_some_are_as_they_are(po
 
     plain, painted = tasks(0.0), tasks(0.5)
     assert torch.equal(painted.support_contents, plain.support_contents)
-    assert torch.equal(painted.query_grain, plain.query_grain)
-    moved = (painted.query_contents - plain.query_contents).abs().flatten(1).amax(1)
-    same = moved < 1e-5
-    assert 2 <= same.sum() <= len(moved) // 2
-    strongest = abstracted(plain.query_contents, 0.5, plain.seamless)
+    assert torch.equal(painted.query_contents, plain.query_contents)
+    assert torch.equal(plain.query_touches[:, :3], plain.query_contents)
+    assert torch.equal(painted.query_touches[:, 3], plain.query_touches[:, 3])
+    difference = (painted.query_touches[:, :3] - plain.query_contents).abs()
+    same = difference.flatten(1).amax(1) < 1e-5
+    assert 2 <= same.sum() <= len(same) // 2
+    contents, relief, amounts, seamless = touched[-1]
+    assert torch.equal(contents, plain.query_contents)
+    assert (amounts == 0).sum() >= 2
+    assert same[amounts == 0].all()
+    assert 0.2 < amounts.max() < 0.5
+    strongest, _ = in_touches(contents, relief, 0.5, seamless)
     furthest = (strongest - plain.query_contents).abs().flatten(1).mean(1)
-    went = (painted.query_contents - plain.query_contents).abs().flatten(1).mean(1)
+    went = difference.flatten(1).mean(1)
     assert (went[~same] < furthest[~same]).all()
+
+
+def test_contents_are_painted_over_where_no_strokes_are_read_too(pool):
+    settings = replace(META, styles=12, inner_steps=0)
+    plain, painted = (
+        TaskSampler(pool, pool, replace(settings, abstraction=largest)).sample(
+            Generator().manual_seed(5), Shard()
+        )
+        for largest in (0.0, 1.0)
+    )
+    assert plain.query_touches is None
+    pictures, strokes = painted.query_touches.split([3, 1], dim=1)
+    assert not strokes.any()
+    changed = (pictures - plain.query_contents).abs().flatten(1).amax(1)
+    assert (changed > 1e-2).sum() > 4
 
 
 def test_support_and_query_share_no_picture(pool):
@@ -151,36 +205,47 @@ def test_so_many_styles_become_patterns_as_were_asked_for(pool):
     assert (every != plain).flatten(1).any(1).all()
 
 
-def test_grain_is_as_strong_as_was_asked_for_and_cut_anywhere(pool, monkeypatch):
+def test_reliefs_are_cut_anywhere_from_one(pool, monkeypatch):
     sizes = []
 
     def slope(height, width, generator, device):
         sizes.append((height, width))
-        down, right = (torch.arange(n, dtype=torch.float64) for n in (height, width))
-        return (10.0 + down[:, None] + 1000 * right)[None, None]
+        down, right = (torch.arange(n) for n in (height, width))
+        return (down[:, None] + 1000 * right)[None, None]
 
     monkeypatch.setattr(tasks_module, "drawn_relief", slope)
     monkeypatch.setattr(tasks_module, "turned_relief", lambda relief, _: relief)
-    sampler = TaskSampler(pool, pool, replace(META, grain=0.5))
-    grain = sampler._draw_grain(1000, Generator().manual_seed(0))[:, 0]
+    sampler = TaskSampler(pool, pool, replace(META, styles=500, query=2, grain=0.5))
+    relief = sampler._draw_relief(Generator().manual_seed(0))
     assert sizes == [(128, 128)]
-    assert grain.shape == (1000, 64, 64)
-    strengths = (grain[:, -1, 0] - grain[:, 0, 0]) / 63
-    assert (strengths == 0).float().mean().item() == pytest.approx(0.04, abs=0.02)
-    assert strengths.mean().item() == pytest.approx(0.5 * 0.586, abs=0.01)
-    assert 0.49 < strengths.max() <= 0.5 + 1e-3
-    cut = strengths > 0.01
-    corners = (grain[cut, 0, 0] / strengths[cut] - 10).round().long()
+    assert relief.shape == (1000, 1, 64, 64)
+    assert torch.equal(relief[:, 0, -1, -1] - relief[:, 0, 0, 0], torch.full((1000,), 63063))
+    corners = relief[:, 0, 0, 0]
     for places in (corners % 1000, corners // 1000):
         assert set(places.tolist()) == set(range(65))
-    assert not sampler._draw_grain(1, Generator().manual_seed(5)).isnan().any()
 
 
-def test_each_grain_lies_its_own_way(pool):
-    grain = TaskSampler(pool, pool, replace(META, grain=1.0))._draw_grain(
-        40, Generator().manual_seed(0)
-    )
-    ways = grain[:, 2:].mean((2, 3))
+def test_strokes_are_as_strong_as_was_asked_for(pool):
+    sampler = TaskSampler(pool, pool, replace(META, styles=500, query=2, grain=0.5))
+    strengths = sampler._draw_grain(Generator().manual_seed(0))
+    assert strengths.shape == (1000,)
+    assert (strengths == 0).float().mean().item() == pytest.approx(0.04, abs=0.02)
+    assert strengths.mean().item() == pytest.approx(0.5 * 0.586, abs=0.01)
+    assert 0.49 < strengths.max() <= 0.5
+
+
+def test_a_third_of_the_contents_are_not_painted_over_and_the_others_by_any_amount(pool):
+    sampler = TaskSampler(pool, pool, replace(META, styles=500, query=2, abstraction=0.6))
+    amounts = sampler._draw_abstraction(Generator().manual_seed(0))
+    assert amounts.shape == (1000,)
+    assert (amounts == 0).float().mean().item() == pytest.approx(1 / 3, abs=0.04)
+    assert amounts[amounts > 0].mean().item() == pytest.approx(0.3, abs=0.02)
+    assert 0.59 < amounts.max() <= 0.6
+
+
+def test_the_touches_of_each_content_lie_their_own_way(pool):
+    sampler = TaskSampler(pool, pool, replace(META, styles=20, query=2, grain=1.0))
+    ways = sampler._draw_relief(Generator().manual_seed(0))[:, 2:].mean((2, 3))
     angles = 0.5 * torch.atan2(ways[:, 1], ways[:, 0])
     quarters = ((angles + math.pi / 2) / (math.pi / 4)).long()
     assert set(quarters.tolist()) == {0, 1, 2, 3}
@@ -193,7 +258,7 @@ def test_tasks_without_grain_wrap_and_are_shared_out_as_others_are(pool):
     for rank, part in enumerate(parts):
         wanted = whole.select(torch.arange(rank, 4, 2)).to(torch.device("cpu"))
         assert torch.equal(part.query_contents, wanted.query_contents)
-        assert part.query_grain is wanted.query_grain is None
+        assert part.query_touches is wanted.query_touches is None
 
 
 def test_tasks_move_to_a_device_whole(pool):
@@ -232,6 +297,8 @@ def test_tasks_move_to_a_device_whole(pool):
         {"light_tasks": 2.0},
         {"start_share": 1.1},
         {"shift_weight": -1.0},
+        {"judge_shift": -1},
+        {"judge_shift": 17, "crop_px": 64},
         {"wrapping": 1.1},
         {"crop_px": 130, "wrapping": 0.5},
     ],
@@ -263,5 +330,6 @@ def test_inner_loops_that_cannot_be_are_refused(wrong, words):
         MetaSettings(inner_steps=1, **wrong)
 
 
-def test_the_smallest_and_the_control_without_an_inner_loop_are_possible():
+def test_the_smallest_the_furthest_and_the_control_without_an_inner_loop_are_possible():
     MetaSettings(inner_steps=0, channels=1, blocks=1, style_weight_range=(0.5, 0.5))
+    MetaSettings(judge_shift=16, crop_px=64)

@@ -228,9 +228,8 @@ def test_strips_are_told_of_evenly_and_can_stop_the_work(random_base, styles):
     assert not torch.is_autocast_enabled("cpu")
 
 
-def test_painting_over_and_strokes_are_told_of_and_can_be_stopped(random_base, styles, monkeypatch):
-    monkeypatch.setattr(drawing, "_PAINTED_ROWS", 8)
-    monkeypatch.setattr(drawing, "_STROKE_ROWS", 8)
+def test_painting_in_touches_is_told_of_and_can_be_stopped(random_base, styles, monkeypatch):
+    monkeypatch.setattr(drawing, "_TOUCHED_ROWS", 8)
     shares, before = [], []
 
     def noting(*arguments, **options):
@@ -240,10 +239,10 @@ def test_painting_over_and_strokes_are_told_of_and_can_be_stopped(random_base, s
     monkeypatch.setattr(drawing, "draw_in_strips", noting)
     draw = partial(stylize, random_base, styles[0], noisy(61, 47), abstraction=0.5, grain=0.5)
     draw(strips=replace(CUT, on_strip=shares.append))
-    assert before == [16], "eight strips are painted over, and strokes are found in as many"
+    assert before == [8], "eight strips are painted over, and their strokes are found at once"
     assert 0 < shares[0] < 0.05
     assert shares == sorted(set(shares))
-    assert 0.1 < shares[15] < 0.2
+    assert 0.05 < shares[7] < 0.2
     assert shares[-1] == pytest.approx(1)
 
     class StopError(Exception):
@@ -260,7 +259,7 @@ def test_painting_over_and_strokes_are_told_of_and_can_be_stopped(random_base, s
 def test_every_size_of_a_brush_is_told_of_before_the_network_draws_it(
     random_base, styles, monkeypatch
 ):
-    monkeypatch.setattr(drawing, "_PAINTED_ROWS", 8)
+    monkeypatch.setattr(drawing, "_TOUCHED_ROWS", 8)
     told, passes = [], []
 
     def noting(*arguments, **options):
