@@ -49,7 +49,7 @@ from .touches import REACH_PX, in_touches
 
 _T = TypeVar("_T")
 Size = tuple[int, int]
-_TOUCHED_ROWS = 256  # that are painted over at once
+_TOUCHED_ROWS = 640  # that are painted over at once, with their surroundings one block
 _FINE = 0.7  # of what each size adds: all of it lies over the strokes like a net
 _LARGEST_STEP = 2.0
 # Of stills, where nobody says otherwise: twice as much work, calm areas and clean contours.

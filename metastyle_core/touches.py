@@ -16,6 +16,7 @@ touches: the dead leaves of Matheron 1968.
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -50,7 +51,7 @@ class _Brush:
 USUAL_ABSTRACTION = 0.15
 # What lies further from a place than this does not change what is drawn there. It is even, as
 # first rows and columns must be for the same blocks of forms.
-REACH_PX = 80
+REACH_PX = 60
 _BRUSHES = (
     _Brush(6, (2, 4, 8, 10), 3, 1.0, 7),
     _Brush(4, (1, 2, 4, 8), 2, 1.0, 5),
@@ -63,8 +64,8 @@ _COLOUR_PX = 5
 # an amount of 1, and those whose strokes are seen, whatever the amount. From a third of it on finer
 # ones show through.
 _TOLERANCE, _STROKE_TOLERANCE, _FIRM = 0.4, 0.17, 1 / 3
-# More would leave the caches of a processor.
-_PIXELS_AT_ONCE = 2**19
+# What is laid at once, besides its surroundings: a pixel of it takes some 350 bytes meanwhile.
+_ROWS, _COLUMNS = 768, 1024
 # Orders are compared as whole numbers, above the number of the place.
 _ORDERS, _PLACES = 2**26, 2**32
 _TINY = 1e-6
@@ -100,14 +101,21 @@ def in_touches(
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
         seen, wide = (wrapped_round(v.float(), top, left) for v in (pictures, relief))
-        rows = max(4 * REACH_PX, _PIXELS_AT_ONCE // (2 * seen.shape[-1]) * 2)
-        laid: list[Tensor] = []
-        for first in range(0, seen.shape[-2], rows):
-            before = max(0, first - REACH_PX)
-            part = (..., slice(before, first + rows + REACH_PX), slice(None))
+        laid = seen.new_empty(len(seen), 4, *seen.shape[-2:])
+        for row, column in product(
+            range(0, seen.shape[-2], _ROWS), range(0, seen.shape[-1], _COLUMNS)
+        ):
+            above, before = max(0, row - REACH_PX), max(0, column - REACH_PX)
+            part = (
+                ...,
+                slice(above, row + _ROWS + REACH_PX),
+                slice(before, column + _COLUMNS + REACH_PX),
+            )
+            block = laid[..., row : row + _ROWS, column : column + _COLUMNS]
             touched = _touched(seen[part], wide[part], amount)
-            laid.append(touched[..., first - before :, :][..., :rows, :])
-        whole = torch.cat(laid, dim=-2)[..., top : top + height, left : left + width]
+            inner = touched[..., row - above :, column - before :]
+            block.copy_(inner[..., : block.shape[-2], : block.shape[-1]])
+        whole = laid[..., top : top + height, left : left + width]
     painted = pictures.float() if _is_zero(amount) else whole[:, :3].clamp(0, 1)
     return painted, whole[:, 3:]
 

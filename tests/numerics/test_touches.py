@@ -189,21 +189,22 @@ def test_a_touch_has_one_tone_whichever_way_it_goes(degrees, monkeypatch):
     assert torch.equal(-max_pool2d(-grown, 3, 1, 1) > 0, touch), "there are holes"
 
 
-def test_large_pictures_are_laid_in_strips_without_seams(monkeypatch):
-    seen = 0.6 * picture(700, 40) + 0.2 * stripes(700, 40, 30, 0.5) + 0.2
-    relief = relief_of(700, 40)
-    whole, strips = in_touches(seen, relief, 0.4), []
+def test_large_pictures_are_laid_in_blocks_without_seams(monkeypatch):
+    seen = 0.6 * picture(300, 200) + 0.2 * stripes(300, 200, 30, 0.5) + 0.2
+    relief = relief_of(300, 200)
+    whole, blocks = in_touches(seen, relief, 0.4), []
     lay = touches._touched
 
     def note(pictures, *rest):
-        strips.append(pictures.shape[-2])
+        blocks.append(pictures.shape[-2:])
         return lay(pictures, *rest)
 
     monkeypatch.setattr(touches, "_touched", note)
-    monkeypatch.setattr(touches, "_PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr(touches, "_ROWS", 160)
+    monkeypatch.setattr(touches, "_COLUMNS", 130)
     for found, wanted in zip(in_touches(seen, relief, 0.4), whole, strict=True):
         assert torch.equal(found, wanted)
-    assert strips == [400, 460, 140]
+    assert blocks == [(220, 190), (220, 130), (200, 190), (200, 130)]
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 45, 90, 120, 135, 160])
