@@ -422,6 +422,7 @@ def test_a_style_learns_on_contents_that_are_painted_over(
 
     paint, seen, painted, amounts = adaptation.in_touches, [], [], []
     find, draw, judged, read = adaptation._features_of_each, adaptation.stylize_with, [], []
+    weigh, compared = adaptation.perceptual_loss, []
 
     def look(pictures, relief, amount):
         touched = paint(pictures, relief, amount)
@@ -438,11 +439,16 @@ def test_a_style_learns_on_contents_that_are_painted_over(
         read.extend(pictures)
         return draw(network, weights, pictures)
 
+    def compare(stylized, pictures, *rest):
+        compared.append(pictures)
+        return weigh(stylized, pictures, *rest)
+
     plain = contents if given else None
     usual = learned(plain)
     monkeypatch.setattr(adaptation, "in_touches", look)
     monkeypatch.setattr(adaptation, "_features_of_each", note)
     monkeypatch.setattr(adaptation, "stylize_with", follow)
+    monkeypatch.setattr(adaptation, "perceptual_loss", compare)
     more = learned(plain, abstraction=0.8)
     # One by one, and at last what previews show.
     count = len(seen) - 1
@@ -453,7 +459,10 @@ def test_a_style_learns_on_contents_that_are_painted_over(
         assert torch.equal(before, contents)
     else:
         assert count == QUICK.content_count
-    assert all((after == picture).flatten(1).all(1).any() for picture in read)
+    places = [int((after == picture).flatten(1).all(1).nonzero()) for picture in read]
+    # Penalties compare with the photographs that were painted over.
+    assert torch.equal(torch.cat(compared), before[places])
+    assert not torch.equal(before[places], after[places])
     # This base reads no strokes.
     torch.testing.assert_close(judged[0], 0.5 * (before + after))
     assert any((usual.fast_weights[k] != v).any() for k, v in more.fast_weights.items())
