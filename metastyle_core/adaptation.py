@@ -407,14 +407,14 @@ class _InnerLoop:
                 generator,
                 [each.share() for each in styles],
             )
-            read, strokes = contents.painted, contents.strokes
+            strokes = contents.strokes
             if not base.network.reads_grain:
                 strokes = torch.zeros_like(strokes)
-            self._read = base.network.with_strokes(read, strokes)
-            kept_content = content_of(contents.pictures, read, strokes)
+            self._read = base.network.with_strokes(contents.painted, strokes)
+            kept = content_of(contents.pictures, contents.painted, strokes)
             # Contents repeat, so their features are found once.
-            kept = content_layers(encoder.spec, settings.loss.content_distance)
-            self._content_features = _features_of_each(encoder, kept, kept_content, on_content)
+            kept_layers = content_layers(encoder.spec, settings.loss.content_distance)
+            self._content_features = _features_of_each(encoder, kept_layers, kept, on_content)
 
     @torch.enable_grad()
     def run(

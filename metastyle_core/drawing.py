@@ -266,12 +266,12 @@ class _Layers:
         self._photograph = read = self._at(size)
         if self._how.abstraction or grain:
             touched = self._in_touches(self._photograph, size, _TOUCHES * share)
-            self._photograph = touched.map(lambda rows: rows[:, :3])
+            self._photograph = read = touched.map(lambda rows: rows[:, :3])
             if grain:
                 read = touched.map(partial(_with_strokes, self._base.network, grain))
             share -= _TOUCHES * share
         if self._sketch is None or self._light is None:
-            return self._pass(read if grain else self._photograph, size, share)
+            return self._pass(read, size, share)
         return self._draw_over(self._sketch, self._light, size, share)
 
     def _draw_over(

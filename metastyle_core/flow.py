@@ -21,16 +21,6 @@ _FAINT = 1e-4
 _TINY = 1e-20
 
 
-def wrapped_round(values: Tensor, top: int, left: int) -> Tensor:
-    """(B, C, H, W) with so many rows and columns of the other edge on each side."""
-    for axis, border in ((2, top), (3, left)):
-        if border:
-            side = values.shape[axis]
-            places = torch.arange(-border, side + border, device=values.device) % side
-            values = values.index_select(axis, places)
-    return values
-
-
 def directions(pictures: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
     """Where the forms of pictures lead.
 

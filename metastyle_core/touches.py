@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .borders import Seamless, wraps
 from .checks import require_shares
-from .flow import averaged, directions, wrapped_round
+from .flow import averaged, directions
 from .precision import autocast
 
 
@@ -100,7 +100,7 @@ def in_touches(
     height, width = pictures.shape[-2:]
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
-        seen, wide = (wrapped_round(v.float(), top, left) for v in (pictures, relief))
+        seen, wide = (_wrapped_round(v.float(), top, left) for v in (pictures, relief))
         laid = seen.new_empty(len(seen), 4, *seen.shape[-2:])
         for row, column in product(
             range(0, seen.shape[-2], _ROWS), range(0, seen.shape[-1], _COLUMNS)
@@ -135,6 +135,16 @@ def content_of(pictures: Tensor, painted: Tensor, strokes: Tensor) -> Tensor:
         (B, 3, H, W), about [0, 1].
     """
     return 0.5 * (pictures + painted + strokes)
+
+
+def _wrapped_round(values: Tensor, top: int, left: int) -> Tensor:
+    """(B, C, H, W) with so many rows and columns of the other edge on each side."""
+    for axis, border in ((2, top), (3, left)):
+        if border:
+            side = values.shape[axis]
+            places = torch.arange(-border, side + border, device=values.device) % side
+            values = values.index_select(axis, places)
+    return values
 
 
 def _is_zero(amount: float | Tensor) -> bool:

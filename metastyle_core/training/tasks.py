@@ -157,6 +157,8 @@ class MetaSettings:
             raise SettingsError("Reptile needs at least one inner step.")
         if self.algorithm == "reptile" and self.start_share:
             raise SettingsError("Reptile has no outer loss; leave start_share at 0.")
+        if self.algorithm == "reptile" and self.judge_shift:
+            raise SettingsError("Reptile has no outer loss; leave judge_shift at 0.")
         if self.algorithm == "reptile" and self.wrapping:
             raise SettingsError("Reptile has no outer loss; leave wrapping at 0.")
         if self.inner_optimizer == "adam" and self.algorithm == "maml":

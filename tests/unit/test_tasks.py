@@ -318,6 +318,7 @@ def test_reptile_without_an_inner_step_is_refused():
     [
         ({"algorithm": "reptile", "start_share": 0.5}, "no outer loss; leave start_share at 0"),
         ({"algorithm": "reptile", "wrapping": 0.5}, "no outer loss; leave wrapping at 0"),
+        ({"algorithm": "reptile", "judge_shift": 8}, "no outer loss; leave judge_shift at 0"),
         (
             {"algorithm": "maml", "inner_optimizer": "adam"},
             "no second order; choose sgd, or fomaml",
