@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from .base import Base
+from .brushwork import brushwork_of, in_brushwork
 from .checks import (
     require_above_zero,
     require_from,
@@ -94,6 +95,8 @@ class AdaptationSettings:
             [0, 1]; see `levels`.
         abstraction: how far contents are painted over before a style learns to draw them, as what
             it draws later is, [0, 1]; 0 for films, whose frames are not.
+        brushwork: how much the strokes of the style pictures show, [0, 1]; None measures it (see
+            `brushwork`). Pictures get as many touches, now and later.
         initialisation: where to start; `predicted` needs a base with a predictor.
         loss: weights of the perceptual loss.
         seed: of all that is drawn at random: crops, strokes, the order in which contents are
@@ -111,6 +114,7 @@ class AdaptationSettings:
     style_size_px: int = STYLE_SIZE_PX
     levels: float = USUAL_LEVELS
     abstraction: float = USUAL_ABSTRACTION
+    brushwork: float | None = None
     initialisation: InitialisationForm = "predicted"
     loss: LossSettings = field(default_factory=LossSettings)
     seed: int = 0
@@ -122,6 +126,8 @@ class AdaptationSettings:
         require_from(self, 1, "rank", "batch", "content_count")
         require_from(self, MIN_STYLE_SIDE_PX, "content_size_px", "style_size_px")
         require_from(self, 0.0, "levels", "abstraction", most=1.0)
+        if self.brushwork is not None:
+            require_from(self, 0.0, "brushwork", most=1.0)
         if self.learning_rate is not None:
             require_above_zero(self, "learning_rate")
 
@@ -261,6 +267,9 @@ def adapt_to_style(
     """
     settings = settings or AdaptationSettings()
     scaled = _prepare_styles(style_images, style_masks, settings, base.device)
+    brushwork = settings.brushwork
+    if brushwork is None:
+        brushwork = round(brushwork_of(scaled), 2)
     if contents is not None:
         contents = _checked_batch("Content", contents, MIN_STYLE_SIDE_PX).to(base.device)
     start = _starting_weights(base, scaled, settings, resume)
@@ -270,9 +279,12 @@ def adapt_to_style(
         if encoder is None:
             raise SettingsError("Adapting needs an encoder; pass one, or set steps to 0.")
         given = _shipped_contents(base, settings, on_content) if contents is None else contents
-        drawn = _Contents.of(given, settings, on_content)
+        drawn = _Contents.of(given, settings, brushwork, on_content)
         shown = given[: settings.batch] if preview_images is None else preview_images
-        preview = _Preview(base, shown.to(base.device), settings.abstraction, palette)
+        abstraction = in_brushwork(settings.abstraction, brushwork)
+        preview = _Preview(
+            base, shown.to(base.device), abstraction, in_brushwork(USUAL_GRAIN, brushwork), palette
+        )
         from_a_style = resume is not None or settings.initialisation == "predicted"
         halved = contents is None and settings.mode == "norm" and from_a_style
         share = _HOLDS_FOR_OTHERS if halved else 1.0
@@ -285,6 +297,7 @@ def adapt_to_style(
         name=name,
         settings={
             **asdict(settings),
+            "brushwork": brushwork,
             "rank": rank_of(reached.weights),
             "encoder": encoder.spec.name if encoder else None,
             "contents": "shipped" if contents is None else len(contents),
@@ -337,12 +350,13 @@ class _Contents:
         cls,
         pictures: Tensor,
         settings: AdaptationSettings,
+        brushwork: float,
         on_content: Callable[[], None] | None,
     ) -> "_Contents":
         """Paint pictures (N, 3, H, W) over, one by one.
 
         Each by a part of the relief of its own, and together with strokes of all strengths; one
-        content alone has about the usual grain.
+        content alone has about the usual grain. All as the brushwork of the style has it.
         """
         count, _, height, width = pictures.shape
         generator = Generator().manual_seed(settings.seed)
@@ -358,9 +372,9 @@ class _Contents:
             if on_content is not None:
                 on_content()
             piece = relief[..., top : top + height, left : left + width]
-            touched = in_touches(picture, piece, settings.abstraction)
+            touched = in_touches(picture, piece, in_brushwork(settings.abstraction, brushwork))
             painted.append(touched[0])
-            strokes.append(strength * touched[1])
+            strokes.append(in_brushwork(strength, brushwork) * touched[1])
         return cls(pictures, torch.cat(painted), torch.cat(strokes))
 
 
@@ -552,12 +566,14 @@ def _detached(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class _Preview:
     """Pictures as a style draws them so far, at their own size."""
 
-    def __init__(self, base: Base, pictures: Tensor, abstraction: float, palette: Palette) -> None:
-        """Paint pictures (B, 3, H, W) over, with the usual grain."""
+    def __init__(
+        self, base: Base, pictures: Tensor, abstraction: float, grain: float, palette: Palette
+    ) -> None:
+        """Paint pictures (B, 3, H, W) over."""
         self._base, self._palette = base, palette
         relief = grain_relief(*pictures.shape[-2:], seed=0).to(pictures.device)
         self._shown, strokes = in_touches(pictures, relief, abstraction)
-        self._read = base.network.with_strokes(self._shown, USUAL_GRAIN * strokes)
+        self._read = base.network.with_strokes(self._shown, grain * strokes)
 
     @torch.no_grad()
     def draw(self, weights: Mapping[str, Tensor]) -> Tensor:

@@ -111,14 +111,19 @@ def _mean_settings(
 ) -> dict[str, int | float]:
     """What drawing and refining ask of a style, between those of some styles, as weights say.
 
-    That is the size, whose strokes lie between theirs in ratios, and the levels. Where all
-    weights are 0 every style counts alike.
+    That is the size, whose strokes lie between theirs in ratios, the levels and the brushwork.
+    Where all weights are 0 every style counts alike.
     """
     amounts = [abs(weight) for weight in weights] if any(weights) else [1.0] * len(weights)
     total, counted = sum(amounts), list(zip(styles, amounts, strict=True))
     logs = sum(amount * math.log(style.size_px) for style, amount in counted) / total
     levels = sum(amount * style.levels for style, amount in counted) / total
-    return {"style_size_px": round(math.exp(logs)), "levels": min(1.0, levels)}
+    brushwork = sum(amount * style.brushwork for style, amount in counted) / total
+    return {
+        "style_size_px": round(math.exp(logs)),
+        "levels": min(1.0, levels),
+        "brushwork": min(1.0, brushwork),
+    }
 
 
 def _mean_palette(styles: Sequence[AdaptedStyle], weights: Sequence[float]) -> Palette | None:

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from .base import Base
+from .brushwork import in_brushwork
 from .checks import (
     require_finite_result,
     require_pictures,
@@ -284,12 +285,21 @@ def _draw_together(
         for each, place in zip(read.split(1), places.split(1), strict=True):
             picture = scaled(each.to(base.device), (height, width))
             if relief is not None:
-                picture, strokes = in_touches(picture, relief, settings.abstraction)
+                picture, strokes = in_touches(
+                    picture, relief, _in_each_place(settings.abstraction, styles, place)
+                )
                 if settings.grain:
-                    picture = base.network.with_strokes(picture, settings.grain * strokes)
+                    grain = _in_each_place(settings.grain, styles, place)
+                    picture = base.network.with_strokes(picture, grain * strokes)
             whole = _draw_one(base, weights, picture, place)
             drawn.append(scaled(whole.float(), own).to(content.device))
     return torch.cat(drawn)
+
+
+def _in_each_place(amount: float, styles: Sequence[AdaptedStyle], shares: Tensor) -> Tensor:
+    """An amount (1, 1, H, W) in the brushwork of styles by their shares (1, S, H, W)."""
+    amounts = [in_brushwork(amount, style.brushwork) for style in styles]
+    return (shares * shares.new_tensor(amounts).view(1, -1, 1, 1)).sum(1, keepdim=True)
 
 
 def _draw_one(base: Base, styles: Sequence[FastWeights], picture: Tensor, shares: Tensor) -> Tensor:

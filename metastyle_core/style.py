@@ -76,6 +76,12 @@ class AdaptedStyle:
         amount = self.settings.get("levels")
         return float(amount) if isinstance(amount, int | float) and 0 <= amount <= 1 else 0.0
 
+    @property
+    def brushwork(self) -> float:
+        """How much the strokes of its pictures show, [0, 1]; all where that is not known."""
+        amount = self.settings.get("brushwork")
+        return float(amount) if isinstance(amount, int | float) and 0 <= amount <= 1 else 1.0
+
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "AdaptedStyle":
         """A copy with its tensors elsewhere; itself when nothing moves."""
         if all(

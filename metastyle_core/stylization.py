@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .base import Base
 from .borders import Seamless
+from .brushwork import in_brushwork
 from .checks import (
     require_finite_result,
     require_pictures,
@@ -89,7 +90,7 @@ def stylize(
             accelerator and one at a time on the CPU, where more gain nothing.
         strength: 0 gives the content back exactly, 1 is the full style.
         grain: strength, from 0 to 1, of the strokes along the forms that the network reads
-            with the picture (see `grain` and `touches`).
+            with the picture (see `grain` and `touches`), less in styles without brushwork.
         seed: of the grain.
         statistics: what instance norms normalise all pictures by, which `shots` holds over
             the frames of a film; None takes each picture's own.
@@ -110,7 +111,7 @@ def stylize(
             when a picture pans (see `steady`); as many times the work. For pictures that are
             drawn whole.
         abstraction: from 0 to 1, how far the photograph is painted over along its forms before
-            the network reads it (see `touches`).
+            the network reads it (see `touches`), less in styles without brushwork.
         supersampling: from 1 to 2, how many times as large the pictures are drawn before they are
             reduced (see `drawing`): 1.5 is twice the work, and strokes get as much finer.
 
@@ -312,9 +313,10 @@ def _draw_chunk(
     """Pictures on the device of the base, in one style or one each."""
     chunk = images
     if relief is not None:
-        chunk, strokes = in_touches(images, relief, how.abstraction, how.seamless)
+        abstraction, grain = (_in_each(a, chosen, images) for a in (how.abstraction, how.grain))
+        chunk, strokes = in_touches(images, relief, abstraction, how.seamless)
         if how.grain:
-            chunk = base.network.with_strokes(chunk, how.grain * strokes)
+            chunk = base.network.with_strokes(chunk, grain * strokes)
     if base.device.type == "cpu":
         # Processors convolve pixels whose channels lie together faster, in every format.
         chunk = chunk.contiguous(memory_format=torch.channels_last)
@@ -327,6 +329,14 @@ def _draw_chunk(
             weights = chosen[0].fast_weights if len(chosen) == 1 else _rows(chosen)
             drawn = _draw_with(base, weights, chunk, how, how.statistics)
     return drawn.float().contiguous()
+
+
+def _in_each(amount: float, styles: Sequence[AdaptedStyle], like: Tensor) -> float | Tensor:
+    """An amount in the brushwork of one style, or of each, (B, 1, 1, 1)."""
+    amounts = [in_brushwork(amount, style.brushwork) for style in styles]
+    if len(set(amounts)) == 1:
+        return amounts[0]
+    return like.new_tensor(amounts, dtype=torch.float32).view(-1, 1, 1, 1)
 
 
 def _draw_wrapping(base: Base, style: AdaptedStyle, picture: Tensor, how: Drawing) -> Tensor:

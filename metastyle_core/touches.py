@@ -47,8 +47,9 @@ class _Brush:
     seen_px: int
 
 
-# Of pictures, where nobody says otherwise: grass and hair in touches, and faces stay.
-USUAL_ABSTRACTION = 0.15
+# Of pictures, where nobody says otherwise: grass and hair in touches under painters of strokes, and
+# faces stay.
+USUAL_ABSTRACTION = 0.25
 # What lies further from a place than this does not change what is drawn there. It is even, as
 # first rows and columns must be for the same blocks of forms.
 REACH_PX = 60
@@ -82,8 +83,8 @@ def in_touches(
             touches go where there are no edges: cosine and sine of twice its angle from the
             horizontal, downwards. The noises say which touch lies on which, and their tones.
         amount: of the painting: 0 leaves the pictures as they are, exactly, 1 paints all but the
-            greatest contrasts broadly. One for all, or (B,) on their device, in which a 0 among
-            others gives a picture back but for rounding.
+            greatest contrasts broadly. One for all, or, on their device, (B,) or one for each
+            place, (1 or B, 1, H, W), where a 0 among others gives pixels back but for rounding.
         seamless: axes along which pictures and relief wrap; those sides must be even.
 
     Returns:
@@ -93,14 +94,17 @@ def in_touches(
     Raises:
         SettingsError: one amount for all lies outside [0, 1].
     """
+    height, width = pictures.shape[-2:]
     if isinstance(amount, Tensor):
-        amount = amount.view(-1, 1, 1, 1)
+        each = amount.view(-1, 1, 1, 1) if amount.ndim == 1 else amount
+        amount = each.expand(-1, 1, height, width)
     else:
         require_shares(abstraction=amount)
-    height, width = pictures.shape[-2:]
     top, left = (REACH_PX if wraps(seamless, axis) else 0 for axis in ("y", "x"))
     with torch.no_grad(), autocast("fp32", pictures.device):
         seen, wide = (_wrapped_round(v.float(), top, left) for v in (pictures, relief))
+        if isinstance(amount, Tensor):
+            amount = _wrapped_round(amount, top, left)
         laid = seen.new_empty(len(seen), 4, *seen.shape[-2:])
         for row, column in product(
             range(0, seen.shape[-2], _ROWS), range(0, seen.shape[-1], _COLUMNS)
@@ -112,7 +116,8 @@ def in_touches(
                 slice(before, column + _COLUMNS + REACH_PX),
             )
             block = laid[..., row : row + _ROWS, column : column + _COLUMNS]
-            touched = _touched(seen[part], wide[part], amount)
+            asked = amount[part] if isinstance(amount, Tensor) else amount
+            touched = _touched(seen[part], wide[part], asked)
             inner = touched[..., row - above :, column - before :]
             block.copy_(inner[..., : block.shape[-2], : block.shape[-1]])
         whole = laid[..., top : top + height, left : left + width]

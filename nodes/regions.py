@@ -116,7 +116,8 @@ def _drawing() -> list[io.Input]:
             "grain",
             USUAL_GRAIN,
             "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
-            f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most.",
+            "none, as in skies; fewer in styles whose own strokes hardly show. 0 is none, "
+            f"{USUAL_GRAIN:g} usual, 1 the most.",
         ),
         seed_input("Of the touches that grain and abstraction lay."),
     ]

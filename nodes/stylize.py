@@ -134,7 +134,8 @@ def _grain() -> list[io.Input]:
             "grain",
             USUAL_GRAIN,
             "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
-            f"none, as in skies. 0 is none, {USUAL_GRAIN:g} usual, 1 the most. 0 for frames of a "
+            "none, as in skies; fewer in styles whose own strokes hardly show. 0 is none, "
+            f"{USUAL_GRAIN:g} usual, 1 the most. 0 for frames of a "
             "film, where strokes would stand still while things move.",
             optional=True,
         ),

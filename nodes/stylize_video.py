@@ -157,8 +157,8 @@ def _grain() -> list[io.Input]:
             "grain",
             0.0,
             "Brush strokes along the forms: outlines, hair and folds, and sweeps where there are "
-            "none, as in skies. Usually 0 in films, as strokes stand still while things move; "
-            "above 0 for cameras that stand still.",
+            "none, as in skies; fewer in styles whose own strokes hardly show. Usually 0 in films, "
+            "as strokes stand still while things move; above 0 for cameras that stand still.",
         ),
         seed_input("Of the touches that grain and abstraction lay."),
     ]

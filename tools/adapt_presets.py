@@ -9,8 +9,10 @@ the project.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from torch import Tensor
 
@@ -70,6 +72,7 @@ class View:
             painting's width and height.
         levels: see `AdaptationSettings`; of several paintings in one style those of the first.
         style_size_px: likewise; small dots need a large one.
+        brushwork: likewise, of several paintings the mean; None measures it, of all of them.
     """
 
     left: float = 0.0
@@ -78,6 +81,7 @@ class View:
     bottom: float = 1.0
     levels: float = 0.0
     style_size_px: int = AdaptationSettings.style_size_px
+    brushwork: float | None = None
 
     def of(self, scan: Tensor) -> Tensor:
         """This part of a scan (1, 3, H, W)."""
@@ -88,16 +92,16 @@ class View:
 
 
 VIEWS = {
-    "bosch_garden_of_earthly_delights": View(0.27, 0.04, 0.74, 0.97, levels=0.7),
+    "bosch_garden_of_earthly_delights": View(0.27, 0.04, 0.74, 0.97, levels=0.7, brushwork=0.1),
     "cezanne_mont_sainte_victoire": View(levels=0.6),
     "durer_young_hare": View(0.04, 0.04, 0.96, 0.96, levels=0.6),
     "gauguin_tahitian_women": View(levels=0.5),
-    "hiroshige_naruto_whirlpools": View(0.06, 0.05, 0.94, 0.95, levels=0.7),
-    "hiroshige_sudden_shower": View(0.07, 0.08, 0.93, 0.95, levels=0.8),
+    "hiroshige_naruto_whirlpools": View(0.06, 0.05, 0.94, 0.95, levels=0.7, brushwork=0.1),
+    "hiroshige_sudden_shower": View(0.07, 0.08, 0.93, 0.95, levels=0.8, brushwork=0.1),
     "hokusai_great_wave": View(levels=0.5),
     "hokusai_red_fuji": View(0.04, 0.05, 0.96, 0.95, levels=0.7),
-    "huang_gongwang_fuchun": View(0.03, 0.02, 0.92, 0.97, levels=0.8),
-    "jakuchu_rooster": View(0.08, 0.05, 0.92, 0.95, levels=0.8),
+    "huang_gongwang_fuchun": View(0.03, 0.02, 0.92, 0.97, levels=0.8, brushwork=0.5),
+    "jakuchu_rooster": View(0.08, 0.05, 0.92, 0.95, levels=0.8, brushwork=0.2),
     "kandinsky_composition_vii": View(levels=0.4),
     "klee_senecio": View(levels=0.7),
     "marc_large_blue_horses": View(levels=0.4),
@@ -108,12 +112,12 @@ VIEWS = {
     "schiele_four_trees": View(levels=0.7),
     "seurat_circus": View(0.02, 0.02, 0.98, 0.98, levels=0.7, style_size_px=768),
     "seurat_grande_jatte": View(0.03, 0.03, 0.97, 0.97, levels=0.5, style_size_px=768),
-    "turner_rain_steam_and_speed": View(levels=0.6),
-    "turner_shipwreck": View(levels=0.3),
+    "turner_rain_steam_and_speed": View(levels=0.6, brushwork=0.5),
+    "turner_shipwreck": View(levels=0.3, brushwork=0.5),
     "van_gogh_cafe_terrace": View(0.02, 0.02, 0.98, 0.98, levels=0.7),
     "van_gogh_irises": View(0.02, 0.02, 0.98, 0.97, levels=0.5),
     "van_gogh_starry_night": View(levels=0.3),
-    "wang_ximeng_thousand_li": View(0.0, 0.42, 1.0, 1.0, levels=0.7),
+    "wang_ximeng_thousand_li": View(0.0, 0.42, 1.0, 1.0, levels=0.7, brushwork=0.2),
 }
 # One style from several paintings of a hand.
 TOGETHER = {
@@ -128,6 +132,12 @@ TOGETHER = {
         "van_gogh_starry_night",
     ),
 }
+
+
+def mean_brushwork(views: Sequence[View]) -> float | None:
+    """What is said of the brushwork of some paintings; None where one is to be measured."""
+    said = [view.brushwork for view in views if view.brushwork is not None]
+    return fmean(said) if len(said) == len(views) else None
 
 
 def main() -> None:
@@ -150,6 +160,7 @@ def main() -> None:
             steps=arguments.steps,
             style_size_px=views[0].style_size_px,
             levels=views[0].levels,
+            brushwork=mean_brushwork(views),
         )
         style = adapt_to_style(base, encoder, paintings, settings=settings, name=TITLES[name])
         style = style.with_thumbnail(draw_thumbnail(base, style))

@@ -25,7 +25,8 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         type=share,
         metavar="0..1",
         help="brush strokes along the forms of the picture, outlines, hair and folds, and sweeps "
-        "where there are none, as in skies; --seed draws them (default: "
+        "where there are none, as in skies, fewer in styles whose own strokes hardly show; --seed "
+        "draws them (default: "
         f"{USUAL_GRAIN:g}; 0 for films, where they stand still while things move)",
     )
     group.add_argument(
@@ -33,7 +34,8 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         type=share,
         metavar="0..1",
         help="paint the picture over along its forms before it is drawn, so that grass, hair and "
-        "other texture become strokes and outlines stay; 0 keeps every detail (default: "
+        "other texture become strokes and outlines stay, less in styles whose own strokes hardly "
+        "show; 0 keeps every detail (default: "
         f"{USUAL_ABSTRACTION:g}; 0 for films, whose frames it makes slower)",
     )
     group.add_argument(

@@ -225,6 +225,13 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         help="how far contents are painted over before the style learns to draw them: as far as "
         "what it will draw, 0 for films",
     )
+    add(
+        "--brushwork",
+        kind=share,
+        metavar="0..1",
+        help="how much the strokes of the style pictures show, and so how many touches a picture "
+        "gets for a grain and an abstraction below 1 (default: measured in their calm parts)",
+    )
     add_loss_weights(group)
 
 

@@ -34,7 +34,8 @@ def abstraction_input(default: float) -> io.Input:
         "abstraction",
         default,
         "Paints the picture over along its forms before it is drawn: grass, hair and other texture "
-        "become strokes, outlines stay. 0 keeps every detail, "
+        "become strokes, outlines stay; less in styles whose own strokes hardly show. 0 keeps "
+        "every detail, "
         f"{USUAL_ABSTRACTION:g} is usual for stills, 1 leaves broad strokes alone.",
         optional=True,
     )

@@ -170,7 +170,8 @@ def test_a_style_tells_how_it_was_made(random_base, tiny_encoder, style_image, c
     instant = replace(QUICK, steps=0)
     first = adapt_to_style(random_base, None, [style_image], settings=instant)
     wanted = asdict(instant) | {
-        "rank": 0, "encoder": None, "contents": "shipped", "style_images": 1, "resumed_from": None,
+        "rank": 0, "brushwork": 1.0, "encoder": None, "contents": "shipped", "style_images": 1,
+        "resumed_from": None,
     }  # fmt: skip
     assert (first.name, first.mode) == ("style", "norm")
     assert (first.settings, first.losses) == (wanted, {})

@@ -160,10 +160,11 @@ def test_a_style_learns_on_pictures_painted_over_as_far_as_they_will_be(
     sheet = ["-o", str(tmp_path / "sheet.png"), "--abstractions", "0.4,0.1"]
     assert main(["sweep", *command, *sheet]) == 0
     made = tmp_path / "made.safetensors"
-    options = ["-o", str(made), "--steps", "1", "--abstraction", "0.7", *base]
+    options = ["-o", str(made), "--steps", "1", "--abstraction", "0.7", "--brushwork", "0.3", *base]
     assert main(["adapt", str(image_file), *options]) == 0
     styles = [*learned_from_images, load_style(made)]
-    assert [style.settings["abstraction"] for style in styles] == [0.15, 0.0, 0.6, 0.4, 0.7]
+    assert styles[-1].brushwork == 0.3
+    assert [style.settings["abstraction"] for style in styles] == [0.25, 0.0, 0.6, 0.4, 0.7]
 
 
 def test_a_painting_gets_the_levels_that_were_asked_for(
@@ -213,7 +214,7 @@ def test_grain_is_a_choice_with_a_seed(tmp_path, image_file, style_file):
 @pytest.mark.parametrize(
     ("options", "drawing"),
     [
-        ([], {"grain": 0.5, "abstraction": 0.15, "supersampling": 1.5}),
+        ([], {"grain": 0.5, "abstraction": 0.25, "supersampling": 1.5}),
         (["--grain", "0", "--abstraction", "0", "--supersampling", "1"], {}),
         (
             ["--grain", "0", "--abstraction", "0.75", "--supersampling", "2"],

@@ -30,7 +30,7 @@ LAYERS = (
     " core.style_statistics",
     "core.picture_loss",
     "core.base core.finishing core.large_files core.tiling",
-    "core.style",
+    "core.brushwork core.style",
     "core.drawing core.mixing",
     "core.adaptation core.large_pictures core.presets core.quantization",
     "core.stylization",

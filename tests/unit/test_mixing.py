@@ -70,7 +70,8 @@ def test_styles_that_do_not_belong_together_are_refused(styles):
 
 
 def set_to(style, size_px, levels):
-    return replace(style, settings={"style_size_px": size_px, "levels": levels})
+    settings = {"style_size_px": size_px, "levels": levels, "brushwork": levels / 2}
+    return replace(style, settings=settings)
 
 
 def test_a_mixture_tells_its_shares_and_has_size_and_levels_between_theirs(random_base, styles):
@@ -78,11 +79,11 @@ def test_a_mixture_tells_its_shares_and_has_size_and_levels_between_theirs(rando
     mixed = mix_styles(pair, [3, 1])
     assert mixed.settings["blend"] == ["75% s0", "25% s1"]
     assert mixed.size_px == 91  # 64 * 4**(1/4)
-    assert mixed.levels == pytest.approx(0.4375)
+    assert (mixed.levels, mixed.brushwork) == pytest.approx((0.4375, 0.21875))
     added = add_styles(random_base, pair, [2.0, -1.0])
     assert added.settings["blend"] == ["2 s0", "-1 s1"]
     assert added.size_px == 102  # 64 * 4**(1/3)
-    assert added.levels == pytest.approx(5 / 12)
+    assert (added.levels, added.brushwork) == pytest.approx((5 / 12, 5 / 24))
     assert added.name == "2 s0 + -1 s1"
 
 

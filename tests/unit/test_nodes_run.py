@@ -682,7 +682,7 @@ def test_the_abstraction_of_what_is_learned_on_can_be_chosen(adapt):
         (style,) = adapt(steps=1, **inputs).styles
         return style.settings["abstraction"]
 
-    assert abstraction() == 0.15, "workflows of older releases do not say"
+    assert abstraction() == 0.25, "workflows of older releases do not say"
     assert abstraction(abstraction=0.0) == 0.0
     assert abstraction(abstraction=0.6) == 0.6
     contents = image(64, 72)

@@ -110,6 +110,19 @@ def test_far_from_the_border_each_region_is_drawn_as_its_style_alone(random_base
     assert (found - apart).abs().amax((0, 1, 2))[190:210].min() > 1e-3, "borders are drawn through"
 
 
+def test_every_region_gets_the_touches_of_its_style(random_base, styles):
+    images, (left, right) = picture(48, 400), halves(48, 400)
+    smooth, painted = (replace(styles[0], settings={"brushwork": each}) for each in (0.0, 1.0))
+    touched = {"grain": 0.8, "abstraction": 0.6}
+    regions = [Region(smooth, left), Region(painted, right)]
+    found = stylize_regions(random_base, regions, images, replace(EXACT, **touched))
+    alone = [whole(random_base, style, images, **touched) for style in (smooth, painted)]
+    away = [(found - each).abs().mean((0, 1, 2)) for each in alone]
+    # Norms see touches that lie elsewhere, so that the same style alone is not quite the same.
+    assert 3 * away[0][:80].mean() < away[1][:80].mean()
+    assert 3 * away[1][320:].mean() < away[0][320:].mean()
+
+
 def test_what_masks_leave_free_is_the_photograph_or_the_rest_style(random_base, styles):
     images, (left, _) = picture(48, 400), halves(48, 400)
     regions = [Region(styles[0], left)]

@@ -54,6 +54,39 @@ def test_one_style_per_picture(random_base, styles, images):
         torch.testing.assert_close(mixed[i : i + 1], alone, rtol=0, atol=1e-5)
 
 
+def set_to(styles, amounts):
+    """Styles whose strokes show so much."""
+    return [
+        replace(style, settings={"brushwork": amount})
+        for style, amount in zip(styles, amounts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("seamless", ["none", "both"])
+def test_every_picture_gets_the_touches_of_its_style(random_base, styles, images, seamless):
+    options = {"precision": "fp32", "grain": 0.8, "abstraction": 0.6, "seamless": seamless}
+    own = set_to(styles, (0.0, 0.5, 1.0))
+    mixed = stylize(random_base, own, images[:3], **options)
+    for i, style in enumerate(own):
+        alone = stylize(random_base, style, images[i : i + 1], **options)
+        torch.testing.assert_close(mixed[i : i + 1], alone, rtol=0, atol=1e-4)
+    asked = {"grain": 0.8 * 0.8**2, "abstraction": 0.6 * 0.6**2}
+    painted = set_to(styles[:1], [1.0])[0]
+    wanted = stylize(random_base, painted, images[:1], **(options | asked))
+    torch.testing.assert_close(mixed[:1], wanted, rtol=0, atol=1e-4)
+
+
+def test_by_rows_a_style_gets_its_touches_too(random_base, styles):
+    image, style = picture(90, 120), set_to(styles[:1], [0.3])[0]
+    options = {"precision": "fp32", "grain": 0.8, "abstraction": 0.6}
+    whole = stylize(random_base, style, image, **options)
+    strips = Strips(above_px=0, strip_px=135 * 40)
+    found = stylize(random_base, style, image, strips=strips, **options)
+    torch.testing.assert_close(found, whole, rtol=0, atol=2e-3)
+    painted = stylize(random_base, set_to([style], [1.0])[0], image, **options)
+    assert (painted - whole).abs().max() > 1e-2
+
+
 def test_every_chunk_draws_its_own_styles(random_base, styles, images):
     mixed = stylize(random_base, styles, images[:3], precision="fp32", batch=2)
     for i, style in enumerate(styles):

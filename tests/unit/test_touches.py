@@ -64,6 +64,18 @@ def test_each_picture_takes_an_amount_of_its_own(seamless):
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("seamless", ["none", "x"])
+def test_each_place_takes_an_amount_of_its_own(seamless, monkeypatch):
+    monkeypatch.setattr(touches, "_ROWS", 40)
+    pictures = lively(64, 480)
+    amounts = torch.where(torch.arange(480) < 240, 0.2, 0.8).expand(1, 1, 64, 480)
+    found = painted(pictures, amounts, seamless)
+    for amount, columns in ((0.2, slice(100, 140)), (0.8, slice(340, 380))):
+        wanted = painted(pictures, amount, seamless)
+        torch.testing.assert_close(found[..., columns], wanted[..., columns], rtol=0, atol=1e-5)
+    assert (found - painted(pictures, 0.2, seamless)).abs().amax() > 0.05
+
+
 @pytest.mark.parametrize("amount", [0.25, 1.0])
 def test_flat_pictures_stay_flat(amount):
     flat = torch.tensor([0.2, 0.5, 0.9]).view(1, 3, 1, 1).expand(1, 3, 40, 50)
