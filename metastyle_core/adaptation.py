@@ -27,7 +27,7 @@ from .checks import (
 )
 from .colour import Palette, recolour
 from .content import shipped_contents
-from .drawing import USUAL_SUPERSAMPLING
+from .drawing import USUAL_SUPERSAMPLING, enlargement
 from .encoder import PerceptualEncoder, features_at_scales
 from .errors import AdaptationDiverged, SettingsError, ShapeError
 from .finishing import IN_STYLE
@@ -68,6 +68,9 @@ _SMALLEST_BRUSH_PX = 128
 LARGEST_BRUSH_PX = 768
 # What a few photographs teach beyond the start holds for others by half.
 _HOLDS_FOR_OTHERS = 0.5
+# Of the style weight, what a predictor is told: it learned where palette and strokes count for more
+# in the style loss, and goes as far for less.
+_TOLD = 0.5
 # By how much the relief under contents is larger than they are, so that they differ in it.
 _RELIEF_ROOM_PX = 128
 
@@ -109,7 +112,7 @@ class AdaptationSettings:
     steps: int = 60
     learning_rate: float | None = None
     batch: int = 2
-    content_count: int = 24
+    content_count: int = 32
     content_size_px: int = 192
     style_size_px: int = STYLE_SIZE_PX
     levels: float = USUAL_LEVELS
@@ -143,7 +146,8 @@ def brush_for(height: int, width: int, supersampling: float = USUAL_SUPERSAMPLIN
     Returns:
         The short side that is drawn, within what a style can be read at: 128 to 768 px.
     """
-    short_px = round(min(height, width) * supersampling)
+    short = min(height, width)
+    short_px = round(short * enlargement(short, supersampling))
     return min(max(short_px, _SMALLEST_BRUSH_PX), LARGEST_BRUSH_PX)
 
 
@@ -595,7 +599,8 @@ def _starting_weights(
             reached = merge_updates(dict(base.network.named_parameters()), reached)
         return weights | _detached(reached)
     if settings.initialisation == "predicted":
-        weights |= predict_norms(base, styles, settings.loss.style_weight, settings.precision)
+        told = _TOLD * settings.loss.style_weight
+        weights |= predict_norms(base, styles, told, settings.precision)
     return weights
 
 
@@ -630,7 +635,7 @@ def predict_norms(
     Args:
         base: with a predictor.
         styles: on the device of the base.
-        style_weight: the balance to strike, as in `LossSettings`.
+        style_weight: the balance to strike, as it is drawn in training.
         precision: of the encoder.
 
     Raises:

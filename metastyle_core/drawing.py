@@ -12,7 +12,8 @@ and strokes stay those of the first drawing; edges, detail and the grain of the 
 at every size.
 
 Supersampling draws at a larger size and reduces the drawing: contours lose their steps and halos,
-and flat areas the weave, which are a few pixels of the network wide.
+and flat areas the weave, which are a few pixels of the network wide. In large pictures these are
+small as they are, and strokes would be too small: the larger a picture, the less it is enlarged.
 """
 
 import math
@@ -56,6 +57,7 @@ _LARGEST_STEP = 2.0
 # Of stills, where nobody says otherwise: twice as much work, calm areas and clean contours.
 USUAL_SUPERSAMPLING = 1.5
 MOST_SUPERSAMPLING = 2.0
+_ENLARGED_UP_TO_PX = 512  # of short sides, as many times as is asked for; larger ones less
 _LARGEST_SEEN_PX = 2**20  # of a picture that wraps, for what norms go by
 LARGEST_FACTOR = 6.0  # by which a picture is enlarged for strokes finer than the network's
 # Of the work at a size: painting the photograph over.
@@ -77,7 +79,7 @@ class Drawing:
         steady: how many shifts within the stride are averaged (see `steady`).
         abstraction: how far the photograph is painted over first (see `touches`).
         supersampling: how many times as large as the picture it is drawn at last, before it is
-            reduced, 1 to 2.
+            reduced, 1 to 2; see `enlargement`.
     """
 
     precision: Precision = "auto"
@@ -124,6 +126,17 @@ def require_supersampling(factor: float) -> None:
         )
 
 
+def enlargement(short_px: int, supersampling: float) -> float:
+    """How many times as large a picture is drawn.
+
+    Args:
+        short_px: its short side.
+        supersampling: of those of up to 512 px. Larger ones are drawn as those are, until they are
+            as large themselves.
+    """
+    return max(1.0, supersampling * min(1.0, _ENLARGED_UP_TO_PX / short_px))
+
+
 def sizes_to_draw(height: int, width: int, style: AdaptedStyle, how: Drawing) -> list[Size]:
     """The sizes at which a picture is drawn, one after another.
 
@@ -139,7 +152,7 @@ def sizes_to_draw(height: int, width: int, style: AdaptedStyle, how: Drawing) ->
     """
     require_supersampling(how.supersampling)
     short = min(height, width)
-    last = short * how.supersampling
+    last = short * enlargement(short, how.supersampling)
     first = last if how.brush is None else style.size_px / how.brush
     least, most = MIN_SIDE_PX, LARGEST_FACTOR * short
     if not least <= first <= most:
@@ -167,7 +180,8 @@ def largest_size(height: int, width: int, style: AdaptedStyle, how: Drawing) -> 
 
 def drawn_size(height: int, width: int, how: Drawing) -> Size:
     """The size at which a picture is drawn without a brush."""
-    return _fitting(height * how.supersampling, width * how.supersampling, how)
+    factor = enlargement(min(height, width), how.supersampling)
+    return _fitting(height * factor, width * factor, how)
 
 
 def _fitting(height: float, width: float, how: Drawing) -> Size:

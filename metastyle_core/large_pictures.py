@@ -4,6 +4,7 @@ What `stylization` does with whole pictures is done here strip by strip, in boun
 hidden colour is filled, the picture is drawn (see `drawing`) and finished (see `finishing`).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from .base import Base
 from .checks import require_finite_result, require_shares, require_sides
 from .colour import Colouring, ColourMoments, Moments, PaletteMap
-from .drawing import Drawing, draw_rows, require_brush, sizes_to_draw
+from .drawing import Drawing, draw_rows, drawn_size, require_brush, sizes_to_draw
 from .finishing import IN_STYLE, finish
 from .mixing import scale_style
 from .network import MIN_SIDE_PX
@@ -27,7 +28,7 @@ Strip = tuple[int, Tensor]
 
 def goes_by_rows(height: int, width: int, device: torch.device, how: Drawing) -> bool:
     """Whether pictures of a size are drawn one by one, by their rows, and not in batches."""
-    drawn = height * width * how.supersampling**2
+    drawn = math.prod(drawn_size(height, width, how))
     return how.brush is not None or drawn > how.strips.most_whole(device)
 
 

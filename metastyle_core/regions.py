@@ -23,7 +23,7 @@ from .checks import (
     require_unit_range,
 )
 from .colour import Colouring, recolour
-from .drawing import require_supersampling, scaled
+from .drawing import enlargement, require_supersampling, scaled
 from .errors import SettingsError
 from .finishing import AS_DRAWN, IN_STYLE, finish
 from .grain import grain_relief
@@ -273,7 +273,8 @@ def _draw_together(
     """
     read = content if alpha is None else fill_hidden(content, alpha)
     own = (content.shape[-2], content.shape[-1])
-    height, width = (round(side * settings.supersampling) for side in own)
+    factor = enlargement(min(own), settings.supersampling)
+    height, width = (round(side * factor) for side in own)
     shares = resize(shares, height, width)
     relief = None
     if settings.grain or settings.abstraction:

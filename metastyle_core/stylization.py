@@ -113,7 +113,8 @@ def stylize(
         abstraction: from 0 to 1, how far the photograph is painted over along its forms before
             the network reads it (see `touches`), less in styles without brushwork.
         supersampling: from 1 to 2, how many times as large the pictures are drawn before they are
-            reduced (see `drawing`): 1.5 is twice the work, and strokes get as much finer.
+            reduced (see `drawing`): 1.5 is twice the work, and strokes get as much finer. From a
+            short side of 512 px on it is less.
 
     Returns:
         (B, 3, H, W), float32, [0, 1], on the device of `images`. No gradients. Every

@@ -43,7 +43,8 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         type=supersampling,
         metavar="1..2",
         help="how many times as large a picture is drawn before it is reduced: contours lose their "
-        "steps and flat areas their weave, strokes get finer; 1 is twice as fast (default: "
+        "steps and flat areas their weave, strokes get finer; 1 is twice as fast, and from a "
+        "short side of 512 px on it is less, as large pictures need none (default: "
         f"{USUAL_SUPERSAMPLING:g}; films are drawn at their own size)",
     )
     group.add_argument(

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..base import Base
 from ..borders import Seamless
 from ..colour import Colouring
-from ..drawing import LARGEST_FACTOR, Drawing, Size, largest_size
+from ..drawing import LARGEST_FACTOR, Drawing, Size, enlargement, largest_size
 from ..errors import SettingsError
 from ..images import image_size
 from ..large_files import PictureSink, held_bytes, open_within
@@ -79,7 +79,9 @@ def is_large(arguments: argparse.Namespace, source: Path) -> bool:
     if arguments.max_memory is None:
         return height * width > _LARGE_PX
     # Fine strokes are drawn larger than the picture.
-    factor = supersampling_of(arguments) if arguments.brush is None else LARGEST_FACTOR
+    factor = LARGEST_FACTOR
+    if arguments.brush is None:
+        factor = enlargement(min(height, width), supersampling_of(arguments))
     return factor**2 * height * width > _LARGE_PX_WITHIN_LIMIT
 
 

@@ -118,9 +118,9 @@ def _pictures(images: Tensor, role: str) -> Tensor:
 
 
 def _crops(batches: Sequence[Tensor], settings: AdaptationSettings) -> Tensor | None:
-    """Squares to learn on out of the user's pictures; None where there are none.
+    """Crops to learn on out of the user's pictures; None where there are none.
 
-    Of a long clip only as many frames are read as there are squares, evenly picked.
+    Of a long clip only as many frames are read as there are crops, evenly picked.
     """
     if not batches:
         return None
@@ -171,8 +171,9 @@ def _adapt_within_memory(
         except RuntimeError as error:
             host.recover(error)
             as_asked = False
-            if contents is not None and contents.shape[-1] > settings.content_size_px:
-                _LOG.warning("Out of memory at %d px; trying quarters.", contents.shape[-1])
+            if contents is not None and min(contents.shape[-2:]) > settings.content_size_px:
+                height, width = contents.shape[-2:]
+                _LOG.warning("Out of memory at %dx%d px; trying quarters.", width, height)
                 contents = in_quarters(contents)
             else:
                 settings = _with_half_the_batch(settings, request.encoder, error)

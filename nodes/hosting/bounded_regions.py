@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from ...metastyle_core.drawing import enlargement
 from ...metastyle_core.errors import MetaStyleError, SettingsError
 from ...metastyle_core.network import MIN_SIDE_PX
 from ...metastyle_core.regions import Region, RegionSettings, require_regions, stylize_regions
@@ -81,7 +82,8 @@ def draw_regions(model: MetaStyleModel, request: RegionRequest) -> Tensor:
     styles += [] if request.rest is None else [request.rest]
     for style in styles:
         check_style(style, model.base())
-    pixels = round(math.prod(images.shape[1:3]) * request.settings.supersampling**2)
+    factor = enlargement(min(images.shape[1:3]), request.settings.supersampling)
+    pixels = round(math.prod(images.shape[1:3]) * factor**2)
     host.load([model.patcher, *style_patchers(*styles)], pixels * _BYTES_PER_PIXEL)
     channels = max(3, images.shape[-1])
     result = torch.empty(

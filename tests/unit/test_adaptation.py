@@ -214,7 +214,7 @@ def test_each_photograph_crop_and_look_at_a_content_can_be_stopped(
         random_base, tiny_encoder, [style_image], settings=settings,
         on_content=lambda: heard.append(1),
     )  # fmt: skip
-    assert len(heard) == 9 + 4 + 4 + 4, "photographs, and crops, which are treated likewise"
+    assert len(heard) == 11 + 4 + 4 + 4, "photographs, and crops, which are treated likewise"
 
 
 def test_the_same_seed_gives_the_same_style(random_base, tiny_encoder, style_image):

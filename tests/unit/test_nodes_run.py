@@ -201,7 +201,7 @@ def test_too_little_memory_learns_from_parts_of_large_contents(adapt, pack, monk
     style = adapt(content_images=image(128, 128)).style
     assert tried == [(1, 128, 2), (4, 64, 2), (4, 64, 1)]
     assert style.settings["contents"] == 4
-    assert "Out of memory at 128 px; trying quarters" in caplog.text
+    assert "Out of memory at 128x128 px; trying quarters" in caplog.text
 
 
 def test_far_too_little_memory_is_a_clear_error(adapt, pack, fake_host, monkeypatch, errors):

@@ -180,6 +180,31 @@ def test_supersampling_draws_larger_and_averages(random_base, styles, generator,
     torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
 
 
+@pytest.mark.parametrize(
+    ("short_px", "supersampling", "factor"),
+    [
+        (16, 1.5, 1.5),
+        (512, 1.5, 1.5),
+        (640, 1.5, 1.2),  # as large as 512 px are drawn
+        (768, 1.5, 1.0),
+        (2000, 1.5, 1.0),
+        (768, 2.0, 4 / 3),
+        (300, 1.0, 1.0),
+    ],
+)
+def test_large_pictures_are_enlarged_less(short_px, supersampling, factor):
+    assert drawing.enlargement(short_px, supersampling) == pytest.approx(factor)
+    how = drawing.Drawing(supersampling=supersampling)
+    size = (round(short_px * factor), 2 * round(short_px * factor))
+    assert drawing.drawn_size(short_px, 2 * short_px, how) == pytest.approx(size, abs=1)
+
+
+def test_supersampling_leaves_pictures_alone_that_are_large_enough(random_base, styles):
+    image = picture(768, 769)
+    drawn = [stylize(random_base, styles[0], image, supersampling=f) for f in (1.0, 1.5)]
+    assert torch.equal(*drawn)
+
+
 @pytest.mark.parametrize("factor", [0.9, 2.1, float("nan")])
 def test_supersampling_out_of_range_is_refused(random_base, styles, images, factor):
     with pytest.raises(SettingsError, match=r"supersampling is .*1 to 2"):
