@@ -145,7 +145,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adapt the shipped styles again.")
     parser.add_argument("folder", type=Path, help="folder of paintings, NAME.jpg")
     parser.add_argument("names", nargs="*", help="only these")
-    parser.add_argument("--steps", type=positive_int, default=20, help="default: %(default)s")
+    parser.add_argument(
+        "--steps", type=positive_int, default=AdaptationSettings.steps, help="default: %(default)s"
+    )
     add_encoder_options(parser)
     arguments = parser.parse_args()
     base = load_base()
