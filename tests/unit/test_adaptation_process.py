@@ -208,7 +208,7 @@ def test_contents_have_strokes_from_anywhere_on_the_relief_and_of_every_strength
     monkeypatch.setattr(adaptation, "drawn_relief", slope)
     monkeypatch.setattr(adaptation, "in_touches", lambda content, relief, _: (content, relief))
     contents = torch.zeros(1500, 3, 4, 5)
-    grain = adaptation._Contents.of(contents, QUICK, None).strokes[:, 0]
+    grain = adaptation._Contents.of(contents, QUICK, 1.0, None).strokes[:, 0]
     assert grain.shape == (1500, 4, 5)
     strengths = grain[:, 1, 0] - grain[:, 0, 0]
     wanted = (torch.arange(1500) + 0.5).double() / 1500
@@ -217,8 +217,12 @@ def test_contents_have_strokes_from_anywhere_on_the_relief_and_of_every_strength
     corners = (grain[:, 0, 0] / strengths - 1).round().long()
     for places in (corners % 1000, corners // 1000):
         assert set(places.tolist()) == set(range(129))
-    alone = adaptation._Contents.of(contents[:1], QUICK, None).strokes[0, 0]
+    alone, smooth = (
+        adaptation._Contents.of(contents[:1], QUICK, brushwork, None).strokes[0, 0]
+        for brushwork in (1.0, 0.0)
+    )
     assert (alone[1, 0] - alone[0, 0]).item() == pytest.approx(0.5)
+    assert (smooth[1, 0] - smooth[0, 0]).item() == pytest.approx(0.125)
 
 
 def test_crops_of_the_shipped_photographs_come_from_the_seed(random_base):
