@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from .base import Base
-from .brushwork import brushwork_of, in_brushwork
+from .brushwork import brushwork_at, brushwork_of, in_brushwork
 from .checks import (
     require_above_zero,
     require_from,
@@ -285,10 +285,7 @@ def adapt_to_style(
         given = _shipped_contents(base, settings, on_content) if contents is None else contents
         drawn = _Contents.of(given, settings, brushwork, on_content)
         shown = given[: settings.batch] if preview_images is None else preview_images
-        abstraction = in_brushwork(settings.abstraction, brushwork)
-        preview = _Preview(
-            base, shown.to(base.device), abstraction, in_brushwork(USUAL_GRAIN, brushwork), palette
-        )
+        preview = _Preview(base, shown.to(base.device), settings.abstraction, brushwork, palette)
         from_a_style = resume is not None or settings.initialisation == "predicted"
         halved = contents is None and settings.mode == "norm" and from_a_style
         share = _HOLDS_FOR_OTHERS if halved else 1.0
@@ -571,13 +568,16 @@ class _Preview:
     """Pictures as a style draws them so far, at their own size."""
 
     def __init__(
-        self, base: Base, pictures: Tensor, abstraction: float, grain: float, palette: Palette
+        self, base: Base, pictures: Tensor, abstraction: float, brushwork: float, palette: Palette
     ) -> None:
-        """Paint pictures (B, 3, H, W) over."""
+        """Paint pictures (B, 3, H, W) over, with the usual grain."""
+        brushwork = brushwork_at(brushwork, min(pictures.shape[-2:]))
         self._base, self._palette = base, palette
         relief = grain_relief(*pictures.shape[-2:], seed=0).to(pictures.device)
-        self._shown, strokes = in_touches(pictures, relief, abstraction)
-        self._read = base.network.with_strokes(self._shown, grain * strokes)
+        self._shown, strokes = in_touches(pictures, relief, in_brushwork(abstraction, brushwork))
+        self._read = base.network.with_strokes(
+            self._shown, in_brushwork(USUAL_GRAIN, brushwork) * strokes
+        )
 
     @torch.no_grad()
     def draw(self, weights: Mapping[str, Tensor]) -> Tensor:

@@ -23,6 +23,7 @@ _CALM, _ENDS = 0.2, (0.01, 0.99)
 # Cézanne, Monet and Munch above the second.
 _SMOOTH, _PAINTERLY = 0.006, 0.016
 _EACH_PX = 4  # of windows, which overlap
+_BEARS_ALL_PX = 576  # the short side from which on a picture bears all touches
 # What is flatter has no strokes to see.
 _LEAST_RANGE = 2 / 255
 _Amount = TypeVar("_Amount", float, Tensor)
@@ -58,6 +59,16 @@ def _brushwork_of_one(picture: StylePicture) -> float:
 def _each_window(values: Tensor) -> Tensor:
     """Means over windows of (1, 1, H, W)."""
     return averaged(values, _WINDOW_PX)[..., ::_EACH_PX, ::_EACH_PX]
+
+
+def brushwork_at(brushwork: float, short_px: float) -> float:
+    """What is left of a style's brushwork in a small picture, since touches have a size in pixels.
+
+    Args:
+        brushwork: of the style, [0, 1].
+        short_px: the short side at which the picture is drawn.
+    """
+    return brushwork * min(1.0, short_px / _BEARS_ALL_PX)
 
 
 def in_brushwork(amount: _Amount, brushwork: float) -> _Amount:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .base import Base
 from .borders import Seamless, wraps
-from .brushwork import in_brushwork
+from .brushwork import brushwork_at, in_brushwork
 from .checks import require_sides
 from .errors import SettingsError
 from .grain import relief_rows
@@ -229,10 +229,11 @@ def draw_rows(
     sizes = sizes_to_draw(*own, style, how)
     *shares, last_share = _shares(sizes)
     *smaller, size = sizes
+    brushwork = brushwork_at(style.brushwork, min(sizes[0]))
     how = replace(
         how,
-        grain=in_brushwork(how.grain, style.brushwork),
-        abstraction=in_brushwork(how.abstraction, style.brushwork),
+        grain=in_brushwork(how.grain, brushwork),
+        abstraction=in_brushwork(how.abstraction, brushwork),
     )
     layers = _Layers(base, style, picture.map(lambda rows: rows.to(base.device)), own, how)
     for each, share in zip(smaller, shares, strict=True):

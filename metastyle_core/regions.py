@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from .base import Base
-from .brushwork import in_brushwork
+from .brushwork import brushwork_at, in_brushwork
 from .checks import (
     require_finite_result,
     require_pictures,
@@ -299,7 +299,8 @@ def _draw_together(
 
 def _in_each_place(amount: float, styles: Sequence[AdaptedStyle], shares: Tensor) -> Tensor:
     """An amount (1, 1, H, W) in the brushwork of styles by their shares (1, S, H, W)."""
-    amounts = [in_brushwork(amount, style.brushwork) for style in styles]
+    short = min(shares.shape[-2:])
+    amounts = [in_brushwork(amount, brushwork_at(style.brushwork, short)) for style in styles]
     return (shares * shares.new_tensor(amounts).view(1, -1, 1, 1)).sum(1, keepdim=True)
 
 

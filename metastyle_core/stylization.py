@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .base import Base
 from .borders import Seamless
-from .brushwork import in_brushwork
+from .brushwork import brushwork_at, in_brushwork
 from .checks import (
     require_finite_result,
     require_pictures,
@@ -333,8 +333,9 @@ def _draw_chunk(
 
 
 def _in_each(amount: float, styles: Sequence[AdaptedStyle], like: Tensor) -> float | Tensor:
-    """An amount in the brushwork of one style, or of each, (B, 1, 1, 1)."""
-    amounts = [in_brushwork(amount, style.brushwork) for style in styles]
+    """An amount in the brushwork of one style, or of each, (B, 1, 1, 1), for pictures such."""
+    short = min(like.shape[-2:])
+    amounts = [in_brushwork(amount, brushwork_at(style.brushwork, short)) for style in styles]
     if len(set(amounts)) == 1:
         return amounts[0]
     return like.new_tensor(amounts, dtype=torch.float32).view(-1, 1, 1, 1)

@@ -57,3 +57,9 @@ def image_file(tmp_path: Path) -> Path:
     path = tmp_path / "painting.png"
     save_image(picture(80, 96, seed=3), path)
     return path
+
+
+@pytest.fixture
+def all_touches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures bear all touches, as large ones do."""
+    monkeypatch.setattr("metastyle_core.brushwork._BEARS_ALL_PX", 1)

@@ -413,6 +413,7 @@ def test_a_preview_is_drawn_as_stills_are(random_base, tiny_encoder, style_image
     torch.testing.assert_close(previews[0], wanted, **TOLERANCES[torch.float32])
 
 
+@pytest.mark.usefixtures("all_touches")
 @pytest.mark.parametrize("given", [True, False])
 def test_a_style_learns_on_contents_that_are_painted_over(
     random_base, tiny_encoder, style_image, contents, monkeypatch, given

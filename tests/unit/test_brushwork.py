@@ -6,7 +6,7 @@ from samples import picture
 from torch import Generator
 
 from metastyle_core.adaptation import AdaptationSettings, adapt_to_style
-from metastyle_core.brushwork import brushwork_of, in_brushwork
+from metastyle_core.brushwork import brushwork_at, brushwork_of, in_brushwork
 from metastyle_core.errors import SettingsError
 from metastyle_core.grain import grain_relief, smooth_noise
 from metastyle_core.style_pictures import StylePicture, style_pictures
@@ -77,6 +77,11 @@ def test_amounts_grow_from_none_to_all_in_every_style(of_style):
 def test_full_brushwork_leaves_amounts_and_less_of_it_lowers_them():
     assert in_brushwork(0.3, 1.0) == 0.3
     assert in_brushwork(0.3, 0.0) < in_brushwork(0.3, 0.5) < 0.3
+
+
+def test_small_pictures_bear_less():
+    found = [brushwork_at(0.8, short_px) for short_px in (0, 288, 576, 2000)]
+    assert found == pytest.approx([0, 0.4, 0.8, 0.8])
 
 
 def test_a_style_keeps_what_was_measured_or_is_said(random_base):

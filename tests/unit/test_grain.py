@@ -96,6 +96,7 @@ def test_a_turned_relief_sways_about_another_direction_with_the_same_noise():
     assert torch.minimum(away, math.pi - away).max() < 1e-5
 
 
+@pytest.mark.usefixtures("all_touches")
 def test_no_grain_is_no_change_and_grain_changes_what_is_read(random_base, style):
     image = torch.full((1, 3, 48, 48), 0.5)
     plain = stylize(random_base, style, image, precision="fp32")

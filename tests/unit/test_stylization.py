@@ -62,6 +62,7 @@ def set_to(styles, amounts):
     ]
 
 
+@pytest.mark.usefixtures("all_touches")
 @pytest.mark.parametrize("seamless", ["none", "both"])
 def test_every_picture_gets_the_touches_of_its_style(random_base, styles, images, seamless):
     options = {"precision": "fp32", "grain": 0.8, "abstraction": 0.6, "seamless": seamless}
@@ -123,6 +124,7 @@ def test_it_is_the_networks_forward(random_base, styles, images):
     torch.testing.assert_close(found, wanted, **TOLERANCES[torch.float32])
 
 
+@pytest.mark.usefixtures("all_touches")
 @pytest.mark.parametrize(
     ("seamless", "size", "drawn_at"),
     [

@@ -162,6 +162,7 @@ def test_small_and_odd_sizes(size, amount):
     assert found.max() <= 1
 
 
+@pytest.mark.usefixtures("all_touches")
 def test_the_network_reads_the_painting_and_its_strokes(random_base, style):
     image = (0.7 * picture(60, 70) + 0.3 * noise(1, 3, 60, 70).sigmoid()).clamp(0, 1)
     options = {"precision": "fp32", "grain": 0.5, "seed": 3, "colouring": AS_DRAWN}
@@ -172,6 +173,7 @@ def test_the_network_reads_the_painting_and_its_strokes(random_base, style):
     assert (drawn - stylize(random_base, style, image, **options)).abs().max() > 1e-2
 
 
+@pytest.mark.usefixtures("all_touches")
 def test_strength_lets_the_details_of_the_photograph_back(random_base, style):
     image = picture(40, 44)
     less = painted(image, 0.3)
