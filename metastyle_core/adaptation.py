@@ -68,9 +68,6 @@ _SMALLEST_BRUSH_PX = 128
 LARGEST_BRUSH_PX = 768
 # What a few photographs teach beyond the start holds for others by half.
 _HOLDS_FOR_OTHERS = 0.5
-# Of the style weight, what a predictor is told: it learned where palette and strokes count for more
-# in the style loss, and goes as far for less.
-_TOLD = 0.5
 # By how much the relief under contents is larger than they are, so that they differ in it.
 _RELIEF_ROOM_PX = 128
 
@@ -599,8 +596,7 @@ def _starting_weights(
             reached = merge_updates(dict(base.network.named_parameters()), reached)
         return weights | _detached(reached)
     if settings.initialisation == "predicted":
-        told = _TOLD * settings.loss.style_weight
-        weights |= predict_norms(base, styles, told, settings.precision)
+        weights |= predict_norms(base, styles, settings.loss.style_weight, settings.precision)
     return weights
 
 
@@ -635,7 +631,7 @@ def predict_norms(
     Args:
         base: with a predictor.
         styles: on the device of the base.
-        style_weight: the balance to strike, as it is drawn in training.
+        style_weight: the balance to strike, as in `LossSettings`.
         precision: of the encoder.
 
     Raises:

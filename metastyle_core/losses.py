@@ -56,8 +56,8 @@ class LossSettings:
         content_distance: `standardised` compares features without the mean and the deviation
             of their channel, so that other colours and contrasts cost nothing and shapes that
             dissolve do; `plain` is the paper's. See `content_layers`.
-        style_weight: factor of the style loss. With `target_energy` 16 keeps the picture
-            readable and 40 paints more freely, for every style alike; with `none`,
+        style_weight: factor of the style loss. With `target_energy` 8 keeps the picture
+            readable and 20 paints more freely, for every style alike; with `none`,
             `gram` and `plain` the paper uses 1e5 at content weight 1 and ImageNet-normalised input.
         style_distance: `sliced` compares whole distributions of features, `gram` is the
             paper's; see `style_distance`.
@@ -89,7 +89,7 @@ class LossSettings:
 
     content_weight: float = 1.0
     content_distance: ContentDistance = "standardised"
-    style_weight: float = 16.0
+    style_weight: float = 8.0
     style_distance: StyleDistance = "sliced"
     palette_weight: float = 0.3
     nearest_weight: float = 0.2

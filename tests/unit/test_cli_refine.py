@@ -64,7 +64,7 @@ def test_adapting_and_refining_have_their_own_weights_unless_one_is_given(
     weights = [(each.style_weight, each.nearest_weight, each.blotch_weight) for each in seen]
     assert weights == [(12, 0.25, 2), (9, 2, 5)]
     file = adapt(painting, tmp_path / "style.safetensors")
-    assert load_style(file).settings["loss"]["style_weight"] == 16
+    assert load_style(file).settings["loss"]["style_weight"] == 8
     at_once = stylize(photograph, tmp_path / "at_once.png", *style)
     from_file = stylize(photograph, tmp_path / "from_file.png", "--style", str(file))
     freely = stylize(photograph, tmp_path / "freely.png", *style, "--style-weight", "40")
