@@ -85,9 +85,9 @@ class AdaptationSettings:
             falls to zero along a cosine. None takes the rate that suits the mode.
         batch: contents of `content_size_px` per step, and of larger ones as many as have as many
             pixels, at least one. Four take twice as long and end no better.
-        content_count: how many crops of the photographs that ship to adapt on where no
-            contents are given, and at most of the user's own; see `own_contents`.
-        content_size_px: their side, and the least of the user's own.
+        content_count: how many crops of the user's own photographs, or of those that ship where
+            no contents are given, to adapt on at most; see `own_contents`.
+        content_size_px: their short side at least.
         style_size_px: short side the style pictures are scaled to, or what keeps
             them within one megapixel: the brush. Pictures drawn at this short side get
             strokes as large as they are in the painting; see `brush_for`.
@@ -236,8 +236,8 @@ def adapt_to_style(
             as one; see `style_target`.
         contents: (N, 3, H, W), [0, 1]: pictures to draw while adapting, painted over by the
             `abstraction` of the settings and with grain of every strength where the base reads it;
-            see `own_contents`. None takes crops of the
-            photographs that ship, `content_count` of `content_size_px`; a style of mode `norm` then
+            see `own_contents`. None takes such crops of the
+            photographs that ship; a style of mode `norm` then
             goes half of the way from its start, unless that is `fixed`, since it is to draw others
             than those; its losses, and those of the steps, are of the whole way.
         settings: how; the defaults when left out.

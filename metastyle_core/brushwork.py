@@ -19,8 +19,8 @@ _FINER_PX, _COARSER_PX, _WINDOW_PX = 5, 9, 33
 # The share of windows that is calm, and of pixels below a painting's darkest tone and above its
 # lightest.
 _CALM, _ENDS = 0.2, (0.01, 0.99)
-# Deviations of strokes, relative to the range of tones: Ingres and Hokusai lie below the first,
-# Cézanne, Monet and Munch above the second.
+# Deviations of strokes, relative to the range of tones: Caravaggio and Hokusai lie below the first,
+# Cézanne, Gauguin and Munch above the second.
 _SMOOTH, _PAINTERLY = 0.006, 0.016
 _EACH_PX = 4  # of windows, which overlap
 _BEARS_ALL_PX = 576  # the short side from which on a picture bears all touches

@@ -215,7 +215,8 @@ def add_adaptation_options(parser: argparse.ArgumentParser) -> None:
         "content_size_px",
         kind=positive_int,
         metavar="PX",
-        help="side of the contents adapted on; up to twice as much where a few pictures are given",
+        help="short side of the contents adapted on; of a few pictures up to six times as many "
+        "pixels",
     )
     add_levels_option(group)
     add(
